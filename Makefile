@@ -1,0 +1,38 @@
+# `make help` lists the targets. `make grade` and `make test` set up whatever they need by themselves.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+SAMPLE := build/sample-batch
+SUBMISSIONS ?= $(SAMPLE)
+OUT ?= out
+
+.PHONY: help grade test release lint names clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+$(SAMPLE): $(READY) $(wildcard tests/corpus/*) $(wildcard assignments/*/*.ipynb) $(wildcard solutions/*/*.py)
+	$(BIN)/python -m tests.corpus $@
+
+grade: $(READY) $(if $(filter $(SAMPLE),$(SUBMISSIONS)),$(SAMPLE))  ## grade SUBMISSIONS (a sample batch by default) into OUT
+	$(BIN)/autograder grade $(SUBMISSIONS) --out $(OUT)
+
+test: $(READY)  ## run every test
+	$(BIN)/python -m pytest
+
+release: $(READY)  ## rebuild assignments/ from solutions/
+	$(BIN)/autograder release
+
+lint: $(READY)  ## check style and types
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+names: $(READY)  ## download the classic names file and check it
+	$(BIN)/python data/fetch_names.py
+
+clean:  ## remove what was built here, and keep the virtual environment
+	rm -rf build out dist

@@ -1,0 +1,65 @@
+from otter.test_files import test_case
+
+OK_FORMAT = False
+
+name = "B10"
+points = 4
+
+@test_case(points=None, hidden=False)
+def test_known_transitions(env):
+    import torch
+    from src.checks import answer, checking, require
+    with checking('B10'):
+        generate = answer(env, 'B10', 'generate')
+
+        class Speller(torch.nn.Module):
+            """Knows one word by heart, letter by letter, and answers x to any context that is not in it."""
+
+            def __init__(self, word):
+                super().__init__()
+                self.unused = torch.nn.Parameter(torch.zeros(1))
+                tokens = [0, 0, 0] + [ord(letter) - 96 for letter in word] + [0]
+                self.next = {tuple(tokens[i:i + 3]): tokens[i + 3] for i in range(len(tokens) - 3)}
+
+            def forward(self, x):
+                logits = torch.full((len(x), 27), -10000.0, device=x.device)
+                for row, context in enumerate(x.tolist()):
+                    logits[row, self.next.get(tuple(context), 24)] = 0.0
+                return logits
+        draw = torch.Generator().manual_seed(12)
+        for word in ('ada', 'emmanuel'):
+            name = generate(Speller(word), 3, draw)
+            require(isinstance(name, str), f'the result is a {type(name).__name__}; a string was expected')
+            require(name == word, f'a model that can only say {word!r} said {name!r}: does each new context drop its first token, and is the dot left out?')
+        name = generate(Speller('emmanuel'), 3, draw, max_len=4)
+        require(name == 'emma', f"with max_len=4 a model that can only say 'emmanuel' said {name!r}; 'emma' was expected")
+
+@test_case(points=None, hidden=False)
+def test_chance_and_mode(env):
+    import torch
+    from src.checks import answer, checking, require
+    with checking('B10'):
+        generate = answer(env, 'B10', 'generate')
+
+        class Ramp(torch.nn.Module):
+            """Later letters are a little likelier, z is the likeliest."""
+
+            def __init__(self):
+                super().__init__()
+                self.unused = torch.nn.Parameter(torch.zeros(1))
+
+            def forward(self, x):
+                return torch.linspace(-1, 1, 27, device=x.device).repeat(len(x), 1)
+        model = Ramp()
+        state = torch.get_rng_state()
+        names = [generate(model, 3, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2, 3)]
+        require(torch.equal(torch.get_rng_state(), state), "torch's global random numbers were used; draw with generator=generator")
+        require(names[0] == names[1], 'the same state of the generator gave two different names')
+        require(len(set(names)) > 1, 'different states of the generator gave the same name; draw, do not take the likeliest letter')
+        cold = generate(model, 3, torch.Generator().manual_seed(1), temperature=0.001, max_len=6)
+        require(cold == 'zzzzzz', f'at temperature 0.001 only the likeliest letter z is left, but the model said {cold!r}')
+        for training in (True, False):
+            model.train(training)
+            generate(model, 3, torch.Generator().manual_seed(1))
+            require(model.training == training, f'the model had training={training} before and has training={model.training} now; restore what it was')
+

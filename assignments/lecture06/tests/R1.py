@@ -1,0 +1,29 @@
+from otter.test_files import test_case
+
+OK_FORMAT = False
+
+name = "R1"
+points = 4
+
+@test_case(points=None, hidden=False)
+def test_gradient_norms_of_a_plain_network(env):
+    import torch
+    from torch.func import functional_call, grad
+    from torch.nn.functional import cross_entropy
+    from src.checks import FLOAT64, answer, checking, compare, require
+    with checking('R1'):
+        grad_norms = answer(env, 'R1', 'grad_norms')
+        require('PlainMLP' in env, 'run the given cell with PlainMLP, then this check again')
+        torch.manual_seed(0)
+        model = env['PlainMLP'](27, 3, 4, 8, 5).double()
+        inputs, targets = (torch.randint(27, (40, 3)), torch.randint(27, (40,)))
+        start = {name: weight.detach().clone() for name, weight in model.named_parameters()}
+        slopes = grad(lambda w: cross_entropy(functional_call(model, w, (inputs,)), targets))(start)
+        target = [slopes[f'blocks.{i}.fc1.weight'].square().sum().item() ** 0.5 for i in range(5)]
+        yours = grad_norms(model, inputs, targets)
+        require(isinstance(yours, torch.Tensor), f'grad_norms returns a {type(yours).__name__}; make it a tensor (L,)')
+        compare('grad_norms(model, inputs, targets)', yours, torch.tensor(target, dtype=torch.float64), **FLOAT64)
+        require(all((weight.grad is None for weight in model.parameters())), 'the call left gradients behind in `.grad`; a training step after it would use them')
+        require(model.training, 'the model was in training mode before the call and is in evaluation mode after it')
+        require(all((torch.equal(weight, start[name]) for name, weight in model.named_parameters())), "the call changed the model's weights; it should only measure")
+

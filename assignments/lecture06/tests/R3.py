@@ -1,0 +1,25 @@
+from otter.test_files import test_case
+
+OK_FORMAT = False
+
+name = "R3"
+points = 6
+
+@test_case(points=None, hidden=False)
+def test_network_has_the_right_parts(env):
+    import torch
+    from src.checks import answer, checking, compare, require
+    with checking('R3'):
+        ResidualMLP = answer(env, 'R3', 'ResidualMLP')
+        torch.manual_seed(0)
+        model = ResidualMLP(27, 3, 16, 40, 90, 8)
+        for name in ('embedding', 'inp', 'blocks', 'norm_f', 'head'):
+            require(hasattr(model, name), f'the network has no `{name}`; the table in the question names its parts')
+        require(len(model.blocks) == 8, f'the network has {len(model.blocks)} blocks; n_layers was 8')
+        require(len({id(block) for block in model.blocks}) == 8, 'the blocks are not all different objects')
+        count = sum((weight.numel() for weight in model.parameters()))
+        target = 27 * 16 + (48 * 40 + 40) + 8 * (2 * 40 + 2 * 40 * 90) + 2 * 40 + (40 * 27 + 27)
+        require(count == target, f'model.parameters() counts {count:,} numbers; the target is {target:,}. Is `blocks` an nn.ModuleList, and is there anything that the table does not name?')
+        spread = torch.stack([block.fc2.weight.detach().std() for block in model.blocks]).mean()
+        compare('the standard deviation of fc2.weight', spread, 0.25 / 90 ** 0.5, rtol=0.05, atol=0)
+

@@ -1,0 +1,28 @@
+from otter.test_files import test_case
+
+OK_FORMAT = False
+
+name = "R4"
+points = 4
+
+@test_case(points=None, hidden=False)
+def test_every_block_starts_as_the_identity(env):
+    import torch
+    from src.checks import answer, checking, require
+    with checking('R4'):
+        zero_init_ = answer(env, 'R4', 'zero_init_')
+        ResidualMLP = answer(env, 'R3', 'ResidualMLP')
+        torch.manual_seed(0)
+        model = ResidualMLP(27, 3, 4, 8, 10, 5)
+        start = {name: weight.detach().clone() for name, weight in model.named_parameters()}
+        require(zero_init_(model) is model, 'zero_init_ does not return the model that it was given')
+        stream = torch.randn(40, 8)
+        for index, block in enumerate(model.blocks):
+            require(torch.equal(block(stream), stream), f'block {index} still changes the stream')
+        for name, weight in model.named_parameters():
+            if 'fc2' not in name:
+                require(torch.equal(weight, start[name]), f'{name} changed; zero only what is needed')
+        require(all((weight.requires_grad for weight in model.parameters())), 'a parameter can no longer learn')
+        model(torch.randint(27, (40, 3))).square().mean().backward()
+        require(model.blocks[0].fc2.weight.grad.abs().sum() > 0, 'no gradient reaches fc2 of block 0; it could never learn')
+

@@ -1,0 +1,32 @@
+from otter.test_files import test_case
+
+OK_FORMAT = False
+
+name = "R5"
+points = 5
+
+@test_case(points=None, hidden=False)
+def test_stream_variance(env):
+    import torch
+    from src.checks import FLOAT64, answer, checking, compare, require
+    with checking('R5'):
+        stream_variance = answer(env, 'R5', 'stream_variance')
+        ResidualMLP = answer(env, 'R3', 'ResidualMLP')
+        torch.manual_seed(0)
+        model = ResidualMLP(27, 3, 4, 8, 10, 5).double()
+        inputs = torch.randint(27, (12, 3))
+        model(torch.randint(27, (40, 3)))
+        model.eval()
+        start = {name: value.clone() for name, value in model.state_dict().items()}
+        yours = stream_variance(model, inputs)
+        require(not model.training, 'the model was in evaluation mode before the call and is not after it')
+        for name, value in model.state_dict().items():
+            require(torch.equal(value, start[name]), f'the call changed `{name}`; it should only measure')
+        require(isinstance(yours, torch.Tensor), f'stream_variance returns a {type(yours).__name__}; make it a tensor')
+        streams = []
+        for part in (*model.blocks, model.norm_f):
+            part.register_forward_pre_hook(lambda _, got: streams.append(got[0].detach()))
+        model.train()(inputs)
+        target = torch.stack([(x.square().mean(0) - x.mean(0).square()).mean() for x in streams])
+        compare('stream_variance(model, inputs)', yours, target, **FLOAT64)
+

@@ -1,0 +1,27 @@
+from otter.test_files import test_case
+
+OK_FORMAT = False
+
+name = "R6"
+points = 5
+
+@test_case(points=None, hidden=False)
+def test_post_norm_block(env):
+    import torch
+    from torch.nn.functional import batch_norm
+    from src.checks import FLOAT64, answer, checking, compare, require
+    with checking('R6'):
+        PostNormBlock = answer(env, 'R6', 'PostNormBlock')
+        torch.manual_seed(0)
+        block = PostNormBlock(20, 80, scale=0.5).double()
+        for name in ('norm', 'fc1', 'fc2'):
+            require(hasattr(block, name), f'the block has no `{name}`; it has the same three layers as ResidualBlock')
+        compare('the standard deviation of fc2.weight at scale 0.5', block.fc2.weight.std(), 0.5 / 80 ** 0.5, rtol=0.1, atol=0)
+        with torch.no_grad():
+            block.norm.weight.uniform_(0.5, 1.5)
+            block.norm.bias.uniform_(-0.5, 0.5)
+        stream = 2 + 3 * torch.randn(32, 20, dtype=torch.float64)
+        total = stream + (stream @ block.fc1.weight.T).tanh() @ block.fc2.weight.T
+        target = batch_norm(total, None, None, block.norm.weight, block.norm.bias, training=True, eps=block.norm.eps)
+        compare('block(x)', block(stream), target, **FLOAT64)
+

@@ -1,0 +1,1 @@
+"""An autograded homework kit: masters become releases, submissions become scores with reasons."""

@@ -1,0 +1,83 @@
+"""The command `autograder`: parse, call, print."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from autograder.assignment import load_assignment
+from autograder.errors import KitError, UsageError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one verb; 0 when it is done, 1 when a gate said no, 2 for a wrong use, 3 for a fault of the grader."""
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.run(options))
+    except KitError as error:
+        print(f"autograder: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("autograder: stopped; what is finished is kept, the same command goes on from there", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="autograder", description=__doc__, allow_abbrev=False)
+    verbs = parser.add_subparsers(metavar="VERB", required=True)
+
+    grade = verbs.add_parser("grade", help="grade notebooks and folders of notebooks", allow_abbrev=False)
+    grade.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="a notebook, or a folder of submissions")
+    grade.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the results go")
+    grade.add_argument(
+        "--jobs", type=_jobs, default=_cores(), metavar="N", help="workers (default: one a core, %(default)s)"
+    )
+    grade.add_argument("--questions", default="", metavar="B3,B4", help="grade only these (default: all)")
+    grade.set_defaults(run=_grade)
+
+    release = verbs.add_parser("release", help="rebuild the student version from the masters", allow_abbrev=False)
+    release.set_defaults(run=_release)
+
+    for verb in (grade, release):
+        verb.add_argument("--assignment", metavar="NAME", help="which assignment (default: the only one there is)")
+    return parser
+
+
+def _jobs(text: str) -> int:
+    count = int(text) if text.isascii() and text.isdigit() else 0
+    if not 1 <= count <= 256:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of workers from 1 to 256")
+    return count
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _grade(options: argparse.Namespace) -> int:
+    from autograder import batch, summary
+    from autograder.gradebook import Gradebook
+    from autograder.intake import find_submissions
+
+    assignment = load_assignment(options.assignment)
+    questions = assignment.select(part.strip() for part in options.questions.split(",") if part.strip())
+    if not assignment.names_file.is_file():
+        raise UsageError("there is no such names file", assignment.names_file, "correct or unset NAMES")
+    submissions = find_submissions(options.paths, assignment.notebooks)
+    gradebook = Gradebook(options.out, batch.fingerprint(assignment, questions))
+    jobs = min(options.jobs, len(submissions))
+    with summary.progress(len(submissions)) as advance, batch.workers(assignment, jobs) as (executor, grade):
+        tables = batch.grade_batch(submissions, questions, gradebook, executor, grade, advance)
+    grades = gradebook.write_grades(tables, questions)
+    summary.show(tables, questions, grades)
+    return 0
+
+
+def _release(options: argparse.Namespace) -> int:
+    from autograder.release import write_release
+
+    assignment = load_assignment(options.assignment)
+    paths = write_release(assignment)
+    print(f"{assignment.name} {assignment.version}: {len(paths)} files in {assignment.release_dir}")
+    return 0

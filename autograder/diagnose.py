@@ -1,0 +1,109 @@
+"""Assertions for hidden tests, with messages that name the mistake.
+
+Observations are untrusted: they may be of any type and shape. Every assertion here takes anything and either passes or
+raises AssertionError with a sentence for the student. A message shows one entry at most, never an input as a whole.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import NoReturn
+
+import torch
+from torch import Tensor
+
+from autograder.sandbox import Opaque, Value
+
+FLOAT64 = 1e-9
+FLOAT32 = 2e-4
+
+
+def fail(message: str) -> NoReturn:
+    raise AssertionError(message)
+
+
+def describe_kind(value: Value) -> str:
+    """What a value is, in words: `None`, `a str`, `a tensor of shape (2, 3)`."""
+    if value is None:
+        return "None"
+    if isinstance(value, Tensor):
+        return f"a tensor of shape {tuple(value.shape)}"
+    if isinstance(value, Opaque):
+        return f"an object of type {value.type_name}"
+    if isinstance(value, list | tuple):
+        return f"a {type(value).__name__} of {len(value)}"
+    return f"a {type(value).__name__}"
+
+
+def as_tensor(value: Value, name: str, shape: tuple[int, ...] | None = None) -> Tensor:
+    """The value as a float64 tensor of this shape; a (1, D) value stands for a (D,) one, a plain number for ().
+
+    Raises AssertionError when it is something else.
+    """
+    if isinstance(value, bool) or not isinstance(value, Tensor | int | float):
+        fail(f"your {name} is {describe_kind(value)}; a tensor was expected" + (f" of shape {shape}" if shape else ""))
+    tensor = value if isinstance(value, Tensor) else torch.tensor(value)
+    if shape is not None and tuple(tensor.shape) == (1, *shape):
+        tensor = tensor[0]
+    if shape is not None and tuple(tensor.shape) != shape:
+        fail(f"your {name} has shape {tuple(tensor.shape)}; {shape} was expected")
+    return tensor.to(torch.float64)
+
+
+def parts(value: Value, names: tuple[str, ...]) -> tuple[Value, ...]:
+    """The parts of a returned tuple or list. Raises AssertionError when it has not one part for each name."""
+    if not isinstance(value, list | tuple) or len(value) != len(names):
+        fail(f"your function returned {describe_kind(value)}; it should return ({', '.join(names)})")
+    return tuple(value)
+
+
+def close(yours: Tensor, target: Tensor, tolerance: float) -> Tensor:
+    """Which entries agree, relatively or absolutely."""
+    return torch.isclose(yours, target.to(torch.float64), rtol=tolerance, atol=tolerance, equal_nan=True)
+
+
+def assert_close(
+    value: Value,
+    target: Tensor | float,
+    name: str,
+    *,
+    mistakes: Mapping[str, Tensor | float] | None = None,
+    tolerance: float = FLOAT64,
+) -> None:
+    """Assert that a value agrees with its target.
+
+    mistakes: what known wrong formulas give, by a name that completes "your var matches ..."; the first that agrees
+    with the value (and not with the target) stands in the message.
+    """
+    goal = torch.as_tensor(target).detach().to(torch.float64)
+    yours = as_tensor(value, name, tuple(goal.shape))
+    agrees = close(yours, goal, tolerance)
+    if bool(agrees.all()):
+        return
+    for mistake, wrong in (mistakes or {}).items():
+        other = torch.as_tensor(wrong).detach().to(torch.float64)
+        if other.shape == yours.shape and bool(close(yours, other, max(tolerance, 1e-7)).all()):
+            fail(f"your {name} matches {mistake}")
+    if bool(yours.isnan().any()) and not bool(goal.isnan().any()):
+        fail(f"your {name} holds NaN in {int(yours.isnan().sum())} of {yours.numel()} entries")
+    first = tuple(int(i) for i in (~agrees).nonzero()[0])
+    largest = float((yours - goal).abs().nan_to_num(nan=math.inf).max())
+    entry = f"[{', '.join(map(str, first))}]" if first else ""
+    fail(
+        f"your {name}{entry} is {yours[first].item():.6g} where {goal[first].item():.6g} was expected; "
+        f"{int((~agrees).sum())} of {yours.numel()} entries differ, at most by {largest:.3g}"
+    )
+
+
+def assert_unchanged(after: Value, before: Tensor, name: str) -> None:
+    """Assert that an input has the same values after the call."""
+    same = isinstance(after, Tensor) and after.shape == before.shape and torch.equal(after.to(before.dtype), before)
+    if not same:
+        fail(f"your code changed its input {name} in place; work on a new tensor (x = x - m, not x -= m)")
+
+
+def assert_below(value: float, limit: float, name: str, reason: str) -> None:
+    """Assert that a loss is finite and below its threshold."""
+    if not math.isfinite(value):
+        fail(f"{name} is {value}: the training diverged; {reason}")
+    if value >= limit:
+        fail(f"{name} is {value:.3f}, and should be below {limit:.3f}; {reason}")

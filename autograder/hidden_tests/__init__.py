@@ -1,0 +1,1 @@
+"""The hidden tests, a folder an assignment. Nothing below here ever reaches a student."""

@@ -1,0 +1,173 @@
+"""Probes of the batch normalization notebook: they run beside the student's code, on given inputs, and return what they saw.
+
+No probe holds an expected value or gives a verdict. `student` has the notebook's names as attributes; every other
+argument comes from a hidden test. Tensors are float64 unless a docstring says otherwise.
+"""
+
+import copy
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from autograder.hidden_tests.lecture06.probe_tools import (
+    Operators,
+    Seen,
+    buffers_of,
+    gradients,
+    parameters_of,
+    set_values,
+    train_sgd,
+)
+
+# --- B3 ---------------------------------------------------------------------------------------------------------------
+
+
+def batchnorm_forward(student: Any, x: Tensor, gamma: Tensor, beta: Tensor, eps: float, cotangent: Tensor) -> Seen:
+    """`batchnorm_forward` on x (N, D): what it returned, the inputs afterwards, the operators, three gradients."""
+    x, gamma, beta = (t.clone().requires_grad_() for t in (x, gamma, beta))
+    with Operators() as operators:
+        returned = student.batchnorm_forward(x, gamma, beta, eps)
+    output = returned[0] if isinstance(returned, tuple | list) and returned else returned
+    dx, dgamma, dbeta = gradients(output, (x, gamma, beta), cotangent)
+    return {
+        "returned": returned,
+        "operators": sorted(operators.names),
+        "x": x,
+        "gamma": gamma,
+        "beta": beta,
+        "dx": dx,
+        "dgamma": dgamma,
+        "dbeta": dbeta,
+    }
+
+
+def batchnorm_forward_plain(student: Any, x: Tensor, gamma: Tensor, beta: Tensor) -> Seen:
+    """`batchnorm_forward` on tensors that need no gradient, with its default eps."""
+    x = x.clone()
+    return {"returned": student.batchnorm_forward(x, gamma, beta), "x": x}
+
+
+# --- B4 ---------------------------------------------------------------------------------------------------------------
+
+STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
+
+
+def _layer(student: Any, features: int, settings: dict[str, float]) -> Any:
+    """A float64 BatchNorm1d, also where its statistics are no buffers."""
+    layer = student.BatchNorm1d(features, **settings).double()
+    for name in STATISTICS[:2]:
+        kept = getattr(layer, name, None)
+        if isinstance(kept, Tensor) and kept.is_floating_point() and name not in dict(layer.named_parameters()):
+            setattr(layer, name, kept.detach().double())
+    return layer
+
+
+def _statistics(layer: Any) -> Seen:
+    """Copies of the running statistics, None for one that is not there."""
+    kept = {name: getattr(layer, name, None) for name in STATISTICS}
+    return {name: value.detach().clone() if isinstance(value, Tensor) else value for name, value in kept.items()}
+
+
+def layer_steps(
+    student: Any,
+    features: int,
+    settings: dict[str, float],
+    start: dict[str, Tensor],
+    batches: list[Tensor],
+    modes: list[str],
+) -> Seen:
+    """`BatchNorm1d` from the values `start`, called on each batch in its mode: train, eval or train_no_grad.
+
+    For each step the output, the batch afterwards, and the statistics afterwards.
+    """
+    layer = _layer(student, features, settings)
+    set_values(layer, start)
+    first = _statistics(layer)
+    steps = []
+    with Operators() as operators:
+        for x, mode in zip(batches, modes, strict=True):
+            layer.train(mode != "eval")
+            with torch.set_grad_enabled(mode != "train_no_grad"):
+                y = layer(x)
+            steps.append({"y": y, "x": x, **_statistics(layer)})
+    return {"first": first, "steps": steps, "operators": sorted(operators.names)}
+
+
+def layer_gradients(
+    student: Any, settings: dict[str, float], start: dict[str, Tensor], x: Tensor, cotangent: Tensor
+) -> Seen:
+    """The gradients of a training step of `BatchNorm1d`, and whether the statistics hold on to a graph."""
+    layer = _layer(student, x.shape[1], settings)
+    set_values(layer, start)
+    x = x.clone().requires_grad_()
+    with Operators() as operators:
+        y = layer(x)
+    dx, dgamma, dbeta = gradients(y, (x, layer.gamma, layer.beta), cotangent)
+    held = [name for name in STATISTICS if getattr(getattr(layer, name, None), "requires_grad", False)]
+    return {"dx": dx, "dgamma": dgamma, "dbeta": dbeta, "needs_grad": held, "operators": sorted(operators.names)}
+
+
+def layer_single(student: Any, features: int) -> Seen:
+    """`BatchNorm1d` in training on a batch of one: the type of what it raised, or None."""
+    layer = _layer(student, features, {})
+    layer.train()
+    layer(torch.randn(4, features, dtype=torch.float64))
+    try:
+        layer(torch.randn(1, features, dtype=torch.float64))
+    except Exception as error:
+        return {"raised": type(error).__name__}
+    return {"raised": None}
+
+
+def layer_state(student: Any, features: int, x: Tensor) -> Seen:
+    """The parameters, buffers and state dict of a fresh `BatchNorm1d`, and a copy's output after a round trip."""
+    layer = student.BatchNorm1d(features)
+    fresh = {"parameters": parameters_of(layer), "buffers": buffers_of(layer), "statistics": _statistics(layer)}
+    layer = _layer(student, features, {})
+    layer.train()
+    layer(x)
+    layer(2.0 * x + 1.0)
+    state = copy.deepcopy(layer.state_dict())
+    other = _layer(student, features, {})
+    other.load_state_dict(state)
+    return {
+        **fresh,
+        "state": {name: value for name, value in state.items() if isinstance(value, Tensor)},
+        "original": layer.eval()(x),
+        "restored": other.eval()(x),
+    }
+
+
+# --- B6 ---------------------------------------------------------------------------------------------------------------
+
+
+def mlp_outputs(
+    student: Any, name: str, sizes: list[int], options: dict[str, bool], start: dict[str, Tensor], inputs: Tensor
+) -> Seen:
+    """A model `name` with the weights `start`: its logits in training, then in evaluation, and its parameters."""
+    model = getattr(student, name)(*sizes, **options).double()
+    parameters = parameters_of(model)
+    set_values(model, start)
+    model.train()
+    trained = model(inputs)
+    model.eval()
+    return {"parameters": parameters, "train": trained, "eval": model(inputs), "inputs": inputs}
+
+
+def trained_logits(
+    student: Any,
+    name: str,
+    sizes: list[int],
+    options: dict[str, bool],
+    contexts: Tensor,
+    targets: Tensor,
+    lr: float,
+    held_out: Tensor,
+) -> Seen:
+    """A fresh float32 model after SGD on these batches: its logits for the held-out contexts, in evaluation mode."""
+    model = getattr(student, name)(*sizes, **options)
+    train_sgd(model, contexts, targets, lr)
+    model.eval()
+    with torch.no_grad():
+        return {"logits": model(held_out)}

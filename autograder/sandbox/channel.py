@@ -1,0 +1,211 @@
+"""The channel between grader and child: frames of JSON and raw tensors.
+
+A frame is `magic, header length, body length | JSON header | tensor bytes`. The header holds one value; a tensor in it
+is a reference into the body, whose dtypes and shapes the header lists. The reader checks every length against a limit
+before it takes memory, and every shape against the body. Reading malformed bytes raises ChannelError, nothing else.
+"""
+
+import json
+import math
+import os
+import select
+import struct
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+MAGIC = b"AGK1"
+FRAME = struct.Struct("<4sIQ")
+MAX_HEADER = 4 << 20
+MAX_BODY = 64 << 20
+MAX_TENSORS = 256
+MAX_DEPTH = 24
+MAX_RANK = 8
+MAX_TEXT = 1 << 20
+MAX_ITEMS = 4096
+
+DTYPES: Mapping[str, np.dtype[Any]] = {
+    name: np.dtype(name).newbyteorder("<") for name in ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "b1")
+}
+
+Value = Any
+"""None, bool, int, float, str, Tensor, Opaque, and lists, tuples and string-keyed dicts of them."""
+
+
+class ChannelError(Exception):
+    """The other side sent something that is no frame, or a value that this side does not take."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opaque:
+    """Stands for an object of a kind that does not cross the channel."""
+
+    type_name: str
+
+
+def encode(value: Value) -> bytes:
+    """One frame that holds the value. What cannot cross becomes Opaque."""
+    bodies: list[bytes] = []
+    specs: list[list[Any]] = []
+    tree = _flatten(value, specs, bodies, MAX_DEPTH)
+    header = json.dumps({"value": tree, "tensors": specs}, separators=(",", ":"), allow_nan=False).encode()
+    return b"".join([FRAME.pack(MAGIC, len(header), sum(map(len, bodies))), header, *bodies])
+
+
+def _flatten(value: Value, specs: list[list[Any]], bodies: list[bytes], depth: int) -> Any:
+    kind = type(value)
+    if value is None or kind is bool:
+        return value
+    if kind is str:
+        return value[:MAX_TEXT].encode("utf-8", "replace").decode()
+    if kind is int:
+        return value if abs(value) < 1 << 63 else {"float": repr(float("inf"))}
+    if kind is float:
+        return value if math.isfinite(value) else {"float": repr(value)}
+    if isinstance(value, np.generic | np.ndarray):
+        value = torch.from_numpy(np.array(value)) if value.dtype.str[1:] in DTYPES else Opaque(kind.__name__)
+    if isinstance(value, torch.Tensor):
+        array = _array(value)
+        if array is not None and len(specs) < MAX_TENSORS and array.ndim <= MAX_RANK:
+            specs.append([array.dtype.str[1:], list(array.shape)])
+            bodies.append(array.tobytes())
+            return {"tensor": len(specs) - 1}
+    if depth and kind in (list, tuple) and len(value) <= MAX_ITEMS:
+        return {kind.__name__: [_flatten(item, specs, bodies, depth - 1) for item in value]}
+    if depth and isinstance(value, Mapping) and len(value) <= MAX_ITEMS and all(type(key) is str for key in value):
+        return {"dict": [[key[:MAX_TEXT], _flatten(item, specs, bodies, depth - 1)] for key, item in value.items()]}
+    return {"opaque": (value.type_name if isinstance(value, Opaque) else kind.__name__)[:100]}
+
+
+def _array(tensor: torch.Tensor) -> "np.ndarray[Any, np.dtype[Any]] | None":
+    """The tensor's numbers in C order, or None for a kind of tensor that does not cross (sparse, complex ...)."""
+    try:
+        plain = tensor.detach().cpu()
+        if plain.dtype is torch.bfloat16:
+            plain = plain.float()
+        array = np.ascontiguousarray(plain.resolve_conj().resolve_neg().numpy()).reshape(tuple(plain.shape))
+    except (RuntimeError, TypeError, ValueError):
+        return None
+    return array.astype(DTYPES[array.dtype.str[1:]], copy=False) if array.dtype.str[1:] in DTYPES else None
+
+
+def decode(header: bytes, body: bytearray) -> Value:
+    """The value of a frame. Raises ChannelError when anything about it is malformed."""
+    try:
+        table = json.loads(header.decode("utf-8"), parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise ChannelError(f"the header is no JSON ({type(error).__name__})") from None
+    if type(table) is not dict or set(table) != {"value", "tensors"} or type(table["tensors"]) is not list:
+        raise ChannelError("the header has the wrong keys")
+    return _unflatten(table["value"], _tensors(table["tensors"], body), MAX_DEPTH + 1)
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(name)
+
+
+def _tensors(specs: list[Any], body: bytearray) -> list[torch.Tensor]:
+    if len(specs) > MAX_TENSORS:
+        raise ChannelError("too many tensors")
+    tensors, offset = [], 0
+    for spec in specs:
+        if type(spec) is not list or len(spec) != 2 or type(spec[0]) is not str or spec[0] not in DTYPES:
+            raise ChannelError("a tensor has no known dtype")
+        shape = spec[1]
+        if (
+            type(shape) is not list
+            or len(shape) > MAX_RANK
+            or not all(type(n) is int and 0 <= n < 1 << 40 for n in shape)
+        ):
+            raise ChannelError("a tensor has no proper shape")
+        dtype, count = DTYPES[spec[0]], math.prod(shape)
+        if offset + count * dtype.itemsize > len(body):
+            raise ChannelError("a tensor is larger than the frame")
+        if count:
+            array = np.frombuffer(body, dtype, count, offset)
+            if spec[0] == "b1":
+                array = np.frombuffer(body, np.uint8, count, offset) != 0
+            tensors.append(torch.from_numpy(array.astype(array.dtype.newbyteorder("="), copy=True)).reshape(shape))
+        else:
+            tensors.append(torch.from_numpy(np.zeros(shape, dtype)))
+        offset += count * dtype.itemsize
+    if offset != len(body):
+        raise ChannelError("the frame is larger than its tensors")
+    return tensors
+
+
+def _unflatten(tree: Any, tensors: list[torch.Tensor], depth: int) -> Value:
+    if depth == 0:
+        raise ChannelError("nested too deeply")
+    if tree is None or type(tree) in (bool, int, float, str):
+        return tree
+    if type(tree) is not dict or len(tree) != 1:
+        raise ChannelError("an unknown kind of value")
+    ((kind, inner),) = tree.items()
+    if kind == "tensor" and type(inner) is int and 0 <= inner < len(tensors):
+        return tensors[inner]
+    if kind == "float" and inner in ("inf", "-inf", "nan"):
+        return float(inner)
+    if kind == "opaque" and type(inner) is str:
+        return Opaque(inner[:100])
+    if kind in ("list", "tuple") and type(inner) is list:
+        items = [_unflatten(item, tensors, depth - 1) for item in inner]
+        return tuple(items) if kind == "tuple" else items
+    if (
+        kind == "dict"
+        and type(inner) is list
+        and all(type(p) is list and len(p) == 2 and type(p[0]) is str for p in inner)
+    ):
+        return {key: _unflatten(item, tensors, depth - 1) for key, item in inner}
+    raise ChannelError("an unknown kind of value")
+
+
+def send(fd: int, frame: bytes, deadline: float) -> None:
+    """Write a frame to a non-blocking descriptor. Raises OSError, and TimeoutError past the time.monotonic deadline."""
+    view = memoryview(frame)
+    while view:
+        _wait(fd, select.POLLOUT, deadline)
+        try:
+            view = view[os.write(fd, view[: 1 << 20]) :]
+        except BlockingIOError:
+            continue
+
+
+def receive(fd: int, deadline: float) -> Value:
+    """Read one frame from a non-blocking descriptor.
+
+    Raises TimeoutError past the deadline, EOFError when the other side closed, ChannelError for malformed bytes.
+    """
+    magic, header_length, body_length = FRAME.unpack(bytes(_read(fd, FRAME.size, deadline)))
+    if magic != MAGIC or header_length > MAX_HEADER or body_length > MAX_BODY:
+        raise ChannelError("no frame, or one that is too large")
+    header = bytes(_read(fd, header_length, deadline))
+    return decode(header, _read(fd, body_length, deadline))
+
+
+def _read(fd: int, count: int, deadline: float) -> bytearray:
+    buffer = bytearray()
+    while len(buffer) < count:
+        _wait(fd, select.POLLIN, deadline)
+        try:
+            part = os.read(fd, min(count - len(buffer), 1 << 20))
+        except BlockingIOError:
+            continue
+        except ConnectionError:
+            part = b""
+        if not part:
+            raise EOFError("the other side closed the channel")
+        buffer += part
+    return buffer
+
+
+def _wait(fd: int, event: int, deadline: float) -> None:
+    left = deadline - time.monotonic()
+    poll = select.poll()
+    poll.register(fd, event)
+    if left <= 0 or not poll.poll(min(left, 86400) * 1000):
+        raise TimeoutError("the other side did not answer in time")

@@ -1,0 +1,152 @@
+"""A child: executes one program, then calls probes when it is asked to, until it is killed.
+
+This runs beside the student's code. Nothing here decides anything: it reports values and errors, and the grader
+believes none of it.
+"""
+
+import linecache
+import os
+import signal
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from types import FrameType, ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+
+from autograder.sandbox import channel
+
+ADDED_CODE_S = 2.0
+"""Wall seconds that one piece of added code may take; it is stopped then, and the rest goes on."""
+FOREVER = float("inf")
+MAX_MESSAGE = 1000
+
+Probe = Callable[..., Mapping[str, Any]]
+
+
+class _TooSlow(BaseException):
+    """Added code took longer than its share; not an Exception, so that `except Exception` lets it pass."""
+
+
+class Student:
+    """What a probe sees of the notebook: its global names as attributes."""
+
+    def __init__(self, module: ModuleType) -> None:
+        self._module = module
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self._module.__dict__[name]
+        except KeyError:
+            raise NameError(f"{name} is not defined: its cell stopped with an error, or was changed") from None
+
+
+def serve(fd: int, module: ModuleType, probes: Mapping[str, Probe]) -> None:
+    """Receive a program on `fd`, execute it in `module`, answer with what became of each step, then serve probes."""
+    sys.modules["__main__"] = module
+    request = channel.receive(fd, FOREVER)
+    torch.set_num_threads(1)
+    _seed(request["seed"])
+    channel.send(fd, channel.encode(run_program(request["steps"], module)), FOREVER)
+    student = Student(module)
+    while True:
+        request = channel.receive(fd, FOREVER)
+        _seed(request["seed"])
+        try:
+            reply = {"seen": dict(probes[request["probe"]](student, **request["inputs"]))}
+        except BaseException as error:
+            reply = {"error": describe(error)}
+        channel.send(fd, channel.encode(reply), FOREVER)
+
+
+def _seed(seed: int) -> None:
+    torch.manual_seed(seed)
+    np.random.seed(seed % (1 << 32))
+
+
+def run_program(steps: Sequence[Mapping[str, Any]], module: ModuleType) -> list[dict[str, Any] | None]:
+    """Execute the steps in order; for each None, or what went wrong. An error ends its step and not the program.
+
+    What an answer defined counts, also where added code bound the name again.
+    """
+    outcomes = []
+    answers: dict[str, Any] = {}
+    for step in steps:
+        outcomes.append(_execute(step, module))
+        answers |= {name: module.__dict__[name] for name in step["defines"] if name in module.__dict__}
+    module.__dict__.update(answers)
+    return outcomes
+
+
+def _execute(step: Mapping[str, Any], module: ModuleType) -> dict[str, Any] | None:
+    file = f"<{step['label']}>"
+    source = step["source"]
+    linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
+    if step["added"]:
+        signal.signal(signal.SIGALRM, _alarm)
+        signal.setitimer(signal.ITIMER_REAL, ADDED_CODE_S)
+    try:
+        exec(_compiled(source, file), module.__dict__)
+    except BaseException as error:
+        return describe(error)
+    finally:
+        if step["added"]:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+    return None
+
+
+def _alarm(number: int, frame: FrameType | None) -> None:
+    raise _TooSlow(f"stopped after {ADDED_CODE_S:g} s")
+
+
+def _compiled(source: str, file: str) -> Any:
+    """The code object; lines of IPython magic (`%`, `!`) are left out when the text is not Python with them."""
+    try:
+        return compile(source, file, "exec", dont_inherit=True)
+    except SyntaxError:
+        lines = source.split("\n")
+        python = [_without_magic(line) for line in lines]
+        if python == lines:
+            raise
+        return compile("\n".join(python), file, "exec", dont_inherit=True)
+
+
+def _without_magic(line: str) -> str:
+    text = line.lstrip()
+    return line[: len(line) - len(text)] + "pass" if text.startswith(("%", "!")) else line
+
+
+def describe(error: BaseException) -> dict[str, Any]:
+    """An error as plain values: its type, its message, and the last line of the student's cells it came from."""
+    place: dict[str, Any] = {"cell": "", "line": 0, "text": ""}
+    if isinstance(error, SyntaxError) and error.filename and error.filename.startswith("<"):
+        place = {"cell": error.filename[1:-1], "line": error.lineno or 0, "text": (error.text or "").strip()}
+    for frame in traceback.extract_tb(error.__traceback__):
+        if frame.filename.startswith("<") and frame.filename in linecache.cache:
+            place = {"cell": frame.filename[1:-1], "line": frame.lineno or 0, "text": frame.line or ""}
+    try:
+        message = error.msg if isinstance(error, SyntaxError) else str(error)
+    except BaseException:
+        message = "(the error has no message)"
+    return {"type": type(error).__name__, "message": message[:MAX_MESSAGE], **place}
+
+
+def enter(fd: int, scratch: str) -> None:
+    """Close every descriptor but the channel, which becomes 3; input and output go nowhere.
+
+    The working folder is `scratch`, which goes away with the child.
+    """
+    null = os.open(os.devnull, os.O_RDWR)
+    for standard in (0, 1, 2):
+        os.dup2(null, standard)
+    if fd != 3:
+        os.dup2(fd, 3)
+    os.closerange(4, 1 << 16)
+    os.set_blocking(3, False)
+    os.chdir(scratch)
+    os.environ.update(HOME=scratch, TMPDIR=scratch)
+    tempfile.tempdir = None
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

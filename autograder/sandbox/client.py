@@ -1,0 +1,274 @@
+"""The grader's side: starts the fork server, hands programs to children, keeps the clock."""
+
+import contextlib
+import json
+import os
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from autograder.assignment import NAMES_VARIABLE, Assignment, Limits
+from autograder.errors import GraderFault
+from autograder.reassemble import ReleasedNotebook, Step
+from autograder.sandbox import channel
+
+START_S = 120
+EXIT_S = 10
+STEP_KEYS = ("type", "message", "cell", "text")
+
+
+class FailureKind(StrEnum):
+    """Why there is no observation."""
+
+    ERROR = "error"
+    TIMED_OUT = "timed_out"
+    CRASHED = "crashed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """What stands in the place of an observation when the student's code gave none. The text is the student's."""
+
+    kind: FailureKind
+    message: str
+
+
+class Sandbox:
+    """One fork server. Use it as a context manager; it serves one child at a time.
+
+    Raises GraderFault when the server does not start or goes away.
+    """
+
+    def __init__(self, assignment: Assignment, released: Mapping[str, ReleasedNotebook]) -> None:
+        self._assignment = assignment
+        self._prologues = {
+            name: [{"label": cell.id, "source": cell.source} for cell in notebook.given()[: notebook.prologue]]
+            for name, notebook in released.items()
+        }
+
+    def __enter__(self) -> "Sandbox":
+        self._scratch = Path(tempfile.mkdtemp(prefix="grading-"))
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 << 20)
+        self._control = ours
+        with theirs:
+            self._server = subprocess.Popen(
+                [sys.executable, "-m", "autograder.sandbox.server", str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                env=_environment(self._scratch),
+                cwd=self._assignment.home,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=None,
+            )
+        config = {
+            "probes": str(self._assignment.hidden_tests_dir),
+            "working_folder": str(self._assignment.release_dir),
+            "prologues": self._prologues,
+        }
+        self._control.send(json.dumps(config).encode())
+        reply = self._receive(START_S)[0]
+        if "ready" not in reply:
+            self.__exit__(None, None, None)
+            raise GraderFault(
+                "a given cell of the release fails", reply.get("failed", "fork server"), "mend the master"
+            )
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._control.close()
+        try:
+            self._server.wait(EXIT_S)
+        except subprocess.TimeoutExpired:
+            self._server.kill()
+            self._server.wait()
+        shutil.rmtree(self._scratch, ignore_errors=True)
+
+    def start(self, notebook: str, steps: Sequence[Step], defines: Mapping[str, Sequence[str]], seed: int) -> "Run":
+        """A child that executes these steps (those after the notebook's prologue), ready for probes."""
+        return Run(self, notebook, steps, defines, seed, self._assignment.limits)
+
+    def spawn(self, notebook: str, limits: Limits, end: socket.socket) -> tuple[int, Path]:
+        """Fork a child that owns `end`; its pidfd and its scratch folder."""
+        scratch = Path(tempfile.mkdtemp(dir=self._scratch))
+        request = {"notebook": notebook, "limits": asdict(limits), "scratch": str(scratch)}
+        try:
+            socket.send_fds(self._control, [json.dumps(request).encode()], [end.fileno()])
+        except OSError as error:
+            raise _server_gone() from error
+        _, (handle,) = self._receive(EXIT_S)
+        return handle, scratch
+
+    def reap(self, handle: int, scratch: Path) -> dict[str, Any]:
+        """Kill a child, if it still runs, and say how it ended."""
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(handle, signal.SIGKILL)
+        report, _ = self._receive(EXIT_S)
+        os.close(handle)
+        shutil.rmtree(scratch, ignore_errors=True)
+        return report
+
+    def _receive(self, timeout_s: float) -> tuple[dict[str, Any], list[int]]:
+        self._control.settimeout(timeout_s)
+        try:
+            message, fds, _, _ = socket.recv_fds(self._control, 1 << 16, 1)
+        except OSError as error:
+            raise _server_gone() from error
+        if not message:
+            raise _server_gone()
+        return json.loads(message), fds
+
+
+def _server_gone() -> GraderFault:
+    return GraderFault("it ended or hangs", "fork server", "run the command again; finished submissions are kept")
+
+
+def _environment(scratch: Path) -> dict[str, str]:
+    """The environment of the fork server: nothing of the grader's own but where Python finds its libraries."""
+    kept = {key: os.environ[key] for key in ("PYTHONPATH", NAMES_VARIABLE) if key in os.environ}
+    if NAMES_VARIABLE in kept:
+        kept[NAMES_VARIABLE] = str(Path(kept[NAMES_VARIABLE]).expanduser().resolve())
+    return kept | {
+        "PATH": "/usr/bin:/bin",
+        "LANG": "C.UTF-8",
+        "HOME": str(scratch),
+        "MPLBACKEND": "agg",
+        "MPLCONFIGDIR": str(scratch / "matplotlib"),
+        "OMP_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+        "MKL_NUM_THREADS": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONHASHSEED": "0",
+        "PYTHONMALLOC": "malloc",
+        "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
+        "TQDM_DISABLE": "1",
+    }
+
+
+class Run:
+    """One child with one program. `failure` is set when the program did not come to its end.
+
+    errors: for the label of a step, what stopped it; a step that stopped does not stop the program.
+    """
+
+    def __init__(
+        self,
+        sandbox: Sandbox,
+        notebook: str,
+        steps: Sequence[Step],
+        defines: Mapping[str, Sequence[str]],
+        seed: int,
+        limits: Limits,
+    ) -> None:
+        self._sandbox = sandbox
+        self._limits = limits
+        self._seed = seed
+        self._deadline = time.monotonic() + limits.wall_s
+        self.cpu_s = 0.0
+        self.errors: dict[str, str] = {}
+        self.failure: Failure | None = None
+        self._open = True
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        self._socket = ours
+        with theirs:
+            self._handle, self._scratch = sandbox.spawn(notebook, limits, theirs)
+        program = [
+            {
+                "label": step.label,
+                "source": step.source,
+                "added": step.added,
+                "defines": list(defines.get(step.question, ())),
+            }
+            for step in steps
+        ]
+        reply = self._ask({"steps": program, "seed": seed})
+        if isinstance(reply, Failure):
+            return
+        outcomes = reply if isinstance(reply, list) and len(reply) == len(steps) else None
+        if outcomes is None:
+            self._fail(FailureKind.CRASHED, "the program's answer was not of the agreed form")
+            return
+        for step, outcome in zip(steps, outcomes, strict=True):
+            if outcome is not None:
+                self.errors[step.label] = error_text(outcome)
+
+    def call(self, probe: str, inputs: Mapping[str, Any]) -> Mapping[str, Any] | Failure:
+        """What the probe saw, or the failure in its place. After a time-out or crash, every call gives that failure."""
+        if self.failure:
+            return self.failure
+        reply = self._ask({"probe": probe, "inputs": dict(inputs), "seed": self._seed})
+        if isinstance(reply, Failure):
+            return reply
+        if isinstance(reply, dict) and set(reply) == {"seen"} and isinstance(reply["seen"], dict):
+            return reply["seen"]
+        if isinstance(reply, dict) and set(reply) == {"error"}:
+            return Failure(kind=FailureKind.ERROR, message=error_text(reply["error"]))
+        return self._fail(FailureKind.CRASHED, "the answer was not of the agreed form")
+
+    def close(self) -> None:
+        """End the child. Calling it again does nothing."""
+        if self._open:
+            self._open = False
+            self._socket.close()
+            self._exit = self._sandbox.reap(self._handle, self._scratch)
+            self.cpu_s = float(self._exit["cpu_s"])
+
+    def _ask(self, message: dict[str, Any]) -> Any:
+        try:
+            channel.send(self._socket.fileno(), channel.encode(message), self._deadline)
+            return channel.receive(self._socket.fileno(), self._deadline)
+        except TimeoutError:
+            return self._fail(
+                FailureKind.TIMED_OUT, f"no answer within {self._limits.wall_s:g} s: is there an endless loop?"
+            )
+        except channel.ChannelError as error:
+            return self._fail(FailureKind.CRASHED, f"the answer was malformed: {error}")
+        except (EOFError, OSError):
+            return self._fail(FailureKind.CRASHED, "")
+
+    def _fail(self, kind: FailureKind, message: str) -> Failure:
+        ended = kind is FailureKind.CRASHED and not message
+        if ended:
+            select.select([self._handle], [], [], 1.0)
+        self.close()
+        if ended:
+            kind, message = self._why()
+        self.failure = Failure(kind=kind, message=message)
+        return self.failure
+
+    def _why(self) -> tuple[FailureKind, str]:
+        code = int(self._exit["exit"])
+        if self.cpu_s >= self._limits.cpu_s - 0.5:
+            return FailureKind.TIMED_OUT, f"used more than {self._limits.cpu_s:g} s of CPU: is there an endless loop?"
+        if code < 0:
+            name = signal.Signals(-code).name if -code in set(signal.Signals) else str(-code)
+            return FailureKind.CRASHED, f"the process was ended by {name}"
+        return FailureKind.CRASHED, f"the process ended itself (exit code {code})"
+
+
+def error_text(error: Any) -> str:
+    """One readable line of an error that a child described; whatever is malformed is left out."""
+    table = error if isinstance(error, dict) else {}
+    kind, message, cell, text = (str(table.get(key, ""))[:300] for key in STEP_KEYS)
+    line = table.get("line")
+    place = f" (line {line} of {cell}: {text.strip()})" if cell and isinstance(line, int) and text else ""
+    return printable(f"{kind or 'Error'}: {message}{place}")
+
+
+def printable(text: str) -> str:
+    """The text with every control character shown as an escape, so that it can stand in a terminal or a table."""
+    return "".join(c if c.isprintable() else " " if c in "\n\t" else c.encode("unicode_escape").decode() for c in text)

@@ -1,0 +1,108 @@
+"""What a TA sees on the terminal: progress while a batch is graded, and a table at its end."""
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from autograder.assignment import Question
+from autograder.sandbox import printable
+
+Advance = Callable[[Mapping[str, Any]], None]
+
+MARKS = {
+    "passed": ("", "green"),
+    "failed": ("", "yellow"),
+    "error": ("!", "red"),
+    "timed_out": ("⧖", "red"),
+    "crashed": ("✗", "red"),
+    "not_attempted": ("·", "dim"),
+    "missing": ("?", "magenta"),
+}
+LEGEND = "! error   ⧖ timed out   ✗ crashed   · not attempted   ? missing   * graded with reference answers to what it builds on"
+MAX_ROWS = 60
+
+
+@contextlib.contextmanager
+def progress(total: int) -> Iterator[Advance]:
+    """Something to call with each result: a bar with counts and time left on a terminal, plain lines elsewhere."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        done = 0
+
+        def line(table: Mapping[str, Any]) -> None:
+            nonlocal done
+            done += 1
+            text = f"{done}/{total} {_name(table)}: {_outcome(table)}"
+            console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+        yield line
+        return
+    columns = (
+        TextColumn("grading"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[last]}", markup=False),
+    )
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("", total=total, last="starting")
+        yield lambda table: bar.update(task, advance=1, last=_name(table)[:40])
+
+
+def _name(table: Mapping[str, Any]) -> str:
+    return printable(str(table["student"]))
+
+
+def _reason(table: Mapping[str, Any]) -> str:
+    return printable("; ".join(table["flags"]))
+
+
+def _outcome(table: Mapping[str, Any]) -> str:
+    if table["status"] == "unreadable":
+        return f"unreadable: {_reason(table)}"
+    return f"{table['total']:g} of {table['max_points']:g}"
+
+
+def show(tables: Sequence[Mapping[str, Any]], questions: Sequence[Question], grades: Path) -> None:
+    """Print the table of points, then what needs a TA's eye, then where the results are."""
+    console = Console(highlight=False)
+    width = console.width if console.is_terminal else 30 + 5 * len(questions) + 14
+    console = Console(highlight=False, width=max(width, 80))
+    ordered = sorted(tables, key=lambda table: str(table["student"]))
+    grid = Table(box=None, pad_edge=False, padding=(0, 1))
+    grid.add_column("student", no_wrap=True, max_width=28)
+    grid.add_column("total", justify="right")
+    for question in questions:
+        grid.add_column(f"{question.id}\n/{question.points:g}", justify="right", no_wrap=True)
+    for table in ordered[:MAX_ROWS]:
+        cells = [_cell(table["questions"].get(question.id)) for question in questions]
+        total = f"{table['total']:g}" if table["status"] == "graded" else "[red]—[/]"
+        grid.add_row(escape(_name(table)), total, *cells)
+    console.print(grid)
+    console.print(f"[dim]{LEGEND}[/]", soft_wrap=True)
+    if len(ordered) > MAX_ROWS:
+        console.print(f"… and {len(ordered) - MAX_ROWS} more in {escape(str(grades))}")
+    for table in [table for table in ordered if table["status"] == "unreadable"][:MAX_ROWS]:
+        console.print(f"[red]unreadable[/] {escape(_name(table))}: {escape(_reason(table))}", soft_wrap=True)
+    graded = [float(table["total"]) for table in ordered if table["status"] == "graded"]
+    if graded:
+        middle = sorted(graded)[len(graded) // 2]
+        console.print(f"{len(graded)} graded, {len(ordered) - len(graded)} unreadable; median {middle:g} points")
+    console.print(f"grades: {escape(str(grades))}   reasons: {escape(str(grades.parent / 'results'))}", soft_wrap=True)
+
+
+def _cell(score: Mapping[str, Any] | None) -> str:
+    if score is None:
+        return "[red]—[/]"
+    mark, colour = MARKS[str(score["status"])]
+    starred = "*" if score["dependencies"] == "reference" else ""
+    text = f"{score['points']:g}{starred}" if score["points"] or not mark else ""
+    return f"[{colour}]{text}{mark}[/]"

@@ -1,0 +1,2118 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [raw]
+# # ASSIGNMENT CONFIG
+# init_cell: true
+# check_all_cell: true
+# export_cell:
+#   pdf: false
+#   force_save: true
+#   run_tests: true
+# generate: false
+# run_tests: false
+# tests:
+#   files: true
+#   ok_format: false
+
+# %% [markdown]
+# # Lecture 6, notebook 1: Batch Normalization
+#
+# You will take a small network that predicts the next letter of a name, look at what goes wrong inside it when it
+# starts to learn, and mend it in two ways: with better starting weights, and with **batch normalization**, which you
+# write yourself, forward and backward. At the end your network makes up new names.
+#
+# | part | questions | points |
+# |---|---|---|
+# | 1. The names and a first model | none: read and run | 0 |
+# | 2. A look inside | B1, B2 | 7 |
+# | 3. Batch normalization | B3, B4, B5 | 19 |
+# | 4. Batch normalization in a network | B6, B7 | 10 |
+# | 5. Evaluation and inference | B8, B9, B10 | 14 |
+# | **together** | | **50** |
+#
+# Expect three to four hours. The whole notebook runs in about a minute once everything is written.
+
+# %% [markdown]
+# ## How to work
+#
+# 1. **Run** the cells from top to bottom. Each question has one code cell with a block that starts with `TODO`.
+# 2. **Fill** the block between the lines `START OF YOUR CODE` and `END OF YOUR CODE`, in place of
+#    `raise NotImplementedError(...)`. Please leave those two lines and the line with `def` or `class` as they are.
+#    You may write helper functions inside the block or in cells of your own.
+# 3. **Run** your cell, then **check** it with the cell `grader.check("...")` below it. A check tells you what it
+#    compared and where the first difference is. Checks are quick and see only the most common slips; grading looks
+#    closer.
+# 4. **Look** at the picture or table that follows. A demonstration whose question is still open says so and waits, so
+#    you can always run the whole notebook.
+#
+# Dots show how hard a question is (● to ●●●●). If you get stuck, unfold the hints one at a time: the first gives the
+# idea, the second the shapes, the third almost the line. A mistake in one question costs points in that question
+# only.
+
+# %%
+import copy
+import math
+import os
+import string
+import sys
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+from sklearn.model_selection import train_test_split
+from tqdm import tqdm
+
+from src.utils import configure_device, load_text, set_seed, sparkline
+
+# The layers here are so small that sharing the work among threads takes longer than the work.
+torch.set_num_threads(1)
+
+# Colours that colour-blind readers can tell apart.
+BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#666666"
+
+# %% [markdown]
+# # 1. The names and a first model
+#
+# ## The settings
+#
+# Everything that can be turned is in one place.
+
+
+# %%
+@dataclass
+class MLPConfig:
+    """The settings of the model, the data and the training run."""
+
+    context_size: int = 3  # characters that the model sees
+    d_embed: int = 16  # numbers per character
+    d_hidden: int = 256  # units in a hidden layer
+    val_size: float = 0.1  # share of the names kept for validation
+    batch_size: int = 32  # examples per training step
+    max_steps: int = 1000  # training steps
+    lr: float = 0.01  # learning rate
+    val_interval: int = 100  # steps between two validations
+    log_interval: int = 100  # steps between two entries in the log
+    seed: int = 101
+
+
+config = MLPConfig()
+set_seed(config.seed)
+device = configure_device()
+print(f"{config}\nrunning on: {device}")
+
+# %% [markdown]
+# ## The names
+#
+# The data are first names, one a line. A tenth of them is set aside for validation.
+
+# %%
+text = load_text()
+names = text.splitlines()
+train_names, val_names = train_test_split(names, test_size=config.val_size, random_state=config.seed)
+print(f"{len(names):,} names: {len(train_names):,} for training, {len(val_names):,} for validation")
+print("some of them:", ", ".join(train_names[:8]))
+
+# %% [markdown]
+# ## The tokenizer
+#
+# There are 27 tokens: the dot, which stands for the beginning and the end of a name, and the letters a to z.
+
+# %%
+chars = [".", *string.ascii_lowercase]
+vocab_size = len(chars)
+str2idx = {char: index for index, char in enumerate(chars)}
+idx2str = dict(enumerate(chars))
+print(f"{vocab_size} tokens: {''.join(chars)}")
+
+# %% [markdown]
+# ## The examples
+#
+# An example is a context of three characters and the character that comes next. The name `ada` gives four of them:
+# `... → a`, `..a → d`, `.ad → a`, `ada → .`
+#
+# The examples are kept as two tensors, so that drawing a batch is a single indexing operation. A `DataLoader` would
+# collect the examples one by one, which takes longer than the training step of a network as small as ours.
+
+
+# %%
+class NamesDataset:
+    """All contexts and next characters of a list of names.
+
+    inputs (N, context_size) and targets (N,), both int64, on `device`.
+    """
+
+    def __init__(self, names, context_size):
+        inputs, targets = [], []
+        for name in names:
+            tokens = [0] * context_size + [str2idx[char] for char in name] + [0]
+            for end in range(context_size, len(tokens)):
+                inputs.append(tokens[end - context_size : end])
+                targets.append(tokens[end])
+        self.inputs = torch.tensor(inputs, dtype=torch.int64, device=device)
+        self.targets = torch.tensor(targets, dtype=torch.int64, device=device)
+
+    def __len__(self):
+        return len(self.targets)
+
+
+train_data = NamesDataset(train_names, config.context_size)
+val_data = NamesDataset(val_names, config.context_size)
+print(f"{len(train_data):,} examples for training, {len(val_data):,} for validation")
+for row in range(4):
+    context = "".join(idx2str[token] for token in train_data.inputs[row].tolist())
+    print(f"{context} → {idx2str[train_data.targets[row].item()]}")
+
+# %% [markdown]
+# ## Two numbers to compare with
+#
+# A model that knows nothing gives each of the 27 tokens the same probability; its loss is $\ln 27$. A model that only
+# knows how often each character occurs does better; its loss is called the *unigram* cross-entropy. A useful model
+# lies below both.
+
+# %%
+uniform_loss = math.log(vocab_size)
+share = torch.bincount(train_data.targets, minlength=vocab_size).double() / len(train_data)
+unigram_loss = -(share * share.clamp_min(1e-12).log()).sum().item()
+print(f"uniform guess:         {uniform_loss:.3f}")
+print(f"letter frequency only: {unigram_loss:.3f}")
+
+# %% [markdown]
+# ## The model of the lecture
+#
+# Each of the three characters is looked up in a table `C`, the three rows are laid side by side, and a hidden layer
+# with $\tanh$ and an output layer follow. All weights are drawn from the standard normal distribution, as in the
+# lecture.
+
+
+# %%
+class MLP(nn.Module):
+    """Contexts (N, context_size) to logits (N, vocab_size), with one hidden layer."""
+
+    def __init__(self, vocab_size, context_size, d_embed, d_hidden):
+        super().__init__()
+        n_inputs = context_size * d_embed
+        self.C = nn.Parameter(torch.randn((vocab_size, d_embed)))
+        self.W1 = nn.Parameter(torch.randn((n_inputs, d_hidden)))
+        self.b1 = nn.Parameter(torch.randn((d_hidden,)))
+        self.W2 = nn.Parameter(torch.randn((d_hidden, vocab_size)))
+        self.b2 = nn.Parameter(torch.randn((vocab_size,)))
+
+    def forward(self, x):
+        embedded = self.C[x].view(x.shape[0], -1)  # (N, context_size * d_embed)
+        hidden = torch.tanh(embedded @ self.W1 + self.b1)  # (N, d_hidden)
+        return hidden @ self.W2 + self.b2  # logits (N, vocab_size)
+
+
+def count_parameters(model):
+    """The number of numbers that training can change."""
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def new_model(model_class, **options):
+    """A model of the configured size. The seed is set first: each call starts from the same numbers."""
+    set_seed(config.seed)
+    sizes = vocab_size, config.context_size, config.d_embed, config.d_hidden
+    return model_class(*sizes, **options).to(device)
+
+
+print(f"MLP has {count_parameters(new_model(MLP)):,} parameters")
+
+# %% [markdown]
+# ## Training
+#
+# `train` takes plain gradient steps on batches drawn at random and measures the validation loss every `val_interval`
+# steps, on the **whole** validation set, with the model in evaluation mode. Here the set is small enough to go
+# through the model at once, so that each example counts the same. (In question B8 you write a version for sets that
+# are not.)
+#
+# If you use [Weights & Biases](https://wandb.ai) and have set `WANDB_API_KEY`, the losses are sent there too. Nothing
+# is sent otherwise.
+
+
+# %%
+@torch.no_grad()
+def validation_loss(model, data):
+    """Mean cross-entropy over all examples of `data`, in one batch and in evaluation mode."""
+    model.eval()
+    loss = F.cross_entropy(model(data.inputs), data.targets)
+    model.train()
+    return loss.item()
+
+
+def wandb_run(settings):
+    """A Weights & Biases run when the user has set that up, else None."""
+    if not os.environ.get("WANDB_API_KEY"):
+        return None
+    try:
+        import wandb
+    except ImportError:
+        return None
+    return wandb.init(project="lecture06", config=settings)
+
+
+def train(model, train_data, val_data, config, *, lr=None, steps=None, label="model", quiet=False):
+    """Train with plain SGD and return the history.
+
+    `lr` and `steps` replace those of the config; `quiet` leaves out bar, text and W&B.
+    Returns {"train": loss of each step, "val_step": steps, "val": validation loss at those}.
+    """
+    lr = config.lr if lr is None else lr
+    steps = config.max_steps if steps is None else steps
+    optimizer = torch.optim.SGD(model.parameters(), lr=lr)
+    draw = torch.Generator().manual_seed(config.seed)  # the same batches for each model
+    settings = {**asdict(config), "lr": lr, "max_steps": steps, "label": label}
+    run = None if quiet else wandb_run(settings)
+    history = {"train": [], "val_step": [0], "val": [validation_loss(model, val_data)]}
+
+    model.train()
+    bar = tqdm(total=steps, desc=label, file=sys.stdout, ncols=90, mininterval=0.5, disable=quiet)
+    for step in range(1, steps + 1):
+        rows = torch.randint(len(train_data), (config.batch_size,), generator=draw).to(device)
+        loss = F.cross_entropy(model(train_data.inputs[rows]), train_data.targets[rows])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        history["train"].append(loss.item())
+        bar.update()
+
+        if step % config.val_interval == 0 or step == steps:
+            history["val_step"].append(step)
+            history["val"].append(validation_loss(model, val_data))
+        if step % config.log_interval == 0 or step == steps:
+            recent = float(np.mean(history["train"][-config.log_interval :]))
+            bar.set_postfix(train=recent, val=history["val"][-1], refresh=False)
+            if run is not None:
+                run.log({"train": recent, "val": history["val"][-1]}, step=step)
+    bar.close()
+    if run is not None:
+        run.finish()
+    if not quiet:
+        print(f"training loss, step 1 to {steps}: {sparkline(history['train'])}")
+        print(f"its mean over all steps: {np.mean(history['train']):.2f}")
+        print(f"validation loss at the end: {history['val'][-1]:.2f}")
+    return history
+
+
+# %% [markdown]
+# Two helpers for the demonstrations: one plots histories, the other lets a demonstration wait for a question that is
+# still open.
+
+
+# %%
+def plot_losses(histories, title, colours=(ORANGE, BLUE, GREEN, GREY)):
+    """Training loss (thin, mean of ten steps) and validation loss (dots) of histories by label."""
+    _, ax = plt.subplots(figsize=(7, 3))
+    for (label, history), colour in zip(histories.items(), colours, strict=False):
+        losses = np.asarray(history["train"])
+        tens = losses[: len(losses) // 10 * 10].reshape(-1, 10).mean(1)
+        ax.plot(np.arange(len(tens)) * 10 + 5, tens, color=colour, linewidth=0.8, alpha=0.6)
+        ax.plot(history["val_step"], history["val"], "o-", color=colour, markersize=4, label=label)
+    guess = f"uniform guess, ln 27 = {uniform_loss:.2f}"
+    ax.axhline(uniform_loss, color=GREY, linestyle="--", linewidth=1, label=guess)
+    ax.set(xlabel="step", ylabel="cross-entropy (nats)", title=title)
+    ax.legend(frameon=False)
+    plt.show()
+
+
+@contextmanager
+def demonstration():
+    """While a question that the demonstration needs is open, say so and go on with the notebook."""
+    try:
+        yield
+    except NotImplementedError as missing:
+        print(f"This waits for question {missing}: write it, run its cell, then this cell again.")
+    except NameError as missing:
+        if missing.name != "final_model":
+            raise
+        print("This waits for `final_model`: run the cell that trains it, then this cell again.")
+
+
+# %% tags=["demo"]
+model = new_model(MLP)
+history = train(model, train_data, val_data, config, label="MLP")
+title = "A hockey stick: a steep fall first, then a slow slide"
+plot_losses({"MLP (dots: validation)": history}, title)
+
+# %% [markdown]
+# This is the **hockey stick** of the lecture. The first loss is many times that of a uniform guess, so the network
+# starts out *sure of wrong answers*. The steep part of the curve only unlearns this, and after a thousand steps the
+# model is still worse than guessing. Where does it come from?
+
+# %% [markdown]
+# # 2. A look inside
+#
+# The hidden layer computes $h = \tanh(a)$ with the *pre-activation* $a = x W_1 + b_1$. The slope of $\tanh$ is
+# $1 - \tanh^2(a)$: where $|h|$ is almost 1, the slope is almost 0, and so is the gradient that passes back through
+# that unit. Such an entry is called **saturated**.
+
+# %% [raw]
+# # BEGIN QUESTION
+# name: B1
+# points: 3
+
+# %% [markdown]
+# ## B1. Measure the activations (3 points)
+#
+# ●○○○ · 10 minutes
+#
+# Before you mend a network, measure it. Write `activation_stats(pre)`, which takes pre-activations of shape $(N, D)$,
+# applies $h = \tanh(a)$ and returns a dictionary with three Python floats, each taken over all $N \cdot D$ entries of
+# $h$:
+#
+# | key | value |
+# |---|---|
+# | `"mean"` | the mean |
+# | `"std"` | the standard deviation, as torch's `std` gives it |
+# | `"saturated"` | the share of entries with $\lvert h \rvert > 0.97$ (strictly greater), between 0 and 1 |
+#
+# `pre` itself must not change, and the result must be plain numbers that hold on to no graph.
+#
+# <details><summary>Hint 1: the concept</summary>
+#
+# The share of entries that fulfil a condition is the mean of a tensor of zeros and ones.
+#
+# </details>
+# <details><summary>Hint 2: the shapes</summary>
+#
+# `tanh` keeps the shape (N, D); without a `dim`, `mean` and `std` reduce all of it to one number. `.item()` turns a
+# tensor with one element into a float, which has no graph.
+#
+# </details>
+# <details><summary>Hint 3: almost the line</summary>
+#
+# Compare the absolute value with the limit, turn the True and False into floats, take their mean, then `.item()`.
+#
+# </details>
+
+# %% [raw]
+# # BEGIN SOLUTION
+
+
+# %%
+def activation_stats(pre):
+    """Statistics of tanh(pre).
+
+    pre: pre-activations (N, D).
+    Returns {"mean": float, "std": float, "saturated": float}, each over all entries of tanh(pre).
+    """
+    ############################################################################
+    # TODO B1 (3 points): apply tanh, then return its mean, its standard       #
+    # deviation and the share of entries with an absolute value above 0.97.    #
+    ############################################################################
+    # *****START OF YOUR CODE (DO NOT DELETE/MODIFY THIS LINE)*****
+    # BEGIN SOLUTION NO PROMPT
+    h = torch.tanh(pre.detach())
+    return {
+        "mean": h.mean().item(),
+        "std": h.std().item(),
+        "saturated": (h.abs() > 0.97).double().mean().item(),
+    }
+    # END SOLUTION
+    """ # BEGIN PROMPT
+    raise NotImplementedError("B1")
+    """ # END PROMPT
+    # *****END OF YOUR CODE (DO NOT DELETE/MODIFY THIS LINE)*****
+
+
+# %% [raw]
+# # END SOLUTION
+
+# %% [raw]
+# # BEGIN TESTS
+
+
+# %%
+def test_activation_statistics(env):
+    import torch
+    from src.checks import answer, checking, compare, require
+
+    with checking("B1"):
+        activation_stats = answer(env, "B1", "activation_stats")
+        wide = torch.tensor([[0.0, 3.0, -3.0, 1.0], [2.0, -2.2, 0.5, 9.0]], dtype=torch.float64)
+        before = wide.clone()
+        stats = activation_stats(wide)
+        require(
+            isinstance(stats, dict) and set(stats) == {"mean", "std", "saturated"},
+            'the result should be a dictionary with exactly the keys "mean", "std" and "saturated"',
+        )
+        for key, value in stats.items():
+            require(isinstance(value, float), f"{key} is a {type(value).__name__}; a Python float was expected")
+        require(torch.equal(wide, before), "pre was changed; leave the input as it is")
+        require(
+            stats["saturated"] <= 1,
+            "saturated is a share between 0 and 1, not a count or a percentage",
+        )
+        compare("saturated (for 8 entries, of which 4 are saturated)", stats["saturated"], 0.5)
+        values = wide.numpy()
+        import numpy as np
+
+        compare("mean", stats["mean"], float(np.mean(np.tanh(values))))
+        right = [float(np.std(np.tanh(values), ddof=d)) for d in (1, 0)]
+        require(
+            min(abs(stats["std"] - r) for r in right) < 2e-4,
+            f"std is {stats['std']:.4f}; the standard deviation of tanh(pre) over all entries is {right[0]:.4f}",
+        )
+
+
+# %% [raw]
+# # END TESTS
+
+# %% [raw]
+# # END QUESTION
+
+# %% [markdown]
+# Now look at the hidden layer of the untrained model of the lecture.
+
+
+# %%
+def pre_activations(model, inputs):
+    """What reaches the tanh of an MLP, without a graph: (N, d_hidden)."""
+    with torch.no_grad():
+        return F.linear(F.embedding(inputs, model.C).flatten(1), model.W1.T, model.b1)
+
+
+def plot_activations(panels):
+    """Histograms of tanh of pre-activations by label, with the share that is saturated."""
+    width = 7 if len(panels) > 1 else 4
+    fig, axes = plt.subplots(1, len(panels), figsize=(width, 3), sharey=True, squeeze=False)
+    for ax, (label, pre) in zip(axes[0], panels.items(), strict=True):
+        stats = activation_stats(pre)
+        values = torch.tanh(pre).flatten().cpu().numpy()
+        ax.hist(values, bins=50, range=(-1, 1), density=True, color=BLUE)
+        ax.set(title=f"{label}\n{stats['saturated']:.0%} saturated", xlabel="activation tanh(a)")
+    axes[0][0].set_ylabel("density")
+    fig.tight_layout()
+    plt.show()
+
+
+# %% tags=["demo"]
+with demonstration():
+    pre = pre_activations(new_model(MLP), train_data.inputs[:2000])
+    print({name: round(value, 3) for name, value in activation_stats(pre).items()})
+    plot_activations({"weights from randn": pre})
+
+# %% [markdown]
+# About three quarters of the activations sit at the two ends, where $\tanh$ is flat. The reason is a sum: each
+# pre-activation adds up 48 products of standard normal numbers, so its variance is about 48 and its standard
+# deviation about 7.
+
+# %% [raw]
+# # BEGIN QUESTION
+# name: B2
+# points: 4
+
+# %% [markdown]
+# ## B2. Better starting weights (4 points)
+#
+# ●○○○ · 10 minutes
+#
+# If inputs and weights are independent with mean 0, a sum of `fan_in` products has `fan_in` times the variance of one
+# product. Drawing the weights with a smaller deviation takes this factor away (He et al., 2015):
+#
+# $$W_{ij} \sim \mathcal{N}\left(0,\ \sigma^2\right), \qquad \sigma = \frac{\text{gain}}{\sqrt{n_\text{in}}}, \qquad
+# n_\text{in} = \text{number of inputs (fan-in)}$$
+#
+# The gain makes up for what the activation function squeezes: torch recommends $5/3$ for $\tanh$, and $1$ for a layer
+# without an activation.
+#
+# Write `kaiming_(weight, gain)`, where `weight` has shape (fan_in, fan_out). As the underscore says, it works **in
+# place**: it fills the given tensor with new random numbers and returns that same tensor. Nothing of it may be
+# recorded by autograd, and it must work on an `nn.Parameter`. Draw from torch's global random numbers, so that
+# `torch.manual_seed` decides them.
+#
+# <details><summary>Hint 1: the concept</summary>
+#
+# Only the number of inputs of a unit counts, not the number of units. In-place methods of tensors end in an underscore.
+#
+# </details>
+# <details><summary>Hint 2: the shapes</summary>
+#
+# In this notebook layers compute `x @ W`, so the first dimension of `weight` is fan_in. (`nn.Linear` stores the
+# transpose.)
+#
+# </details>
+# <details><summary>Hint 3: almost the line</summary>
+#
+# Inside `with torch.no_grad():` call the in-place method of tensors that fills them with normal numbers; its
+# arguments are a mean and a standard deviation. Then return `weight`.
+#
+# </details>
+
+# %% [raw]
+# # BEGIN SOLUTION
+
+
+# %%
+def kaiming_(weight, gain=5 / 3):
+    """Fill weight (fan_in, fan_out) in place from N(0, (gain / sqrt(fan_in))^2) and return it.
+
+    Source: He et al. (2015), section 2.2.
+    """
+    ############################################################################
+    # TODO B2 (4 points): fill the tensor itself with normal random numbers    #
+    # of the right deviation, unseen by autograd, and return it.               #
+    ############################################################################
+    # *****START OF YOUR CODE (DO NOT DELETE/MODIFY THIS LINE)*****
+    # BEGIN SOLUTION NO PROMPT
+    fan_in = weight.shape[0]
+    with torch.no_grad():
+        return weight.normal_(0.0, gain / math.sqrt(fan_in))
+    # END SOLUTION
+    """ # BEGIN PROMPT
+    raise NotImplementedError("B2")
+    """ # END PROMPT
+    # *****END OF YOUR CODE (DO NOT DELETE/MODIFY THIS LINE)*****
+
+
+# %% [raw]
+# # END SOLUTION
+
+# %% [raw]
+# # BEGIN TESTS
+
+
+# %%
+def test_deviation_in_place(env):
+    import torch
+    from src.checks import answer, checking, require
+
+    with checking("B2"):
+        kaiming_ = answer(env, "B2", "kaiming_")
+        state = torch.get_rng_state()
+        try:
+            for shape, options, target in (((400, 100), {}, 1 / 12), ((64, 900), {"gain": 1.0}, 1 / 8)):
+                weight = torch.nn.Parameter(torch.full(shape, 5.0))
+                torch.manual_seed(6)
+                result = kaiming_(weight, **options)
+                require(result is weight, "return the tensor that was given, filled in place, not a new one")
+                require(
+                    weight.grad_fn is None and weight.requires_grad,
+                    "autograd recorded the filling; use torch.no_grad()",
+                )
+                std = weight.detach().std().item()
+                require(
+                    abs(std / target - 1) < 0.05,
+                    f"for shape {shape} and {options or 'the default gain'} the weights have a standard deviation of "
+                    f"{std:.4f}; it should be about {target:.4f}",
+                )
+                mean = weight.detach().mean().item()
+                require(abs(mean) < target / 20, f"the mean of the weights is {mean:.4f}; it should be about 0")
+        finally:
+            torch.set_rng_state(state)
+
+
+# %% [raw]
+# # END TESTS
+
+# %% [raw]
+# # END QUESTION
+
+# %% [markdown]
+# What does this do to the model of the lecture? We take the same architecture, fill `W1` and `W2` with `kaiming_`
+# (gain 1 for the output layer), and set the biases to zero.
+
+
+# %%
+def rescale(mlp):
+    """Give an MLP scaled weights and zero biases; returns the model."""
+    kaiming_(mlp.W1)
+    kaiming_(mlp.W2, gain=1.0)
+    with torch.no_grad():
+        mlp.b1.zero_()
+        mlp.b2.zero_()
+    return mlp
+
+
+# %% tags=["demo"]
+with demonstration():
+    models = {
+        "weights from randn": new_model(MLP),
+        "weights by kaiming_": rescale(new_model(MLP)),
+    }
+    panels, histories = {}, {}
+    for label, model in models.items():
+        panels[label] = pre_activations(model, train_data.inputs[:2000])
+        histories[label] = train(model, train_data, val_data, config, quiet=True)
+        print(f"{label}: validation loss {histories[label]['val'][0]:5.2f} before training,"
+              f" {histories[label]['val'][-1]:5.2f} after")  # fmt: skip
+    plot_activations(panels)
+    plot_losses(histories, "Scaled weights: no hockey stick")
+
+# %% [markdown]
+# The scaled model starts close to a uniform guess and learns from the first step. A good start is worth a great deal,
+# but somebody has to work out the right scale for each layer, and training then moves the weights away from it. Batch
+# normalization takes another road: it *measures* the scale, in each batch.
+
+# %% [markdown]
+# # 3. Batch normalization
+#
+# Ioffe and Szegedy (2015) normalise each feature over the batch, then let the network choose scale and shift anew.
+# For one feature with the values $x_1, \dots, x_N$ in the batch $\mathcal{B}$:
+#
+# $$\mu_\mathcal{B} = \frac{1}{N} \sum_{i=1}^{N} x_i \qquad
+# \sigma^2_\mathcal{B} = \frac{1}{N} \sum_{i=1}^{N} (x_i - \mu_\mathcal{B})^2 \qquad
+# \hat{x}_i = \frac{x_i - \mu_\mathcal{B}}{\sqrt{\sigma^2_\mathcal{B} + \epsilon}} \qquad
+# y_i = \gamma \hat{x}_i + \beta$$
+#
+# Note three things that are easy to get wrong: the variance divides by $N$, not by $N - 1$; $\epsilon$ stands
+# **under** the root; and every feature has a mean, a variance, a $\gamma$ and a $\beta$ of its own.
+
+# %% [raw]
+# # BEGIN QUESTION
+# name: B3
+# points: 6
+
+# %% [markdown]
+# ## B3. Normalise a batch (6 points)
+#
+# ●●○○ · 20 minutes
+#
+# Write `batchnorm_forward(x, gamma, beta, eps)` with the four formulas above. `x` has shape $(N, D)$, `gamma` and
+# `beta` have shape $(D,)$. Return three tensors: `y` of shape $(N, D)$, and the batch `mean` and `var` with $D$
+# elements each.
+#
+# Do not change `x`. Write it with elementary tensor operations: in B3, B4 and B5 a built-in batch normalization
+# (`nn.BatchNorm1d`, `F.batch_norm`, `torch.native_batch_norm` and their kin) is not allowed. Gradients must flow
+# through everything, the mean and the variance included, so leave out `detach` and `no_grad` here.
+#
+# <details><summary>Hint 1: the concept</summary>
+#
+# A feature is a column. "Over the batch" means that the rows are averaged away. torch's `var` divides by $N - 1$
+# unless you tell it otherwise: look for `correction` in its documentation.
+#
+# </details>
+# <details><summary>Hint 2: the shapes</summary>
+#
+# `mean` and `var` have shape (D,). In `x - mean` the shapes (N, D) and (D,) are broadcast: the vector is subtracted
+# from each row. `gamma` and `beta` work in the same way.
+#
+# </details>
+# <details><summary>Hint 3: almost the line</summary>
+#
+# The normalised value is the centred `x` divided by the square root of (variance plus eps). Multiply by `gamma`
+# first, then add `beta`.
+#
+# </details>
+
+# %% [raw]
+# # BEGIN SOLUTION
+
+
+# %%
+def batchnorm_forward(x, gamma, beta, eps=1e-5):
+    """Batch normalization of a batch, with the statistics of that batch.
+
+    x: (N, D); gamma, beta: (D,); eps: added to the variance.
+    Returns (y, mean, var): y (N, D), mean and var with D elements; var divides by N (biased).
+    Source: Ioffe and Szegedy (2015), algorithm 1.
+    """
+    ############################################################################
+    # TODO B3 (6 points): normalise each feature over the batch, then scale    #
+    # and shift. Return (y, mean, var).                                        #
+    ############################################################################
+    # *****START OF YOUR CODE (DO NOT DELETE/MODIFY THIS LINE)*****
+    # BEGIN SOLUTION NO PROMPT
+    mean = x.mean(dim=0)  # (D,)
+    var = x.var(dim=0, correction=0)  # (D,)
+    x_hat = (x - mean) / torch.sqrt(var + eps)  # (N, D)
+    return gamma * x_hat + beta, mean, var
+    # END SOLUTION
+    """ # BEGIN PROMPT
+    raise NotImplementedError("B3")
+    """ # END PROMPT
+    # *****END OF YOUR CODE (DO NOT DELETE/MODIFY THIS LINE)*****
+
+
+# %% [raw]
+# # END SOLUTION
+
+# %% [raw]
+# # BEGIN TESTS
+
+
+# %%
+def test_forward_values(env):
+    import torch
+    from src.checks import FLOAT64, answer, checking, compare, require
+
+    with checking("B3"):
+        batchnorm_forward = answer(env, "B3", "batchnorm_forward")
+        draw = torch.Generator().manual_seed(3)
+        for n, eps in ((32, 0.1), (8, 1e-5)):
+            x = 3 * torch.randn(n, 5, dtype=torch.float64, generator=draw) + 2
+            gamma, beta = torch.randn(2, 5, dtype=torch.float64, generator=draw)
+            before = x.clone()
+            result = batchnorm_forward(x, gamma, beta, eps)
+            require(
+                isinstance(result, tuple | list) and len(result) == 3,
+                "return three things: the normalised batch, the mean and the variance",
+            )
+            y, mean, var = result
+            require(torch.equal(x, before), "x was changed in place; leave the input as it is")
+            judge = torch.nn.BatchNorm1d(5, eps=eps, momentum=1.0, dtype=torch.float64)
+            judge.load_state_dict({"weight": gamma, "bias": beta}, strict=False)
+            target = judge(x)  # with momentum 1 it keeps the statistics of this batch; its variance divides by N - 1
+            compare("mean", mean, judge.running_mean, **FLOAT64)
+            unbiased = judge.running_var
+            require(
+                not (isinstance(var, torch.Tensor) and torch.allclose(var.detach(), unbiased)),
+                "var was divided by N - 1; the formula divides by N",
+            )
+            compare("var", var, unbiased * (n - 1) / n, **FLOAT64)
+            compare(f"y (at eps = {eps})", y, target, **FLOAT64)
+
+
+# %%
+def test_gradient_reaches_x(env):
+    import torch
+    from src.checks import FLOAT64, answer, checking, compare, require
+
+    with checking("B3"):
+        batchnorm_forward = answer(env, "B3", "batchnorm_forward")
+        draw = torch.Generator().manual_seed(4)
+        x, cotangent = torch.randn(2, 8, 5, dtype=torch.float64, generator=draw)
+        x.requires_grad_()
+        gamma, beta = torch.ones(5, dtype=torch.float64), torch.zeros(5, dtype=torch.float64)
+        y = batchnorm_forward(x, gamma, beta)[0]
+        require(y.requires_grad, "no gradient flows from y back to x")
+        (mine,) = torch.autograd.grad((y * cotangent).sum(), x)
+        judge = torch.nn.BatchNorm1d(5, dtype=torch.float64)
+        (target,) = torch.autograd.grad((judge(x) * cotangent).sum(), x)
+        compare("the gradient with respect to x", mine, target, **FLOAT64)
+
+
+# %% [raw]
+# # END TESTS
+
+# %% [raw]
+# # END QUESTION
+
+# %% [markdown]
+# First the effect on one batch: the mean and the standard deviation of 40 hidden units, before and after.
+
+# %% tags=["demo"]
+with demonstration():
+    pre = pre_activations(new_model(MLP), train_data.inputs[:256])
+    ones = torch.ones(config.d_hidden, device=device)
+    zeros = torch.zeros(config.d_hidden, device=device)
+    y, _, _ = batchnorm_forward(pre, ones, zeros)
+    fig, axes = plt.subplots(1, 2, figsize=(7, 3), sharex=True)
+    for ax, name in zip(axes, ("mean", "std"), strict=True):
+        for label, values, colour in (("before", pre, ORANGE), ("after", y, BLUE)):
+            statistic = getattr(values, name)(0)[:40].cpu()
+            ax.plot(statistic, "o", color=colour, markersize=4, label=label)
+        ax.set(xlabel="hidden unit", ylabel=f"{name} over the batch")
+    axes[0].legend(frameon=False)
+    fig.suptitle("After normalization each unit has mean 0 and deviation 1")
+    fig.tight_layout()
+    plt.show()
+
+# %% [markdown]
+# Then the histogram of the activations, beside those of the two sets of starting weights. Batch normalization starts
+# from the *badly scaled* weights here.
+
+# %% tags=["demo"]
+with demonstration():
+    inputs = train_data.inputs[:2000]
+    pre = pre_activations(new_model(MLP), inputs)
+    ones = torch.ones(config.d_hidden, device=device)
+    zeros = torch.zeros(config.d_hidden, device=device)
+    plot_activations(
+        {
+            "weights from randn": pre,
+            "weights by kaiming_": pre_activations(rescale(new_model(MLP)), inputs),
+            "randn, then BN": batchnorm_forward(pre, ones, zeros)[0],
+        }
+    )
+
+# %% [raw]
+# # BEGIN QUESTION
+# name: B4
+# points: 9
+
+# %% [markdown]
+# ## B4. A layer with a memory (9 points)
+#
+# ●●●○ · 35 minutes
+#
+# In training, the output for one name depends on which other names happen to be in the batch. When the model is used,
+# there may be only one. So the layer keeps **running statistics** while it trains and uses those in evaluation mode:
+#
+# $$\mu_\text{run} \leftarrow (1 - m)\, \mu_\text{run} + m\, \mu_\mathcal{B} \qquad
+# \sigma^2_\text{run} \leftarrow (1 - m)\, \sigma^2_\text{run} + m\, \frac{N}{N - 1}\, \sigma^2_\mathcal{B}$$
+#
+# with the momentum $m$. The factor $N / (N - 1)$ makes the variance *unbiased*: the running variance estimates that
+# of the population, while the batch itself is still normalised with the biased variance.
+#
+# Write the class `BatchNorm1d` so that it behaves as `nn.BatchNorm1d` does:
+#
+# | | name | start |
+# |---|---|---|
+# | parameters | `gamma`, `beta`, each (D,) | ones, zeros |
+# | buffers | `running_mean`, `running_var`, each (D,) | zeros, ones |
+# | buffer | `num_batches_tracked` | 0, plus 1 for each training batch |
+# | attributes | `eps`, `momentum` | as given |
+#
+# - In training mode (`self.training` is true) normalise with the statistics of the batch, let gradients flow through
+#   them, and update the buffers. Nothing of the update may be part of the graph. One example alone has no variance:
+#   raise a `ValueError`.
+# - In evaluation mode use the running statistics, at any batch size, and change no buffer.
+# - The mode decides, not autograd: in training mode under `torch.no_grad()` the statistics of the batch are used too.
+#
+# You may call your `batchnorm_forward`; no built-in batch normalization.
+#
+# <details><summary>Hint 1: the concept</summary>
+#
+# A parameter is learned by the optimizer; a buffer is state that is saved and moved with the module but not learned.
+# Look at `register_buffer`. The method `forward` has two branches, and only one of them writes to buffers.
+#
+# </details>
+# <details><summary>Hint 2: the shapes</summary>
+#
+# All statistics are (D,), `num_batches_tracked` is a single number. The batch size is the first dimension of the input.
+#
+# </details>
+# <details><summary>Hint 3: almost the line</summary>
+#
+# Under `torch.no_grad()`: new running value = old value plus momentum times (batch value minus old value), for both
+# buffers; the batch value of the variance is first multiplied by $N / (N - 1)$. The tensor method `lerp_` does just
+# this, in place.
+#
+# </details>
+
+# %% [raw]
+# # BEGIN SOLUTION
+
+
+# %%
+class BatchNorm1d(nn.Module):
+    """Batch normalization of (N, D) inputs with running statistics.
+
+    Parameters gamma, beta (D,); buffers running_mean, running_var (D,) and num_batches_tracked
+    (a single number); attributes eps and momentum. forward: (N, D) -> (N, D).
+    """
+
+    ############################################################################
+    # TODO B4 (9 points): write __init__ (parameters, buffers) and forward     #
+    # (batch statistics and updates in training, running statistics in         #
+    # evaluation).                                                             #
+    ############################################################################
+    # *****START OF YOUR CODE (DO NOT DELETE/MODIFY THIS LINE)*****
+    # BEGIN SOLUTION NO PROMPT
+    def __init__(self, num_features, eps=1e-5, momentum=0.1):
+        super().__init__()
+        self.eps = eps
+        self.momentum = momentum
+        self.gamma = nn.Parameter(torch.ones(num_features))
+        self.beta = nn.Parameter(torch.zeros(num_features))
+        self.register_buffer("running_mean", torch.zeros(num_features))
+        self.register_buffer("running_var", torch.ones(num_features))
+        self.register_buffer("num_batches_tracked", torch.tensor(0))
+
+    def forward(self, x):
+        if not self.training:
+            x_hat = (x - self.running_mean) / torch.sqrt(self.running_var + self.eps)
+            return self.gamma * x_hat + self.beta
+        n = x.shape[0]
+        if n < 2:
+            raise ValueError("one example has no variance: training needs a batch of two or more")
+        y, mean, var = batchnorm_forward(x, self.gamma, self.beta, self.eps)
+        with torch.no_grad():
+            self.running_mean.lerp_(mean, self.momentum)
+            self.running_var.lerp_(var * n / (n - 1), self.momentum)
+            self.num_batches_tracked += 1
+        return y
+
+    # END SOLUTION
+    """ # BEGIN PROMPT
+    def __init__(self, num_features, eps=1e-5, momentum=0.1):
+        raise NotImplementedError("B4")
+
+    def forward(self, x):
+        raise NotImplementedError("B4")
+    """ # END PROMPT
+    # *****END OF YOUR CODE (DO NOT DELETE/MODIFY THIS LINE)*****
+
+
+# %% [raw]
+# # END SOLUTION
+
+# %% [raw]
+# # BEGIN TESTS
+
+
+# %%
+def test_parameters_and_buffers(env):
+    import torch
+    from src.checks import answer, checking, compare, require
+
+    with checking("B4"):
+        bn = answer(env, "B4", "BatchNorm1d")(5)
+        parameters, buffers = dict(bn.named_parameters()), dict(bn.named_buffers())
+        require(
+            set(parameters) == {"gamma", "beta"},
+            f"the parameters are {sorted(parameters)}; they should be beta and gamma, nothing else",
+        )
+        require(hasattr(bn, "num_batches_tracked"), "num_batches_tracked is missing; it counts the training batches")
+        for name in ("running_mean", "running_var"):
+            require(
+                name in buffers, f"{name} is not a buffer; a plain attribute would not be saved: use register_buffer"
+            )
+        compare("gamma at the start", bn.gamma, torch.ones(5))
+        compare("beta at the start", bn.beta, torch.zeros(5))
+        compare("running_mean at the start", bn.running_mean, torch.zeros(5))
+        compare("running_var at the start", bn.running_var, torch.ones(5))
+
+
+# %%
+def test_as_torch_on_one_batch(env):
+    import torch
+    from src.checks import FLOAT64, answer, checking, compare, require
+
+    with checking("B4"):
+        draw = torch.Generator().manual_seed(5)
+        bn = answer(env, "B4", "BatchNorm1d")(5, eps=1e-3, momentum=0.3).double()
+        judge = torch.nn.BatchNorm1d(5, eps=1e-3, momentum=0.3, dtype=torch.float64)
+        x = 2 * torch.randn(6, 5, dtype=torch.float64, generator=draw) + 1
+        compare("the output in training mode", bn(x), judge(x), **FLOAT64)
+        require(
+            not (bn.running_mean.requires_grad or bn.running_var.requires_grad),
+            "the running statistics hold on to the graph; update them without autograd",
+        )
+        compare("running_mean after one batch", bn.running_mean, judge.running_mean, **FLOAT64)
+        compare("running_var after one batch", bn.running_var, judge.running_var, **FLOAT64)
+        require(int(bn.num_batches_tracked) == 1, f"num_batches_tracked is {bn.num_batches_tracked} after one batch")
+
+        bn.eval()
+        judge.eval()
+        compare("the output in evaluation mode", bn(x), judge(x), **FLOAT64)
+        compare("the output for one example in evaluation mode", bn(x[:1]), judge(x[:1]), **FLOAT64)
+        compare("running_mean after an evaluation", bn.running_mean, judge.running_mean, **FLOAT64)
+
+
+# %% [raw]
+# # END TESTS
+
+# %% [raw]
+# # END QUESTION
+
+# %% [markdown]
+# Do the running statistics find those of the population? Here the population is the validation set, and the layer
+# sees 150 batches of its pre-activations in the untrained model. The dots are the means and variances of single
+# batches, for one hidden unit.
+
+# %% tags=["demo"]
+with demonstration():
+    population = pre_activations(new_model(MLP), val_data.inputs)
+    draw = torch.Generator().manual_seed(config.seed)
+    rows = torch.randint(len(population), (150, config.batch_size), generator=draw).to(device)
+    tracks = {}
+    for momentum in (0.1, 0.01):
+        bn = BatchNorm1d(config.d_hidden, momentum=momentum).to(device)
+        tracks[momentum] = []
+        for row in rows:
+            bn(population[row])
+            running = bn.running_mean, bn.running_var
+            tracks[momentum].append([statistic.flatten()[0].item() for statistic in running])
+    fig, axes = plt.subplots(1, 2, figsize=(9, 3))
+    for (momentum, track), colour in zip(tracks.items(), (BLUE, GREEN), strict=True):
+        for ax, values in zip(axes, zip(*track, strict=True), strict=True):
+            ax.plot(values, color=colour, label=f"running, momentum {momentum}")
+    batches = population[rows][:, :, 0]  # (150, batch_size)
+    for ax, name in zip(axes, ("mean", "var"), strict=True):
+        target = getattr(population[:, 0], name)().item()
+        ax.plot(getattr(batches, name)(1).cpu(), ".", color=GREY, alpha=0.4, label="one batch")
+        ax.axhline(target, color=ORANGE, linestyle="--", label="population")
+        ax.set(xlabel="batch", ylabel=f"{name} of hidden unit 0")
+    axes[1].legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+    fig.suptitle("A large momentum arrives soon and trembles, a small one is slow and steady")
+    fig.tight_layout()
+    plt.show()
+
+# %% [raw]
+# # BEGIN QUESTION
+# name: B5
+# points: 6
+
+# %% [markdown]
+# ## B5. The way back (6 points)
+#
+# ●●●● · 40 minutes
+#
+# Autograd has done the backward pass for you so far. Do it once by hand: it shows why batch normalization makes a
+# layer blind to the scale of its input. You are given $\partial \ell / \partial y_i$ (called `dout`), and the values
+# $\hat{x}_i$, $\gamma$ and $\sigma^2_\mathcal{B}$ from the forward pass. Wanted are
+#
+# $$\frac{\partial \ell}{\partial x_i}, \qquad
+# \frac{\partial \ell}{\partial \gamma} = \sum_{i=1}^{N} \frac{\partial \ell}{\partial y_i}\, \hat{x}_i,
+# \qquad \frac{\partial \ell}{\partial \beta} = \sum_{i=1}^{N} \frac{\partial \ell}{\partial y_i}.$$
+#
+# The first is the hard one, because $x_i$ acts on the loss in **three** ways: directly through $\hat{x}_i$, through
+# the mean $\mu_\mathcal{B}$, and through the variance $\sigma^2_\mathcal{B}$. Section 3 of the paper has the chain
+# rule for each; put them together on paper, and much cancels.
+#
+# Write `batchnorm_backward(dout, x_hat, gamma, var, eps)` and return `(dx, dgamma, dbeta)`, of shapes $(N, D)$,
+# $(D,)$, $(D,)$. `var` is the biased batch variance. Use elementary operations only: no autograd, no built-in batch
+# normalization. Do not change the inputs.
+#
+# <details><summary>Hint 1: the concept</summary>
+#
+# Start with $g_i = \gamma\, \partial \ell / \partial y_i$, the gradient at $\hat{x}_i$. The way through the mean
+# takes away the average of $g$: adding the same number to all $x_i$ changes nothing, so the gradient cannot point
+# that way. The way through the variance takes away the part of $g$ along $\hat{x}$: stretching all $x_i$ changes
+# (almost) nothing either.
+#
+# </details>
+# <details><summary>Hint 2: the shapes</summary>
+#
+# All sums run over the batch, so they reduce (N, D) to (D,), which is broadcast when it meets (N, D) again. For the
+# way through the variance,
+#
+# $$\frac{\partial \ell}{\partial \sigma^2_\mathcal{B}} =
+# -\frac{1}{2} \cdot \frac{1}{\sigma^2_\mathcal{B} + \epsilon} \sum_{i=1}^{N} g_i\, \hat{x}_i, \qquad
+# \frac{\partial \sigma^2_\mathcal{B}}{\partial x_i} = \frac{2}{N} (x_i - \mu_\mathcal{B}).$$
+#
+# </details>
+# <details><summary>Hint 3: almost the line</summary>
+#
+# From each $g_i$ subtract two things: the batch mean of $g$, and $\hat{x}_i$ times the batch mean of $g\, \hat{x}$.
+# Divide the rest by the standard deviation of the forward pass (with eps under the root).
+#
+# </details>
+
+# %% [raw]
+# # BEGIN SOLUTION
+
+
+# %%
+def batchnorm_backward(dout, x_hat, gamma, var, eps=1e-5):
+    """The gradients of batch normalization in training mode.
+
+    dout: gradient with respect to y, (N, D); x_hat: normalised input, (N, D); gamma: (D,);
+    var: biased variance of the batch, (D,); eps: as in the forward pass.
+    Returns (dx, dgamma, dbeta) of shapes (N, D), (D,), (D,).
+    Source: Ioffe and Szegedy (2015), section 3.
+    """
+    ############################################################################
+    # TODO B5 (6 points): return the gradients with respect to x, gamma and    #
+    # beta, with all three ways in which x acts on the loss.                   #
+    ############################################################################
+    # *****START OF YOUR CODE (DO NOT DELETE/MODIFY THIS LINE)*****
+    # BEGIN SOLUTION NO PROMPT
+    dgamma = (dout * x_hat).sum(dim=0)  # (D,)
+    dbeta = dout.sum(dim=0)  # (D,)
+    g = gamma * dout  # gradient with respect to x_hat, (N, D)
+    through_mean = g.mean(dim=0)  # (D,)
+    through_var = x_hat * (g * x_hat).mean(dim=0)  # (N, D)
+    dx = (g - through_mean - through_var) / torch.sqrt(var + eps)
+    return dx, dgamma, dbeta
+    # END SOLUTION
+    """ # BEGIN PROMPT
+    raise NotImplementedError("B5")
+    """ # END PROMPT
+    # *****END OF YOUR CODE (DO NOT DELETE/MODIFY THIS LINE)*****
+
+
+# %% [raw]
+# # END SOLUTION
+
+# %% [raw]
+# # BEGIN TESTS
+
+
+# %%
+def test_against_autograd(env):
+    import torch
+    from src.checks import FLOAT64, answer, checking, compare, require
+
+    with checking("B5"):
+        batchnorm_backward = answer(env, "B5", "batchnorm_backward")
+        draw = torch.Generator().manual_seed(6)
+        eps = 1e-2
+        x, dout = torch.randn(2, 7, 5, dtype=torch.float64, generator=draw)
+        gamma = torch.randn(5, dtype=torch.float64, generator=draw).requires_grad_()
+        beta = torch.zeros(5, dtype=torch.float64, requires_grad=True)
+        x = (3 * x + 1).requires_grad_()
+        y = torch.nn.functional.batch_norm(x, None, None, gamma, beta, training=True, eps=eps)
+        targets = torch.autograd.grad((y * dout).sum(), (x, gamma, beta))
+
+        x_hat = ((y - beta) / gamma).detach()
+        var = x.detach().sub(x.detach().mean(0)).square().mean(0)
+        given = [dout, x_hat, gamma.detach(), var]
+        before = [tensor.clone() for tensor in given]
+        result = batchnorm_backward(*given, eps)
+        require(isinstance(result, tuple | list) and len(result) == 3, "return three things: dx, dgamma and dbeta")
+        rows = []
+        for name, mine, target in zip(("dx", "dgamma", "dbeta"), result, targets, strict=True):
+            close = (
+                isinstance(mine, torch.Tensor)
+                and mine.shape[-1:] == target.shape[-1:]
+                and mine.numel() == target.numel()
+            )
+            if not close:
+                continue
+            gap = (mine.detach().reshape(target.shape) - target).abs().max().item()
+            rows.append((name, bool(torch.equal(mine.detach().reshape(target.shape), target)), gap < 1e-9, gap))
+        if not all(approximate for _, _, approximate, _ in rows):
+            print(f"B5, yours against autograd\n{'gradient':<10}{'exact':<8}{'approximate':<13}largest difference")
+            for name, exact, approximate, gap in rows:
+                print(f"{name:<10}{exact!s:<8}{approximate!s:<13}{gap:.1e}")
+        for name, mine, target in zip(("dbeta", "dgamma", "dx"), reversed(result), reversed(targets), strict=True):
+            compare(name, mine, target, **FLOAT64)
+        for name, now, then in zip(("dout", "x_hat", "gamma", "var"), given, before, strict=True):
+            require(torch.equal(now, then), f"{name} was changed in place; leave the inputs as they are")
+
+
+# %% [raw]
+# # END TESTS
+
+# %% [raw]
+# # END QUESTION
+
+# %% [markdown]
+# "Exact" is seldom true and need not be: two correct formulas add up the same numbers in another order and differ in
+# the last digits. What counts is that they agree *approximately*. Here is the comparison on a real batch in single
+# precision, as in training. The last line shows that `dx` sums to zero over the batch: to add the same number to all
+# $x_i$ changes nothing.
+
+# %% tags=["demo"]
+with demonstration():
+    x = pre_activations(new_model(MLP), train_data.inputs[: config.batch_size]).requires_grad_()
+    gamma = torch.ones(config.d_hidden, device=device, requires_grad=True)
+    beta = torch.zeros(config.d_hidden, device=device, requires_grad=True)
+    y, _, var = batchnorm_forward(x, gamma, beta)
+    dout = torch.randn_like(y)
+    exact_gradients = torch.autograd.grad((y * dout).sum(), (x, gamma, beta))
+    with torch.no_grad():
+        mine = batchnorm_backward(dout, y.detach(), gamma, var)  # gamma 1, beta 0: y is x_hat
+    print(f"{'gradient':<10}{'exact':<8}{'approximate':<13}largest difference")
+    for name, a, b in zip(("dx", "dgamma", "dbeta"), mine, exact_gradients, strict=True):
+        approximate = torch.allclose(a, b, atol=1e-5)
+        gap = (a - b).abs().max().item()
+        print(f"{name:<10}{torch.equal(a, b)!s:<8}{approximate!s:<13}{gap:.1e}")
+    print(f"\nlargest sum of dx over the batch: {mine[0].sum(0).abs().max().item():.1e}")
+
+# %% [markdown]
+# # 4. Batch normalization in a network
+
+# %% [raw]
+# # BEGIN QUESTION
+# name: B6
+# points: 5
+
+# %% [markdown]
+# ## B6. The model of the lecture, normalised (5 points)
+#
+# ●●○○ · 10 minutes
+#
+# `MLPv2` is `MLP` with one layer more, and with the same badly scaled weights. Ioffe and Szegedy put the normalization
+# **between the linear map and the nonlinearity**:
+#
+# $$h = \tanh\left(\mathrm{BN}(x W_1 + b_1)\right), \qquad \text{logits} = h W_2 + b_2$$
+#
+# where $x$ is the embedded context. `__init__` is given and makes a `BatchNorm1d` called `bn`. Write the body of
+# `forward`, which takes contexts of shape $(N, 3)$ and returns logits of shape $(N, 27)$. All weights are made in
+# `__init__`; `forward` uses them and makes none.
+#
+# <details><summary>Hint 1: the concept</summary>
+#
+# Read `MLP.forward` above. One step is added, at the one place where it can keep the tanh out of its flat ends.
+#
+# </details>
+# <details><summary>Hint 2: the shapes</summary>
+#
+# contexts (N, 3) → looked up (N, 3, d_embed) → side by side (N, 3 · d_embed) → pre-activation and hidden layer (N,
+# d_hidden) → logits (N, vocab_size)
+#
+# </details>
+# <details><summary>Hint 3: almost the line</summary>
+#
+# The hidden layer is tanh of `self.bn(...)`, and what stands in the brackets is the whole pre-activation, bias
+# included.
+#
+# </details>
+
+# %% [raw]
+# # BEGIN SOLUTION
+
+
+# %%
+class MLPv2(nn.Module):
+    """MLP with batch normalization before the tanh.
+
+    Contexts (N, context_size) to logits (N, vocab_size).
+    """
+
+    def __init__(self, vocab_size, context_size, d_embed, d_hidden):
+        super().__init__()
+        n_inputs = context_size * d_embed
+        self.C = nn.Parameter(torch.randn((vocab_size, d_embed)))
+        self.W1 = nn.Parameter(torch.randn((n_inputs, d_hidden)))
+        self.b1 = nn.Parameter(torch.randn((d_hidden,)))
+        self.W2 = nn.Parameter(torch.randn((d_hidden, vocab_size)))
+        self.b2 = nn.Parameter(torch.randn((vocab_size,)))
+        self.bn = BatchNorm1d(d_hidden)
+
+    def forward(self, x):
+        """x: contexts (N, context_size) of int64. Returns logits (N, vocab_size)."""
+        ############################################################################
+        # TODO B6 (5 points): embed the context, normalise the pre-activation      #
+        # with self.bn, apply tanh, and return the logits.                         #
+        ############################################################################
+        # *****START OF YOUR CODE (DO NOT DELETE/MODIFY THIS LINE)*****
+        # BEGIN SOLUTION NO PROMPT
+        pre = self.C[x].flatten(start_dim=1) @ self.W1 + self.b1  # (N, d_hidden)
+        h = torch.tanh(self.bn(pre))  # (N, d_hidden)
+        return h @ self.W2 + self.b2  # (N, vocab_size)
+        # END SOLUTION
+        """ # BEGIN PROMPT
+        raise NotImplementedError("B6")
+        """ # END PROMPT
+        # *****END OF YOUR CODE (DO NOT DELETE/MODIFY THIS LINE)*****
+
+
+# %% [raw]
+# # END SOLUTION
+
+# %% [raw]
+# # BEGIN TESTS
+
+
+# %%
+def test_logits_of_mlpv2(env):
+    import torch
+    import torch.nn.functional as F
+    from src.checks import answer, checking, compare, require
+
+    with checking("B6"):
+        draw = torch.Generator().manual_seed(8)
+        model = answer(env, "B6", "MLPv2")(27, 3, 4, 6)
+        weights = {name: parameter.detach() for name, parameter in model.named_parameters()}
+        for value in weights.values():
+            value.copy_(torch.randn(value.shape, generator=draw))
+        x = torch.randint(27, (40, 3), generator=draw)
+        pre = F.linear(F.embedding(x, weights["C"]).flatten(1), weights["W1"].T, weights["b1"])
+
+        def target(normalised):
+            return F.linear(normalised.tanh(), weights["W2"].T, weights["b2"])
+
+        gamma, beta = weights["bn.gamma"].flatten(), weights["bn.beta"].flatten()
+        logits = model(x)
+        require(isinstance(logits, torch.Tensor), "forward returned nothing that is a tensor; did you write `return`?")
+        require(
+            not torch.allclose(logits.detach(), F.linear(pre.tanh(), weights["W2"].T, weights["b2"]), atol=1e-4),
+            "these are the logits without any normalization; self.bn is not used",
+        )
+        in_training = F.batch_norm(pre, None, None, gamma, beta, training=True)
+        compare("the logits in training mode", logits, target(in_training))
+
+        model.eval()
+        mean, var = model.bn.running_mean.flatten(), model.bn.running_var.flatten()
+        in_evaluation = F.batch_norm(pre, mean, var, gamma, beta, training=False)
+        compare("the logits in evaluation mode", model(x), target(in_evaluation))
+
+
+# %% [raw]
+# # END TESTS
+
+# %% [raw]
+# # END QUESTION
+
+# %% [markdown]
+# Same weights, same batches, same learning rate; the only difference is the normalization, with its 512 additional
+# parameters.
+
+# %% tags=["demo"]
+with demonstration():
+    for kind in (MLP, MLPv2):
+        print(f"{kind.__name__} has {count_parameters(new_model(kind)):,} parameters")
+    histories = {
+        "MLP, without BN": train(new_model(MLP), train_data, val_data, config, quiet=True),
+        "MLPv2, with BN": train(new_model(MLPv2), train_data, val_data, config, label="MLPv2"),
+    }
+    plot_losses(histories, f"Bad weights hurt less with BN (learning rate {config.lr})")
+
+# %% [markdown]
+# Batch normalization repairs the hidden layer. It cannot repair the output layer, whose weights are as badly scaled
+# as before: the loss still starts far above a uniform guess. What it does to the choice of the learning rate is shown
+# by a small table.
+
+# %% tags=["demo"]
+with demonstration():
+    losses = {}
+    for lr in (0.01, 0.1, 1.0):
+        for kind in (MLP, MLPv2):
+            model = new_model(kind)
+            history = train(model, train_data, val_data, config, lr=lr, steps=300, quiet=True)
+            losses[lr, kind] = history["val"][-1]
+    print("validation loss after 300 steps\n")
+    print(f"{'learning rate':<15}{'MLP':>10}{'MLPv2':>10}")
+    for lr in (0.01, 0.1, 1.0):
+        print(f"{lr:<15}{losses[lr, MLP]:>10.2f}{losses[lr, MLPv2]:>10.2f}")
+
+# %% [raw]
+# # BEGIN QUESTION
+# name: B7
+# points: 5
+
+# %% [markdown]
+# ## B7. Deeper, with and without (5 points)
+#
+# ●●●○ · 25 minutes
+#
+# Now build a model with two hidden layers yourself, good weights included, in which batch normalization can be
+# switched on:
+#
+# $$h_1 = \tanh\left(\mathrm{norm}_1(x W_1)\right), \qquad
+# h_2 = \tanh\left(\mathrm{norm}_2(h_1 W_2)\right), \qquad
+# \text{logits} = h_2 W_3 + b_3$$
+#
+# With batch normalization, $\mathrm{norm}_l$ is a `BatchNorm1d` of its own for each layer. Without it,
+# $\mathrm{norm}_l$ only adds a bias: $a \mapsto a + b_l$.
+#
+# | parameter | shape | start | there |
+# |---|---|---|---|
+# | `C` | (vocab_size, d_embed) | standard normal | always |
+# | `W1`, `W2` | (context_size · d_embed, d_hidden), (d_hidden, d_hidden) | `kaiming_` with its default gain | always |
+# | `W3` | (d_hidden, vocab_size) | `kaiming_` with gain 1 | always |
+# | `b3` | (vocab_size,) | zeros | always |
+# | `b1`, `b2` | (d_hidden,) | zeros | only without BN |
+# | `bn1`, `bn2` | `BatchNorm1d(d_hidden)` | | only with BN |
+#
+# With BN there is no `b1` and no `b2`. Subtracting the mean takes any constant away again, so such a bias would do
+# nothing, and $\beta$ has its role. You will see this below the check.
+#
+# <details><summary>Hint 1: the concept</summary>
+#
+# A tensor becomes a parameter of the module when you wrap it in `nn.Parameter` and store it on `self`. Make only
+# those that the setting needs, and remember the setting, so that `forward` can ask for it. Each layer has statistics
+# of its own, hence two layers `bn1` and `bn2`.
+#
+# </details>
+# <details><summary>Hint 2: the shapes</summary>
+#
+# contexts (N, 3) → (N, 3 · d_embed) → (N, d_hidden) → (N, d_hidden) → logits (N, vocab_size). `kaiming_` needs a
+# tensor to fill: `torch.empty` makes one of a given shape.
+#
+# </details>
+# <details><summary>Hint 3: almost the line</summary>
+#
+# In `forward`: product with the weights; then, by an `if`, either through the BN of this layer or plus the bias of
+# this layer; then tanh. Twice, then the output layer.
+#
+# </details>
+
+# %% [raw]
+# # BEGIN SOLUTION
+
+
+# %%
+class MLPv3(nn.Module):
+    """Two hidden tanh layers: contexts (N, context_size) to logits (N, vocab_size).
+
+    Parameters C, W1, W2, W3, b3 always; b1, b2 only without batch normalization; layers bn1, bn2
+    only with it.
+    """
+
+    ############################################################################
+    # TODO B7 (5 points): write __init__ (parameters as in the table above)    #
+    # and forward.                                                             #
+    ############################################################################
+    # *****START OF YOUR CODE (DO NOT DELETE/MODIFY THIS LINE)*****
+    # BEGIN SOLUTION NO PROMPT
+    def __init__(self, vocab_size, context_size, d_embed, d_hidden, batch_norm=False):
+        super().__init__()
+        self.batch_norm = batch_norm
+        self.C = nn.Parameter(torch.randn(vocab_size, d_embed))
+        self.W1 = nn.Parameter(kaiming_(torch.empty(context_size * d_embed, d_hidden)))
+        self.W2 = nn.Parameter(kaiming_(torch.empty(d_hidden, d_hidden)))
+        self.W3 = nn.Parameter(kaiming_(torch.empty(d_hidden, vocab_size), gain=1.0))
+        self.b3 = nn.Parameter(torch.zeros(vocab_size))
+        if batch_norm:
+            self.bn1 = BatchNorm1d(d_hidden)
+            self.bn2 = BatchNorm1d(d_hidden)
+        else:
+            self.b1 = nn.Parameter(torch.zeros(d_hidden))
+            self.b2 = nn.Parameter(torch.zeros(d_hidden))
+
+    def forward(self, x):
+        h = self.C[x].flatten(start_dim=1) @ self.W1  # (N, d_hidden)
+        h = torch.tanh(self.bn1(h) if self.batch_norm else h + self.b1)
+        h = h @ self.W2  # (N, d_hidden)
+        h = torch.tanh(self.bn2(h) if self.batch_norm else h + self.b2)
+        return h @ self.W3 + self.b3  # (N, vocab_size)
+
+    # END SOLUTION
+    """ # BEGIN PROMPT
+    def __init__(self, vocab_size, context_size, d_embed, d_hidden, batch_norm=False):
+        raise NotImplementedError("B7")
+
+    def forward(self, x):
+        raise NotImplementedError("B7")
+    """ # END PROMPT
+    # *****END OF YOUR CODE (DO NOT DELETE/MODIFY THIS LINE)*****
+
+
+# %% [raw]
+# # END SOLUTION
+
+# %% [raw]
+# # BEGIN TESTS
+
+
+# %%
+def test_parameters_of_mlpv3(env):
+    from src.checks import answer, checking, require
+
+    with checking("B7"):
+        MLPv3 = answer(env, "B7", "MLPv3")
+        shapes = {"C": (27, 4), "W1": (12, 64), "W2": (64, 64), "W3": (64, 27), "b3": (27,)}
+        for batch_norm, more in ((False, ("b1", "b2")), (True, ("bn1.gamma", "bn1.beta", "bn2.gamma", "bn2.beta"))):
+            model = MLPv3(27, 3, 4, 64, batch_norm=batch_norm)
+            found = dict(model.named_parameters())
+            wanted = set(shapes) | set(more)
+            label = f"with batch_norm={batch_norm}"
+            require(not wanted - set(found), f"{label} these parameters are missing: {sorted(wanted - set(found))}")
+            require(not set(found) - wanted, f"{label} these parameters are too many: {sorted(set(found) - wanted)}")
+            for name, shape in shapes.items():
+                got = tuple(found[name].shape)
+                require(got == shape, f"{label} {name} has shape {got}; it should be {shape}")
+        for name, deviation in (("W2", 5 / 3 / 8), ("W3", 1 / 8)):
+            std = found[name].std().item()
+            require(
+                abs(std / deviation - 1) < 0.15,
+                f"{name} starts with a standard deviation of {std:.3f}; "
+                f"with kaiming_ and its gain it would be about {deviation:.3f}",
+            )
+
+
+# %%
+def test_logits_of_mlpv3(env):
+    import torch
+    import torch.nn.functional as F
+    from src.checks import answer, checking, compare
+
+    with checking("B7"):
+        draw = torch.Generator().manual_seed(9)
+        for batch_norm in (False, True):
+            model = answer(env, "B7", "MLPv3")(27, 3, 4, 6, batch_norm=batch_norm)
+            weights = {name: parameter.detach() for name, parameter in model.named_parameters()}
+            for value in weights.values():
+                value.copy_(torch.randn(value.shape, generator=draw))
+            x = torch.randint(27, (40, 3), generator=draw)
+            hidden = F.embedding(x, weights["C"]).flatten(1)
+            for layer in (1, 2):
+                hidden = F.linear(hidden, weights[f"W{layer}"].T, None if batch_norm else weights[f"b{layer}"])
+                if batch_norm:
+                    gamma, beta = weights[f"bn{layer}.gamma"].flatten(), weights[f"bn{layer}.beta"].flatten()
+                    hidden = F.batch_norm(hidden, None, None, gamma, beta, training=True)
+                hidden = hidden.tanh()
+            target = F.linear(hidden, weights["W3"].T, weights["b3"])
+            compare(f"the logits with batch_norm={batch_norm}", model(x), target)
+
+
+# %% [raw]
+# # END TESTS
+
+# %% [raw]
+# # END QUESTION
+
+# %% [markdown]
+# **Why no bias before BN?** `MLPv2` has kept the bias of the lecture. Here are the gradients that one batch gives:
+
+# %% tags=["demo"]
+with demonstration():
+    model = new_model(MLPv2)
+    F.cross_entropy(model(train_data.inputs[:1024]), train_data.targets[:1024]).backward()
+    for name, parameter in model.named_parameters():
+        print(f"{name:<9} norm of the gradient {parameter.grad.norm().item():.1e}")
+
+# %% [markdown]
+# The gradient of `b1` is zero up to rounding: whatever $b_1$ is, the mean over the batch contains it and takes it
+# away. Those 256 parameters never learn anything.
+#
+# **Is the deeper model better with batch normalization?** With good weights and a learning rate that suits them,
+# hardly:
+
+# %% tags=["demo"]
+with demonstration():
+    histories = {}
+    for label, batch_norm in (("MLPv3, without BN", False), ("MLPv3, with BN", True)):
+        model = new_model(MLPv3, batch_norm=batch_norm)
+        histories[label] = train(model, train_data, val_data, config, lr=0.1, quiet=True)
+    for label, history in histories.items():
+        print(f"{label}: validation loss {history['val'][-1]:.3f}")
+    plot_losses(histories, "From good weights both learn alike (learning rate 0.1)")
+
+# %% [markdown]
+# **So what is it good for?** It makes training robust. In the next table the hidden weights `W1` and `W2` start too
+# small or too large by a factor, and the learning rate is either suitable or ten times too large.
+
+# %% tags=["demo"]
+with demonstration():
+    rare = replace(config, val_interval=300)  # validate at the end only
+    losses = {}
+    for lr in (0.1, 1.0):
+        for factor in (0.1, 1.0, 10.0):
+            losses[lr, factor] = []
+            for batch_norm in (False, True):
+                model = new_model(MLPv3, batch_norm=batch_norm)
+                with torch.no_grad():
+                    model.W1.mul_(factor)
+                    model.W2.mul_(factor)
+                history = train(model, train_data, val_data, rare, lr=lr, steps=300, quiet=True)
+                losses[lr, factor].append(history["val"][-1])
+    print("validation loss after 300 steps\n")
+    print(f"{'learning rate':<15}{'W1, W2 times':<15}{'without BN':>12}{'with BN':>12}")
+    for (lr, factor), (without, with_bn) in losses.items():
+        print(f"{lr:<15}{factor:<15}{without:>12.2f}{with_bn:>12.2f}")
+
+# %% [markdown]
+# With batch normalization all six runs end close together: the factor is divided out again in the forward pass, and
+# the large learning rate does little harm. Without it, much depends on getting both right.
+
+# %% [markdown]
+# # 5. Evaluation and inference
+
+# %% [raw]
+# # BEGIN QUESTION
+# name: B8
+# points: 4
+
+# %% [markdown]
+# ## B8. Evaluate, and leave no trace (4 points)
+#
+# ●●○○ · 15 minutes
+#
+# A validation set is often too large for one batch. Write `evaluate(model, inputs, targets, batch_size)`, which
+# returns the mean cross-entropy over all examples as a float, going through them `batch_size` at a time:
+#
+# - in evaluation mode, so that batch normalization uses its running statistics, and without gradients;
+# - each **example** counts the same. The last batch may be smaller than the others, so a mean of batch means is not
+#   enough;
+# - afterwards the model is in the mode it was in before, even when something went wrong in between. No parameter and
+#   no buffer has changed.
+#
+# <details><summary>Hint 1: the concept</summary>
+#
+# Add up the losses of the examples, not of the batches, and divide once, at the end. Look at the `reduction` argument
+# of `F.cross_entropy`. Python's `try: ... finally: ...` runs its last part whatever happens.
+#
+# </details>
+# <details><summary>Hint 2: the shapes</summary>
+#
+# A slice of the inputs is (n, context_size), its logits are (n, vocab_size), its targets (n,), and n is `batch_size`
+# but for the last slice.
+#
+# </details>
+# <details><summary>Hint 3: almost the line</summary>
+#
+# Remember `model.training` before you call `model.eval()`; in `finally`, hand what you remembered to
+# `model.train(...)`.
+#
+# </details>
+
+# %% [raw]
+# # BEGIN SOLUTION
+
+
+# %%
+def evaluate(model, inputs, targets, batch_size=1024):
+    """Mean cross-entropy over all examples, in evaluation mode.
+
+    inputs: (N, context_size); targets: (N,). Returns a float. The mode of the model is restored.
+    """
+    ############################################################################
+    # TODO B8 (4 points): go through the examples in batches, weigh each       #
+    # example alike, and restore the mode of the model.                        #
+    ############################################################################
+    # *****START OF YOUR CODE (DO NOT DELETE/MODIFY THIS LINE)*****
+    # BEGIN SOLUTION NO PROMPT
+    was_training = model.training
+    model.eval()
+    total = 0.0
+    try:
+        with torch.no_grad():
+            for x, y in zip(inputs.split(batch_size), targets.split(batch_size), strict=True):
+                total += F.cross_entropy(model(x), y, reduction="sum").item()
+    finally:
+        model.train(was_training)
+    return total / len(targets)
+    # END SOLUTION
+    """ # BEGIN PROMPT
+    raise NotImplementedError("B8")
+    """ # END PROMPT
+    # *****END OF YOUR CODE (DO NOT DELETE/MODIFY THIS LINE)*****
+
+
+# %% [raw]
+# # END SOLUTION
+
+# %% [raw]
+# # BEGIN TESTS
+
+
+# %%
+def test_same_loss_at_any_batch_size(env):
+    import torch
+    from src.checks import answer, checking, compare, require
+
+    with checking("B8"):
+        evaluate = answer(env, "B8", "evaluate")
+        draw = torch.Generator().manual_seed(10)
+        table = torch.randn(27, 27, generator=draw)
+
+        class Stub(torch.nn.Module):
+            """Its logits depend on the last character only; in training mode they are wrong."""
+
+            def __init__(self):
+                super().__init__()
+                self.unused = torch.nn.Parameter(torch.zeros(1))  # for answers that ask the model for its device
+
+            def forward(self, x):
+                return table.to(x.device)[x[:, -1]] * (3.0 if self.training else 1.0)
+
+        inputs = torch.randint(27, (103, 3), generator=draw)
+        targets = torch.randint(27, (103,), generator=draw)
+        logs = table.log_softmax(1)
+        target = -sum(logs[i, t].item() for i, t in zip(inputs[:, -1].tolist(), targets.tolist(), strict=True)) / 103
+        model = Stub()
+        for batch_size in (103, 1024, 25, 1):
+            for training in (True, False):
+                model.train(training)
+                loss = evaluate(model, inputs, targets, batch_size)
+                require(isinstance(loss, float), f"the result is a {type(loss).__name__}; a Python float was expected")
+                compare(f"the loss of 103 examples at batch size {batch_size}", loss, target, rtol=1e-5, atol=1e-5)
+                require(
+                    model.training == training,
+                    f"the model had training={training} before and has training={model.training} now; "
+                    f"restore what it was",
+                )
+
+
+# %% [raw]
+# # END TESTS
+
+# %% [raw]
+# # END QUESTION
+
+# %% [markdown]
+# From here on we use one model, with batch normalization, trained for a thousand steps. Its validation loss is the
+# same at each batch size. In training mode it is not: there the loss of an example depends on its neighbours.
+
+# %% tags=["demo"]
+with demonstration():
+    final_model = new_model(MLPv3, batch_norm=True)
+    train(final_model, train_data, val_data, config, lr=0.1, label="MLPv3 with BN")
+
+# %% tags=["demo"]
+with demonstration():
+    visitor = copy.deepcopy(final_model)  # training mode moves the running statistics: of a copy
+    losses = {}
+    for batch_size in (8, 32, 1000, len(val_data)):
+        total, count = 0.0, 0
+        batches = zip(val_data.inputs.split(batch_size), val_data.targets.split(batch_size), strict=True)
+        for x, y in batches:
+            if len(y) > 1:  # in training mode a last batch of one is refused
+                with torch.no_grad():
+                    total += len(y) * F.cross_entropy(visitor(x), y).item()
+                count += len(y)
+        loss = evaluate(final_model, val_data.inputs, val_data.targets, batch_size)
+        losses[batch_size] = loss, total / count
+    print(f"{'batch size':<12}{'evaluate':>10}{'training mode':>16}")
+    for batch_size, (loss, noisy) in losses.items():
+        print(f"{batch_size:<12}{loss:>10.4f}{noisy:>16.4f}")
+
+# %% [raw]
+# # BEGIN QUESTION
+# name: B9
+# points: 4
+
+# %% [markdown]
+# ## B9. Fold it away (4 points)
+#
+# ●●●○ · 20 minutes
+#
+# In evaluation mode the statistics are constants, and batch normalization is nothing but a multiplication and an
+# addition per feature. So is the linear layer before it, and two such maps in a row are one. That makes inference
+# faster, and the normalization disappears:
+#
+# $$z = \gamma\, \frac{(x W + b) - \mu_\text{run}}{\sqrt{\sigma^2_\text{run} + \epsilon}} + \beta \;=\; x W' + b'$$
+#
+# Find $W'$ and $b'$ on paper, then write `fold_batchnorm(weight, bias, bn)`. `weight` has shape (in, out), `bias` has
+# shape (out,) or is `None` (no bias, as in `MLPv3`), and `bn` is a `BatchNorm1d(out)`. Return the new weight and the
+# new bias, of shapes (in, out) and (out,). The given tensors and the layer must not change.
+#
+# <details><summary>Hint 1: the concept</summary>
+#
+# Collect what multiplies $x$, and what does not. All that multiplies is one factor per output feature.
+#
+# </details>
+# <details><summary>Hint 2: the shapes</summary>
+#
+# The factor has shape (out,). Broadcast against (in, out) it stretches the columns, and a column belongs to an output.
+#
+# </details>
+# <details><summary>Hint 3: almost the line</summary>
+#
+# With the factor $s = \gamma / \sqrt{\sigma^2_\text{run} + \epsilon}$, the new weight is the old one times $s$; the
+# new bias is (old bias minus running mean) times $s$, plus $\beta$.
+#
+# </details>
+
+# %% [raw]
+# # BEGIN SOLUTION
+
+
+# %%
+def fold_batchnorm(weight, bias, bn):
+    """Fold a batch normalization in evaluation mode into the linear layer before it.
+
+    weight: (in, out); bias: (out,) or None; bn: BatchNorm1d(out).
+    Returns (weight, bias) of shapes (in, out), (out,): a linear layer equal to both in a row.
+    """
+    ############################################################################
+    # TODO B9 (4 points): return the weight and the bias of one linear layer   #
+    # that does the work of both.                                              #
+    ############################################################################
+    # *****START OF YOUR CODE (DO NOT DELETE/MODIFY THIS LINE)*****
+    # BEGIN SOLUTION NO PROMPT
+    with torch.no_grad():
+        scale = bn.gamma / torch.sqrt(bn.running_var + bn.eps)  # (out,)
+        centred = -bn.running_mean if bias is None else bias - bn.running_mean
+        return weight * scale, centred * scale + bn.beta
+    # END SOLUTION
+    """ # BEGIN PROMPT
+    raise NotImplementedError("B9")
+    """ # END PROMPT
+    # *****END OF YOUR CODE (DO NOT DELETE/MODIFY THIS LINE)*****
+
+
+# %% [raw]
+# # END SOLUTION
+
+# %% [raw]
+# # BEGIN TESTS
+
+
+# %%
+def test_folded_layer(env):
+    import torch
+    import torch.nn.functional as F
+    from src.checks import FLOAT64, answer, checking, compare, require
+
+    with checking("B9"):
+        fold_batchnorm = answer(env, "B9", "fold_batchnorm")
+        draw = torch.Generator().manual_seed(11)
+
+        def random(*shape):
+            return torch.randn(*shape, dtype=torch.float64, generator=draw)
+
+        bn = answer(env, "B4", "BatchNorm1d")(5, eps=0.1).double().eval()
+        with torch.no_grad():
+            for tensor, value in (
+                (bn.gamma, random(5)),
+                (bn.beta, random(5)),
+                (bn.running_mean, random(5)),
+                (bn.running_var, random(5).square() + 0.5),
+            ):
+                tensor.copy_(value)
+        state = {name: value.clone() for name, value in bn.state_dict().items()}
+        x, weight = random(9, 4), random(4, 5)
+        for bias in (random(5), None):
+            given = weight.clone(), None if bias is None else bias.clone()
+            result = fold_batchnorm(*given, bn)
+            require(
+                isinstance(result, tuple | list) and len(result) == 2,
+                "return two things: the new weight and the new bias",
+            )
+            require(result[1] is not None, "the new bias is None; even without a bias before, there is one afterwards")
+            require(torch.equal(given[0], weight), "the given weight was changed; return a new one")
+            require(bias is None or torch.equal(given[1], bias), "the given bias was changed; return a new one")
+            unfolded = F.batch_norm(
+                F.linear(x, weight.T, bias),
+                state["running_mean"].flatten(),
+                state["running_var"].flatten(),
+                state["gamma"].flatten(),
+                state["beta"].flatten(),
+                eps=0.1,
+            )
+            folded = F.linear(x, result[0].T, result[1].reshape(-1))
+            compare(f"the folded layer {'without' if bias is None else 'with'} a bias", folded, unfolded, **FLOAT64)
+        for name, value in bn.state_dict().items():
+            require(
+                torch.equal(torch.as_tensor(value), state[name]), f"{name} of the layer was changed; leave it as it is"
+            )
+
+
+# %% [raw]
+# # END TESTS
+
+# %% [raw]
+# # END QUESTION
+
+# %% [markdown]
+# The trained model without its two normalization layers gives the same logits, up to rounding. The new weights go
+# into an `MLPv3` that was built without batch normalization, which has room for the two biases.
+
+# %% tags=["demo"]
+with demonstration():
+    trained = copy.deepcopy(final_model).eval()
+    folded = new_model(MLPv3, batch_norm=False).eval()
+    with torch.no_grad():
+        for name in ("C", "W3", "b3"):
+            getattr(folded, name).copy_(getattr(trained, name))
+        for layer in "12":
+            bn = getattr(trained, f"bn{layer}")
+            weight, bias = fold_batchnorm(getattr(trained, f"W{layer}"), None, bn)
+            getattr(folded, f"W{layer}").copy_(weight)
+            getattr(folded, f"b{layer}").copy_(bias)
+        gap = (trained(val_data.inputs) - folded(val_data.inputs)).abs().max().item()
+    print(f"largest difference between the logits: {gap:.1e}")
+    for label, model in (("before", trained), ("folded", folded)):
+        size = sum(tensor.numel() for tensor in model.state_dict().values())
+        print(f"{label}: {size:,} numbers in parameters and buffers")
+
+# %% [raw]
+# # BEGIN QUESTION
+# name: B10
+# points: 4
+
+# %% [markdown]
+# ## B10. New names (4 points)
+#
+# ●●○○ · 20 minutes
+#
+# At last the model may speak. Start with a context of dots. Ask for the logits of the next character, turn them into
+# probabilities
+#
+# $$p_k = \frac{e^{z_k / T}}{\sum_j e^{z_j / T}}$$
+#
+# with the *temperature* $T$, **draw** a character from them, append it, shift the context by one, and go on until a
+# dot is drawn or the name has `max_len` characters.
+#
+# Write `generate(model, context_size, generator, temperature, max_len)`, which returns the name without the dot.
+#
+# - The model is asked in evaluation mode, one context at a time, without gradients; its mode is restored afterwards.
+# - All chance comes from `generator`, a `torch.Generator` on the CPU: the same state gives the same name, and torch's
+#   global random numbers are not touched.
+# - `idx2str` and `device` are those of the data part. Put the context on `device`, and bring the probabilities back
+#   to the CPU before you draw.
+#
+# <details><summary>Hint 1: the concept</summary>
+#
+# `torch.multinomial` draws an index by its probability and takes a `generator`. A small temperature makes the likely
+# characters likelier.
+#
+# </details>
+# <details><summary>Hint 2: the shapes</summary>
+#
+# The model wants a batch: a context of shape (1, context_size) gives logits (1, vocab_size). Token 0 is the dot. The
+# new context is the old one without its first token and with the new token at its end.
+#
+# </details>
+# <details><summary>Hint 3: almost the line</summary>
+#
+# Draw one sample with `torch.multinomial` from the softmax of (logits divided by the temperature), passing
+# `generator=generator`; `.item()` gives the token as an integer.
+#
+# </details>
+
+# %% [raw]
+# # BEGIN SOLUTION
+
+
+# %%
+def generate(model, context_size, generator, temperature=1.0, max_len=50):
+    """Draw a name from the model.
+
+    generator: a torch.Generator on the CPU, the only source of chance.
+    Returns the name as a string of at most max_len letters, without the closing dot. The mode of
+    the model is restored.
+    """
+    ############################################################################
+    # TODO B10 (4 points): draw characters until a dot or until max_len, with  #
+    # the context shifted by each, and return the name.                        #
+    ############################################################################
+    # *****START OF YOUR CODE (DO NOT DELETE/MODIFY THIS LINE)*****
+    # BEGIN SOLUTION NO PROMPT
+    was_training = model.training
+    model.eval()
+    context, name = [0] * context_size, ""
+    try:
+        with torch.no_grad():
+            while len(name) < max_len:
+                logits = model(torch.tensor([context], device=device))[0].cpu()  # (vocab_size,)
+                probabilities = torch.softmax(logits / temperature, dim=-1)
+                token = torch.multinomial(probabilities, 1, generator=generator).item()
+                if token == 0:
+                    break
+                name += idx2str[token]
+                context = [*context[1:], token]
+    finally:
+        model.train(was_training)
+    return name
+    # END SOLUTION
+    """ # BEGIN PROMPT
+    raise NotImplementedError("B10")
+    """ # END PROMPT
+    # *****END OF YOUR CODE (DO NOT DELETE/MODIFY THIS LINE)*****
+
+
+# %% [raw]
+# # END SOLUTION
+
+# %% [raw]
+# # BEGIN TESTS
+
+
+# %%
+def test_known_transitions(env):
+    import torch
+    from src.checks import answer, checking, require
+
+    with checking("B10"):
+        generate = answer(env, "B10", "generate")
+
+        class Speller(torch.nn.Module):
+            """Knows one word by heart, letter by letter, and answers x to any context that is not in it."""
+
+            def __init__(self, word):
+                super().__init__()
+                self.unused = torch.nn.Parameter(torch.zeros(1))  # for answers that ask the model for its device
+                tokens = [0, 0, 0] + [ord(letter) - 96 for letter in word] + [0]
+                self.next = {tuple(tokens[i : i + 3]): tokens[i + 3] for i in range(len(tokens) - 3)}
+
+            def forward(self, x):
+                logits = torch.full((len(x), 27), -1e4, device=x.device)
+                for row, context in enumerate(x.tolist()):
+                    logits[row, self.next.get(tuple(context), 24)] = 0.0
+                return logits
+
+        draw = torch.Generator().manual_seed(12)
+        for word in ("ada", "emmanuel"):
+            name = generate(Speller(word), 3, draw)
+            require(isinstance(name, str), f"the result is a {type(name).__name__}; a string was expected")
+            require(
+                name == word,
+                f"a model that can only say {word!r} said {name!r}: "
+                f"does each new context drop its first token, and is the dot left out?",
+            )
+        name = generate(Speller("emmanuel"), 3, draw, max_len=4)
+        require(
+            name == "emma", f"with max_len=4 a model that can only say 'emmanuel' said {name!r}; 'emma' was expected"
+        )
+
+
+# %%
+def test_chance_and_mode(env):
+    import torch
+    from src.checks import answer, checking, require
+
+    with checking("B10"):
+        generate = answer(env, "B10", "generate")
+
+        class Ramp(torch.nn.Module):
+            """Later letters are a little likelier, z is the likeliest."""
+
+            def __init__(self):
+                super().__init__()
+                self.unused = torch.nn.Parameter(torch.zeros(1))  # for answers that ask the model for its device
+
+            def forward(self, x):
+                return torch.linspace(-1, 1, 27, device=x.device).repeat(len(x), 1)
+
+        model = Ramp()
+        state = torch.get_rng_state()
+        names = [generate(model, 3, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2, 3)]
+        require(
+            torch.equal(torch.get_rng_state(), state),
+            "torch's global random numbers were used; draw with generator=generator",
+        )
+        require(names[0] == names[1], "the same state of the generator gave two different names")
+        require(
+            len(set(names)) > 1,
+            "different states of the generator gave the same name; draw, do not take the likeliest letter",
+        )
+        cold = generate(model, 3, torch.Generator().manual_seed(1), temperature=0.001, max_len=6)
+        require(
+            cold == "zzzzzz", f"at temperature 0.001 only the likeliest letter z is left, but the model said {cold!r}"
+        )
+        for training in (True, False):
+            model.train(training)
+            generate(model, 3, torch.Generator().manual_seed(1))
+            require(
+                model.training == training,
+                f"the model had training={training} before and has training={model.training} now; restore what it was",
+            )
+
+
+# %% [raw]
+# # END TESTS
+
+# %% [raw]
+# # END QUESTION
+
+# %% tags=["demo"]
+with demonstration():
+    for temperature in (0.5, 1.0, 2.0):
+        draw = torch.Generator().manual_seed(config.seed)
+        ten = [generate(final_model, config.context_size, draw, temperature) for _ in range(10)]
+        print(f"temperature {temperature}: {', '.join(ten)}")
+
+# %% [markdown]
+# A low temperature makes the names more ordinary, a high one makes them wild. A model that sees only three characters
+# cannot do much better, but it knows how names begin, and how they end.
+#
+# Without running statistics none of this would work. In training mode the single context would be a batch of one,
+# every centred value would be zero, and the network could not see its input at all. That is why your layer refuses
+# it.
+
+# %% [markdown]
+# # What you learned
+#
+# - A network with badly scaled weights starts saturated and sure of wrong answers; the hockey stick in its loss is
+#   the time it takes to unlearn that.
+# - Weights with the deviation gain / √fan_in start it close to a uniform guess.
+# - Batch normalization gives each unit mean 0 and variance 1 over the batch, then lets it choose scale and shift. It
+#   uses the biased variance to normalise and keeps the unbiased one, in training; it uses the running statistics in
+#   evaluation, and there it folds into the layer before it.
+# - Gradients flow through the statistics. What is left of the gradient cannot point along "shift all" or "stretch all".
+# - A bias before batch normalization does nothing.
+# - On a shallow, well-initialised network batch normalization does not lower the loss. It makes training robust to
+#   bad weights, large learning rates and depth. *Why* it does is still discussed: the paper's "internal covariate
+#   shift" was called into question by Santurkar et al., who found a smoother loss instead.
+#
+# The second notebook, on residual streams, goes deep.
+#
+# ## References
+#
+# - S. Ioffe, C. Szegedy: *Batch Normalization: Accelerating Deep Network Training by Reducing Internal Covariate
+#   Shift*. ICML 2015. arXiv:1502.03167
+# - K. He, X. Zhang, S. Ren, J. Sun: *Delving Deep into Rectifiers: Surpassing Human-Level Performance on ImageNet
+#   Classification*. ICCV 2015. arXiv:1502.01852
+# - S. Santurkar, D. Tsipras, A. Ilyas, A. Madry: *How Does Batch Normalization Help Optimization?* NeurIPS 2018.
+#   arXiv:1805.11604
+# - Y. Bengio, R. Ducharme, P. Vincent, C. Jauvin: *A Neural Probabilistic Language Model*. JMLR 3, 2003 (the
+#   architecture of `MLP`)
+#
+# ## Handing in
+#
+# Save the notebook. Then run the last cell, which runs the saved notebook once more from top to bottom, shows the
+# results of the checks and makes a zip file (one to two minutes). Hand in the zip file or the notebook itself: both are
+# graded alike. If the cell says that it could not save the notebook, as it does in VS Code, save it yourself and run
+# the cell again.

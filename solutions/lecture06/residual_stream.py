@@ -1,0 +1,2105 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [raw]
+# # ASSIGNMENT CONFIG
+# init_cell: true
+# check_all_cell: true
+# export_cell:
+#   pdf: false
+#   force_save: true
+#   run_tests: true
+# generate: false
+# run_tests: false
+# tests:
+#   files: true
+#   ok_format: false
+
+# %% [markdown]
+# # Lecture 6, notebook 2: Residual Streams
+#
+# A deep plain network barely learns, because hardly any gradient reaches its first layers. You will measure this, and
+# then build the network that most deep models use today: a **residual stream** that runs from the input to the
+# output, and blocks that read from it and write to it. Then you will look into the stream and see what each block
+# contributes to a prediction.
+#
+# | part | questions | points |
+# |---|---|---|
+# | 1. The names | none: read and run | 0 |
+# | 2. What depth does to a plain network | R1 | 4 |
+# | 3. The residual stream | R2, R3 | 12 |
+# | 4. How to start | R4, R5 | 9 |
+# | 5. Where the norm goes | R6 | 5 |
+# | 6. Reading the stream | R7, R8 | 12 |
+# | 7. Training and inference | R9, R10 | 8 |
+# | **together** | | **50** |
+#
+# Expect three to four hours. The whole notebook runs in under a minute once everything is written. It uses PyTorch's
+# own `nn.BatchNorm1d`, so nothing here depends on your answers in the first notebook.
+
+# %% [markdown]
+# ## How to work
+#
+# 1. **Run** the cells from top to bottom. Each question has one code cell with a block that starts with `TODO`.
+# 2. **Fill** the block between the lines `START OF YOUR CODE` and `END OF YOUR CODE`, in place of
+#    `raise NotImplementedError(...)`. Please leave those two lines and the line with `def` or `class` as they are.
+#    You may write helper functions inside the block or in cells of your own.
+# 3. **Run** your cell, then **check** it with the cell `grader.check("...")` below it. A check tells you what it
+#    compared and where the first difference is. Checks are quick and see only the most common slips; grading looks
+#    closer.
+# 4. **Look** at the picture or table that follows. A demonstration whose question is still open says so and waits, so
+#    you can always run the whole notebook.
+#
+# Dots show how hard a question is (● to ●●●●). If you get stuck, unfold the hints one at a time: the first gives the
+# idea, the second the shapes, the third almost the line. A mistake in one question costs points in that question
+# only.
+
+# %%
+import copy
+import functools
+import math
+import string
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+from sklearn.model_selection import train_test_split
+
+from src.utils import configure_device, load_text, set_seed, sparkline
+
+# The layers here are so small that sharing the work among threads takes longer than the work.
+torch.set_num_threads(1)
+
+# Colours that colour-blind readers can tell apart.
+BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#666666"
+
+# %% [markdown]
+# # 1. The names
+#
+# ## The settings
+#
+# Everything that can be turned is in one place.
+
+
+# %%
+@dataclass
+class MLPConfig:
+    """The settings of the model, the data and the training run."""
+
+    context_size: int = 3  # characters that the model sees
+    d_embed: int = 16  # numbers per character
+    d_hidden: int = 256  # units in a hidden layer
+    val_size: float = 0.1  # share of the names kept for validation
+    batch_size: int = 32  # examples per training step
+    max_steps: int = 1000  # training steps
+    lr: float = 0.01  # learning rate
+    val_interval: int = 100  # steps between two validations
+    log_interval: int = 100  # steps between two entries in the log
+    seed: int = 101
+
+
+config = MLPConfig()
+set_seed(config.seed)
+device = configure_device()
+print(f"{config}\nrunning on: {device}")
+
+# %% [markdown]
+# ## The names
+#
+# The data are first names, one a line. A tenth of them is set aside for validation.
+
+# %%
+text = load_text()
+names = text.splitlines()
+train_names, val_names = train_test_split(names, test_size=config.val_size, random_state=config.seed)
+print(f"{len(names):,} names: {len(train_names):,} for training, {len(val_names):,} for validation")
+print("some of them:", ", ".join(train_names[:8]))
+
+# %% [markdown]
+# ## The tokenizer
+#
+# There are 27 tokens: the dot, which stands for the beginning and the end of a name, and the letters a to z.
+
+# %%
+chars = [".", *string.ascii_lowercase]
+vocab_size = len(chars)
+str2idx = {char: index for index, char in enumerate(chars)}
+idx2str = dict(enumerate(chars))
+print(f"{vocab_size} tokens: {''.join(chars)}")
+
+# %% [markdown]
+# ## The examples
+#
+# An example is a context of three characters and the character that comes next. The name `ada` gives four of them:
+# `... → a`, `..a → d`, `.ad → a`, `ada → .`
+#
+# The examples are kept as two tensors, so that drawing a batch is a single indexing operation. A `DataLoader` would
+# collect the examples one by one, which takes longer than the training step of a network as small as ours.
+
+
+# %%
+class NamesDataset:
+    """All contexts and next characters of a list of names.
+
+    inputs (N, context_size) and targets (N,), both int64, on `device`.
+    """
+
+    def __init__(self, names, context_size):
+        inputs, targets = [], []
+        for name in names:
+            tokens = [0] * context_size + [str2idx[char] for char in name] + [0]
+            for end in range(context_size, len(tokens)):
+                inputs.append(tokens[end - context_size : end])
+                targets.append(tokens[end])
+        self.inputs = torch.tensor(inputs, dtype=torch.int64, device=device)
+        self.targets = torch.tensor(targets, dtype=torch.int64, device=device)
+
+    def __len__(self):
+        return len(self.targets)
+
+
+train_data = NamesDataset(train_names, config.context_size)
+val_data = NamesDataset(val_names, config.context_size)
+print(f"{len(train_data):,} examples for training, {len(val_data):,} for validation")
+for row in range(4):
+    context = "".join(idx2str[token] for token in train_data.inputs[row].tolist())
+    print(f"{context} → {idx2str[train_data.targets[row].item()]}")
+
+# %% [markdown]
+# ## Sizes and helpers of this notebook
+#
+# The deep networks below have a stream of `d_model` numbers per example; the blocks compute with `d_ff` units. Three
+# helpers are given. `eval_mode` is handy in R7, R8 and R10: inside `with eval_mode(model):` the model is in
+# evaluation mode, and after it every module is in the mode that it had before, even when an error stopped the code
+# inside.
+#
+# (Of the settings above, this notebook uses `context_size`, `d_embed`, `val_size` and `seed`; the others belong to
+# the first one.)
+
+
+# %%
+@dataclass
+class StreamConfig:
+    """The sizes of the deep networks."""
+
+    d_model: int = 64  # width of the stream
+    d_ff: int = 128  # units inside a block
+    n_layers: int = 12  # blocks, where nothing else is said
+
+
+stream_config = StreamConfig()
+
+# A fixed batch to look at the networks with.
+look_inputs, look_targets = train_data.inputs[:512], train_data.targets[:512]
+
+
+@contextmanager
+def eval_mode(model):
+    """`with eval_mode(model):` evaluation mode inside, the former modes afterwards."""
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        yield model
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
+
+
+@contextmanager
+def demonstration(what):
+    """Let a demonstration wait, with a line that says so, as long as a question it needs is not written."""
+    try:
+        yield
+    except NotImplementedError as error:
+        print(f"{what}: this waits for question {error}.")
+
+
+def unigram_cross_entropy(targets):
+    """The cross-entropy in nats of guessing by letter frequency alone, without looking at the context."""
+    shares = torch.bincount(targets, minlength=vocab_size) / len(targets)
+    return -torch.special.xlogy(shares, shares).sum().item()
+
+
+unigram = unigram_cross_entropy(train_data.targets)
+print(f"guessing uniformly costs {math.log(vocab_size):.3f} nats, by letter frequency {unigram:.3f}")
+
+# %% [markdown]
+# # 2. What depth does to a plain network
+#
+# Here is a plain deep network: an embedding, a linear layer to the width `d_model`, then `n_layers` blocks $h_{l+1} =
+# \tanh(W_l h_l + b_l)$ one after the other, then a linear layer to 27 logits. All layers start as PyTorch makes them.
+
+
+# %%
+class PlainBlock(nn.Module):
+    """One plain layer: (N, d_model) -> (N, d_model)."""
+
+    def __init__(self, d_model):
+        super().__init__()
+        self.fc1 = nn.Linear(d_model, d_model)
+
+    def forward(self, h):
+        return torch.tanh(self.fc1(h))
+
+
+class PlainMLP(nn.Module):
+    """A plain deep network: (N, context_size) tokens -> (N, vocab_size) logits."""
+
+    def __init__(self, vocab_size, context_size, d_embed, d_model, n_layers):
+        super().__init__()
+        self.embedding = nn.Embedding(num_embeddings=vocab_size, embedding_dim=d_embed)
+        self.inp = nn.Linear(in_features=context_size * d_embed, out_features=d_model)
+        self.blocks = nn.Sequential(*[PlainBlock(d_model) for _ in range(n_layers)])
+        self.head = nn.Linear(in_features=d_model, out_features=vocab_size)
+
+    def forward(self, tokens):
+        h = self.inp(self.embedding(tokens).flatten(1))  # (N, d_model)
+        return self.head(self.blocks(h))
+
+
+def make_plain(n_layers=stream_config.n_layers):
+    """A PlainMLP of this notebook's sizes."""
+    sizes = vocab_size, config.context_size, config.d_embed, stream_config.d_model
+    return PlainMLP(*sizes, n_layers).to(device)
+
+
+# %% [raw]
+# # BEGIN QUESTION
+# name: R1
+# points: 4
+
+# %% [markdown]
+# ## R1. How much gradient reaches each layer? (4 points)
+#
+# ●○○○, 15 minutes
+#
+# A layer learns from the gradient that reaches its weights. On its way from the loss down to the first layer, the
+# gradient passes every layer above, and each one may shrink or stretch it. So before we mend anything, we measure.
+#
+# Write `grad_norms`. With the cross-entropy $\mathcal L$ of the model's logits on the batch (averaged over the
+# examples, as `F.cross_entropy` does), and $W^{(i)}$ the weight `model.blocks[i].fc1.weight`, it returns
+#
+# $$ g_i = \left\lVert \frac{\partial \mathcal L}{\partial W^{(i)}} \right\rVert_2 , \qquad i = 0, \dots, L-1, $$
+#
+# the square root of the sum of all squared entries, as a tensor of shape `(L,)`.
+#
+# - It must work for every model with `blocks` whose items have an `fc1`: for `PlainMLP` here, and for the network
+#   that you will write in part 3.
+# - Measuring must not disturb. Afterwards the weights, the model's mode and the `.grad` of **every** parameter are as
+#   they were before (a `.grad` that was `None` is `None` again). Use the model in the mode it is in.
+#
+# <details><summary>Hint 1: the concept</summary>
+#
+# `loss.backward()` stores gradients in `.grad`, where the next training step would find them. There is a function in
+# `torch.autograd` that hands the gradients to you and stores nothing.
+#
+# </details>
+#
+# <details><summary>Hint 2: the shapes</summary>
+#
+# The gradient at a weight has the weight's shape, `(out, in)`. Each gives one number, so L weights give L numbers,
+# which `torch.stack` makes into a tensor `(L,)`.
+#
+# </details>
+#
+# <details><summary>Hint 3: almost the line</summary>
+#
+# Put the L weights into a list. `torch.autograd.grad(<the loss>, <the list>)` returns their gradients in the same
+# order; take `.norm()` of each.
+#
+# </details>
+
+# %% [raw]
+# # BEGIN SOLUTION
+
+
+# %%
+def grad_norms(model, inputs, targets):
+    """The norm of the loss gradient at each block's first weight.
+
+    model: has `blocks`, each with `fc1`; inputs (N, context_size), targets (N,): int64
+    Returns a tensor (L,); leaves weights, mode and every `.grad` as they were.
+    """
+    ############################################################################
+    # TODO R1 (4 points): compute the cross-entropy, then the norm of its      #
+    # gradient at fc1.weight of each block. Leave no trace in .grad.           #
+    ############################################################################
+    # *****START OF YOUR CODE (DO NOT DELETE/MODIFY THIS LINE)*****
+    # BEGIN SOLUTION NO PROMPT
+    loss = F.cross_entropy(model(inputs), targets)
+    weights = [block.fc1.weight for block in model.blocks]
+    gradients = torch.autograd.grad(loss, weights)
+    return torch.stack([gradient.norm() for gradient in gradients])  # (L,)
+    # END SOLUTION
+    """ # BEGIN PROMPT
+    raise NotImplementedError("R1")
+    """ # END PROMPT
+    # *****END OF YOUR CODE (DO NOT DELETE/MODIFY THIS LINE)*****
+
+
+# %% [raw]
+# # END SOLUTION
+
+# %% [raw]
+# # BEGIN TESTS
+
+
+# %%
+def test_gradient_norms_of_a_plain_network(env):
+    import torch
+    from torch.func import functional_call, grad
+    from torch.nn.functional import cross_entropy
+
+    from src.checks import FLOAT64, answer, checking, compare, require
+
+    with checking("R1"):
+        grad_norms = answer(env, "R1", "grad_norms")
+        require("PlainMLP" in env, "run the given cell with PlainMLP, then this check again")
+        torch.manual_seed(0)
+        model = env["PlainMLP"](27, 3, 4, 8, 5).double()
+        inputs, targets = torch.randint(27, (40, 3)), torch.randint(27, (40,))
+        start = {name: weight.detach().clone() for name, weight in model.named_parameters()}
+        slopes = grad(lambda w: cross_entropy(functional_call(model, w, (inputs,)), targets))(start)
+        target = [slopes[f"blocks.{i}.fc1.weight"].square().sum().item() ** 0.5 for i in range(5)]
+
+        yours = grad_norms(model, inputs, targets)
+        require(isinstance(yours, torch.Tensor), f"grad_norms returns a {type(yours).__name__}; make it a tensor (L,)")
+        compare("grad_norms(model, inputs, targets)", yours, torch.tensor(target, dtype=torch.float64), **FLOAT64)
+        require(
+            all(weight.grad is None for weight in model.parameters()),
+            "the call left gradients behind in `.grad`; a training step after it would use them",
+        )
+        require(model.training, "the model was in training mode before the call and is in evaluation mode after it")
+        require(
+            all(torch.equal(weight, start[name]) for name, weight in model.named_parameters()),
+            "the call changed the model's weights; it should only measure",
+        )
+
+
+# %% [raw]
+# # END TESTS
+
+# %% [raw]
+# # END QUESTION
+
+# %% [markdown]
+# **The effect.** The vertical axis is logarithmic: a straight line downwards to the left means that every layer
+# shrinks the gradient by the same factor.
+
+# %% tags=["demo"]
+with demonstration("The gradients of plain networks"):
+    set_seed(config.seed)
+    measured = {}
+    for n_layers in (8, 16, 32):
+        measured[n_layers] = grad_norms(make_plain(n_layers), look_inputs, look_targets).cpu()
+    fig, ax = plt.subplots(figsize=(7, 3))
+    for (n_layers, norms), color in zip(measured.items(), (GREEN, BLUE, ORANGE), strict=True):
+        ax.semilogy(range(n_layers), norms, "o-", color=color, markersize=3, label=f"{n_layers} layers")
+        ratio = norms[-1] / norms[0]
+        print(f"{n_layers:2d} layers: first {norms[0]:.1e}, last {norms[-1]:.1e}, ratio {ratio:.0e}")
+    ax.set(xlabel="layer (0 is nearest to the input)", ylabel="gradient norm")
+    ax.set_title("In a plain network the gradient fades on its way to the input")
+    ax.legend()
+    plt.show()
+
+# %% [markdown]
+# # 3. The residual stream
+#
+# The cure is to stop handing the signal *through* the layers. Instead, a **stream** of `d_model` numbers per example
+# runs straight from the input to the output, and every block **reads** from it, **computes** something small, and
+# **writes** the result by adding it to the stream (He et al. 2015, 2016):
+#
+# ```
+# tokens ─> embedding ─> inp ─●─────────(+)─●─────────(+)─ ... ─> norm_f ─> head ─> logits
+#                             │          ↑  │          ↑
+#                             └> block 0 ┘  └> block 1 ┘
+#                                read          read
+#                                compute       compute
+#                                write         write
+# ```
+#
+# Because of the additions, a change in the stream reaches the output unhindered, and on the way back the gradient
+# does the same:
+#
+# $$ x_{l+1} = x_l + F_l(x_l) \quad\Longrightarrow\quad
+#    \frac{\partial \mathcal L}{\partial x_l} = \frac{\partial \mathcal L}{\partial x_{l+1}}
+#    \left( I + \frac{\partial F_l}{\partial x_l} \right). $$
+
+# %% [raw]
+# # BEGIN QUESTION
+# name: R2
+# points: 6
+
+# %% [markdown]
+# ## R2. A residual block (6 points)
+#
+# ●●○○, 25 minutes
+#
+# Write the block, with the norm where it *reads* (this is called pre-norm):
+#
+# $$ \mathrm{block}(x) = x + W_2 \tanh\big(W_1\, \mathrm{BN}(x)\big) , $$
+#
+# with the stream $x$ of shape `(N, d_model)`.
+#
+# | name | what it is | start |
+# |---|---|---|
+# | `norm` | `nn.BatchNorm1d(d_model)` | as PyTorch makes it |
+# | `fc1` | linear, `d_model` to `d_ff`, no bias | each weight from $\mathcal N(0, 1/\text{fan-in})$ |
+# | `fc2` | linear, `d_ff` to `d_model`, no bias | each weight from $\mathcal N(0, 1/\text{fan-in})$, then times `scale` |
+#
+# Here $1/\text{fan-in}$ is the variance, and the fan-in of a layer is the number of its inputs. `scale` concerns the
+# starting weights of `fc2` only; `forward` does not know it. The block must not change its input `x` in place,
+# because the stream is read elsewhere, too.
+#
+# <details><summary>Hint 1: the concept</summary>
+#
+# The skip path carries the stream itself, untouched: neither normalised nor scaled nor squashed. Only the branch is.
+#
+# </details>
+#
+# <details><summary>Hint 2: the shapes</summary>
+#
+# stream `(N, d_model)` → norm `(N, d_model)` → fc1 `(N, d_ff)` → tanh → fc2 `(N, d_model)`, which can be added to the
+# stream. `fc1` has fan-in `d_model`; `fc2` has fan-in `d_ff`. A variance of 1/fan-in is a standard deviation of
+# 1/√fan-in.
+#
+# </details>
+#
+# <details><summary>Hint 3: almost the line</summary>
+#
+# `nn.init.normal_(tensor, std=...)` fills a weight in place. In `forward`, compute the branch from the inside out,
+# give it a name such as `written`, and return the sum of `x` and it.
+#
+# </details>
+
+# %% [raw]
+# # BEGIN SOLUTION
+
+
+# %%
+class ResidualBlock(nn.Module):
+    """Read from the stream, compute, write to it: (N, d_model) -> (N, d_model).
+
+    norm: nn.BatchNorm1d(d_model); fc1: d_model -> d_ff and fc2: d_ff -> d_model, linear without bias
+    scale: factor on the starting weights of fc2
+    """
+
+    ############################################################################
+    # TODO R2 (6 points): the layers with their starting weights, and the      #
+    # forward pass x + fc2(tanh(fc1(norm(x)))).                                #
+    ############################################################################
+    # *****START OF YOUR CODE (DO NOT DELETE/MODIFY THIS LINE)*****
+    # BEGIN SOLUTION NO PROMPT
+    def __init__(self, d_model, d_ff, scale=1.0):
+        super().__init__()
+        self.norm = nn.BatchNorm1d(d_model)
+        self.fc1 = nn.Linear(d_model, d_ff, bias=False)
+        self.fc2 = nn.Linear(d_ff, d_model, bias=False)
+        nn.init.normal_(self.fc1.weight, std=d_model**-0.5)
+        nn.init.normal_(self.fc2.weight, std=scale * d_ff**-0.5)
+
+    def forward(self, x):
+        hidden = torch.tanh(self.fc1(self.norm(x)))  # (N, d_ff)
+        return x + self.fc2(hidden)
+    # END SOLUTION
+    """ # BEGIN PROMPT
+    def __init__(self, d_model, d_ff, scale=1.0):
+        raise NotImplementedError("R2")
+
+    def forward(self, x):
+        raise NotImplementedError("R2")
+    """ # END PROMPT
+    # *****END OF YOUR CODE (DO NOT DELETE/MODIFY THIS LINE)*****
+
+
+# %% [raw]
+# # END SOLUTION
+
+# %% [raw]
+# # BEGIN TESTS
+
+
+# %%
+def test_block_adds_its_branch_to_the_stream(env):
+    import torch
+    from torch.nn.functional import batch_norm
+
+    from src.checks import FLOAT64, answer, checking, compare, require
+
+    with checking("R2"):
+        ResidualBlock = answer(env, "R2", "ResidualBlock")
+        torch.manual_seed(0)
+        block = ResidualBlock(6, 10, scale=0.5).double()
+        for name in ("norm", "fc1", "fc2"):
+            require(hasattr(block, name), f"the block has no `{name}`; the question's table names the three layers")
+        compare("the shape of fc1.weight", torch.tensor(block.fc1.weight.shape), torch.tensor([10, 6]))
+        compare("the shape of fc2.weight", torch.tensor(block.fc2.weight.shape), torch.tensor([6, 10]))
+        require(block.fc1.bias is None and block.fc2.bias is None, "fc1 and fc2 have no bias: use bias=False")
+        with torch.no_grad():
+            block.norm.weight.uniform_(0.5, 1.5)
+            block.norm.bias.uniform_(-0.5, 0.5)
+        stream = 2 + 3 * torch.randn(32, 6, dtype=torch.float64)
+        read = batch_norm(stream, None, None, block.norm.weight, block.norm.bias, training=True, eps=block.norm.eps)
+        target = (read @ block.fc1.weight.T).tanh() @ block.fc2.weight.T
+        given = stream.clone()
+        after = block(given)
+        require(torch.equal(given, stream), "the block changed its input in place; make a new tensor instead")
+        compare("(block(x) - x)", after - stream, target, **FLOAT64)
+
+
+def test_block_starts_with_the_right_spread(env):
+    import torch
+
+    from src.checks import answer, checking, compare
+
+    with checking("R2"):
+        ResidualBlock = answer(env, "R2", "ResidualBlock")
+        torch.manual_seed(0)
+        block = ResidualBlock(100, 400, scale=0.25)
+        compare("the standard deviation of fc1.weight", block.fc1.weight.std(), 0.1, rtol=0.05, atol=0)
+        compare("the standard deviation of fc2.weight at scale 0.25", block.fc2.weight.std(), 0.0125, rtol=0.05, atol=0)
+
+
+# %% [raw]
+# # END TESTS
+
+# %% [raw]
+# # END QUESTION
+
+# %% [markdown]
+# **The effect.** One block at work on 24 examples (rows). It reads the stream through the norm, computes with `d_ff`
+# units, and writes `d_model` numbers back. The stream afterwards is the stream before plus what was written, so it
+# still looks much the same.
+
+# %% tags=["demo"]
+with demonstration("The picture of one block"), torch.no_grad():
+    set_seed(config.seed)
+    block = ResidualBlock(stream_config.d_model, stream_config.d_ff, scale=0.5)
+    before = 1 + 1.5 * torch.randn(24, stream_config.d_model)
+    after = block(before)
+    read = F.batch_norm(before, None, None, training=True)
+    panels = {
+        "stream before": before,
+        "read: norm": read,
+        "compute: tanh": (read @ block.fc1.weight.T).tanh(),
+        "write: fc2": after - before,
+        "stream after": after,
+    }
+    fig, axes = plt.subplots(1, len(panels), figsize=(10, 2.6), sharey=True, layout="constrained")
+    for ax, (title, values) in zip(axes, panels.items(), strict=True):
+        shown = ax.imshow(values, cmap="PuOr", vmin=-4, vmax=4, aspect="auto", interpolation="nearest")
+        ax.set(title=f"{title}\nstd {values.std():.2f}", xlabel="feature")
+    axes[0].set_ylabel("example")
+    fig.colorbar(shown, ax=axes, label="value")
+    plt.show()
+
+# %% [raw]
+# # BEGIN QUESTION
+# name: R3
+# points: 6
+
+# %% [markdown]
+# ## R3. A network around the stream (6 points)
+#
+# ●●○○, 20 minutes
+#
+# Now put a whole network together. The embedding writes the first content of the stream, every block adds to it, and
+# the head reads the end of the stream through a last norm:
+#
+# $$ x_0 = \mathrm{inp}(\mathrm{embed}(\text{tokens})), \qquad x_{l+1} = \mathrm{block}_l(x_l), \qquad
+#    \text{logits} = \mathrm{head}(\mathrm{norm_f}(x_L)) . $$
+#
+# | name | what it is |
+# |---|---|
+# | `embedding` | `nn.Embedding(vocab_size, d_embed)`; its vectors of one context are put side by side |
+# | `inp` | `nn.Linear(context_size * d_embed, d_model)` |
+# | `blocks` | an `nn.ModuleList` of `n_layers` different `ResidualBlock`s with `scale` $= 1/\sqrt{2\,n_{\text{layers}}}$ |
+# | `norm_f` | `nn.BatchNorm1d(d_model)` |
+# | `head` | `nn.Linear(d_model, vocab_size)` |
+#
+# The table names everything that has parameters; add nothing else that has. All but the blocks start as PyTorch makes
+# them. (R5 shows where the scale comes from.)
+#
+# <details><summary>Hint 1: the concept</summary>
+#
+# Blocks in a plain Python list are invisible to `model.parameters()`, so they would never learn. And a list made with
+# `[block] * 12` holds one block twelve times.
+#
+# </details>
+#
+# <details><summary>Hint 2: the shapes</summary>
+#
+# tokens `(N, 3)` → embedding `(N, 3, d_embed)` → side by side `(N, 3 * d_embed)` → stream `(N, d_model)`, and it
+# keeps this shape through all blocks → logits `(N, vocab_size)`.
+#
+# </details>
+#
+# <details><summary>Hint 3: almost the line</summary>
+#
+# Build the list with a comprehension that calls `ResidualBlock(d_model, d_ff, ...)` afresh for each of the `n_layers`
+# places. In `forward`, `.flatten(1)` puts the vectors side by side; then let a variable `x` go through the blocks in
+# turn.
+#
+# </details>
+
+# %% [raw]
+# # BEGIN SOLUTION
+
+
+# %%
+class ResidualMLP(nn.Module):
+    """A deep network around a residual stream: (N, context_size) tokens -> (N, vocab_size) logits.
+
+    embedding: vocab_size tokens of d_embed numbers; inp: context_size * d_embed -> d_model
+    blocks: n_layers times ResidualBlock(d_model, d_ff); norm_f; head: d_model -> vocab_size
+    """
+
+    ############################################################################
+    # TODO R3 (6 points): the parts of the network, and the forward pass from  #
+    # tokens through the stream to logits.                                     #
+    ############################################################################
+    # *****START OF YOUR CODE (DO NOT DELETE/MODIFY THIS LINE)*****
+    # BEGIN SOLUTION NO PROMPT
+    def __init__(self, vocab_size, context_size, d_embed, d_model, d_ff, n_layers):
+        super().__init__()
+        scale = (2 * n_layers) ** -0.5
+        self.embedding = nn.Embedding(vocab_size, d_embed)
+        self.inp = nn.Linear(context_size * d_embed, d_model)
+        self.blocks = nn.ModuleList([ResidualBlock(d_model, d_ff, scale) for _ in range(n_layers)])
+        self.norm_f = nn.BatchNorm1d(d_model)
+        self.head = nn.Linear(d_model, vocab_size)
+
+    def forward(self, inputs):
+        x = self.inp(self.embedding(inputs).flatten(1))  # (N, d_model)
+        for block in self.blocks:
+            x = block(x)
+        return self.head(self.norm_f(x))  # (N, vocab_size)
+    # END SOLUTION
+    """ # BEGIN PROMPT
+    def __init__(self, vocab_size, context_size, d_embed, d_model, d_ff, n_layers):
+        raise NotImplementedError("R3")
+
+    def forward(self, inputs):
+        raise NotImplementedError("R3")
+    """ # END PROMPT
+    # *****END OF YOUR CODE (DO NOT DELETE/MODIFY THIS LINE)*****
+
+
+# %% [raw]
+# # END SOLUTION
+
+# %% [raw]
+# # BEGIN TESTS
+
+
+# %%
+def test_network_has_the_right_parts(env):
+    import torch
+
+    from src.checks import answer, checking, compare, require
+
+    with checking("R3"):
+        ResidualMLP = answer(env, "R3", "ResidualMLP")
+        torch.manual_seed(0)
+        model = ResidualMLP(27, 3, 16, 40, 90, 8)
+        for name in ("embedding", "inp", "blocks", "norm_f", "head"):
+            require(hasattr(model, name), f"the network has no `{name}`; the table in the question names its parts")
+        require(len(model.blocks) == 8, f"the network has {len(model.blocks)} blocks; n_layers was 8")
+        require(len({id(block) for block in model.blocks}) == 8, "the blocks are not all different objects")
+        count = sum(weight.numel() for weight in model.parameters())
+        target = 27 * 16 + (48 * 40 + 40) + 8 * (2 * 40 + 2 * 40 * 90) + 2 * 40 + (40 * 27 + 27)
+        require(
+            count == target,
+            f"model.parameters() counts {count:,} numbers; the target is {target:,}. "
+            "Is `blocks` an nn.ModuleList, and is there anything that the table does not name?",
+        )
+        spread = torch.stack([block.fc2.weight.detach().std() for block in model.blocks]).mean()
+        compare("the standard deviation of fc2.weight", spread, 0.25 / 90**0.5, rtol=0.05, atol=0)
+
+
+def test_stream_runs_through_all_blocks(env):
+    import torch
+    from torch.nn.functional import batch_norm, linear
+
+    from src.checks import FLOAT64, answer, checking, compare, require
+
+    with checking("R3"):
+        ResidualMLP = answer(env, "R3", "ResidualMLP")
+        torch.manual_seed(0)
+        model = ResidualMLP(27, 3, 4, 8, 10, 5).double()
+        inputs = torch.randint(27, (40, 3))
+        seen = {}
+        for index, block in enumerate(model.blocks):
+            block.register_forward_hook(lambda _, got, gave, index=index: seen.__setitem__(index, (got[0], gave)))
+        logits = model(inputs)
+        require(set(seen) == set(range(5)), f"only the blocks {sorted(seen)} of 0 to 4 were called")
+        side_by_side = model.embedding.weight[inputs].reshape(40, 12)
+        compare("what block 0 reads", seen[0][0], linear(side_by_side, model.inp.weight, model.inp.bias), **FLOAT64)
+        for index in range(1, 5):
+            compare(f"what block {index} reads", seen[index][0], seen[index - 1][1], **FLOAT64)
+        last = batch_norm(seen[4][1], None, None, model.norm_f.weight, model.norm_f.bias, training=True)
+        compare("logits", logits, linear(last, model.head.weight, model.head.bias), **FLOAT64)
+
+
+# %% [raw]
+# # END TESTS
+
+# %% [raw]
+# # END QUESTION
+
+# %%
+def make_residual(n_layers=stream_config.n_layers):
+    """Your ResidualMLP in this notebook's sizes."""
+    sizes = vocab_size, config.context_size, config.d_embed, stream_config.d_model, stream_config.d_ff
+    return ResidualMLP(*sizes, n_layers).to(device)
+
+
+# %% [markdown]
+# **The effect.** Where the parameters are, and the picture of R1 once more with your network in it.
+
+# %% tags=["demo"]
+with demonstration("The parameter table"):
+    model = make_residual()
+    print(f"{'part':<12}{'parameters':>12}{'share':>9}")
+    total = sum(weight.numel() for weight in model.parameters())
+    for name, part in model.named_children():
+        count = sum(weight.numel() for weight in part.parameters())
+        print(f"{name:<12}{count:>12,}{count / total:>9.1%}")
+    print(f"{'together':<12}{total:>12,}")
+
+# %% tags=["demo"]
+with demonstration("The gradients of residual networks"):
+    set_seed(config.seed)
+    measured = {}
+    for kind, make, color in (("plain", make_plain, BLUE), ("residual", make_residual, ORANGE)):
+        for n_layers, line in ((16, "-"), (32, "--")):
+            norms = grad_norms(make(n_layers), look_inputs, look_targets).cpu()
+            measured[f"{kind}, {n_layers} layers"] = norms, color, line
+    fig, ax = plt.subplots(figsize=(7, 3))
+    for name, (norms, color, line) in measured.items():
+        ax.semilogy(range(len(norms)), norms, line, color=color, label=name)
+        ratio = norms[-1] / norms[0]
+        print(f"{name:<19}  first {norms[0]:.1e}, last {norms[-1]:.1e}, ratio {ratio:.1g}")
+    ax.set(xlabel="layer (0 is nearest to the input)", ylabel="gradient norm")
+    ax.set_title("Through the stream, the gradient reaches every block")
+    ax.legend()
+    plt.show()
+
+# %% [markdown]
+# # 4. How to start
+#
+# A residual network can be as deep as you like and still start out simple. This part looks at two ways: blocks that
+# write nothing at first, and blocks that write just little enough.
+
+# %% [raw]
+# # BEGIN QUESTION
+# name: R4
+# points: 4
+
+# %% [markdown]
+# ## R4. Start as the identity (4 points)
+#
+# ●○○○, 10 minutes
+#
+# If every block writes zero at the start, then a network with 64 blocks computes what a network without blocks
+# computes, and the depth can do no harm. Training then opens the blocks one step at a time (Zhang et al. 2019; De and
+# Smith 2020).
+#
+# Write `zero_init_`: change the model in place such that **every block starts as the identity** and can still learn,
+# and return the same model. Set as few weights as possible to zero: one layer of each block is enough, and everything
+# else stays exactly as it is.
+#
+# <details><summary>Hint 1: the concept</summary>
+#
+# Which of the two layers of a block decides what is written? If both were zero, the gradient of each would be zero,
+# too, because it has the other as a factor, and the block could never learn.
+#
+# </details>
+#
+# <details><summary>Hint 2: the shapes</summary>
+#
+# No shape changes. There are L blocks, and one weight `(d_model, d_ff)` in each becomes zero.
+#
+# </details>
+#
+# <details><summary>Hint 3: almost the line</summary>
+#
+# `nn.init` has a function that fills a tensor with zeros in place; call it for the weight of the layer that writes,
+# block by block. Return the model at the end.
+#
+# </details>
+
+# %% [raw]
+# # BEGIN SOLUTION
+
+
+# %%
+def zero_init_(model):
+    """Let every block of the model start as the identity; in place.
+
+    Returns the same model.
+    """
+    ############################################################################
+    # TODO R4 (4 points): zero the layer with which each block writes, and     #
+    # nothing else. Return the model.                                          #
+    ############################################################################
+    # *****START OF YOUR CODE (DO NOT DELETE/MODIFY THIS LINE)*****
+    # BEGIN SOLUTION NO PROMPT
+    for block in model.blocks:
+        nn.init.zeros_(block.fc2.weight)
+    return model
+    # END SOLUTION
+    """ # BEGIN PROMPT
+    raise NotImplementedError("R4")
+    """ # END PROMPT
+    # *****END OF YOUR CODE (DO NOT DELETE/MODIFY THIS LINE)*****
+
+
+# %% [raw]
+# # END SOLUTION
+
+# %% [raw]
+# # BEGIN TESTS
+
+
+# %%
+def test_every_block_starts_as_the_identity(env):
+    import torch
+
+    from src.checks import answer, checking, require
+
+    with checking("R4"):
+        zero_init_ = answer(env, "R4", "zero_init_")
+        ResidualMLP = answer(env, "R3", "ResidualMLP")
+        torch.manual_seed(0)
+        model = ResidualMLP(27, 3, 4, 8, 10, 5)
+        start = {name: weight.detach().clone() for name, weight in model.named_parameters()}
+        require(zero_init_(model) is model, "zero_init_ does not return the model that it was given")
+        stream = torch.randn(40, 8)
+        for index, block in enumerate(model.blocks):
+            require(torch.equal(block(stream), stream), f"block {index} still changes the stream")
+        for name, weight in model.named_parameters():
+            if "fc2" not in name:
+                require(torch.equal(weight, start[name]), f"{name} changed; zero only what is needed")
+        require(all(weight.requires_grad for weight in model.parameters()), "a parameter can no longer learn")
+        model(torch.randint(27, (40, 3))).square().mean().backward()
+        require(model.blocks[0].fc2.weight.grad.abs().sum() > 0, "no gradient reaches fc2 of block 0; it cannot learn")
+
+
+# %% [raw]
+# # END TESTS
+
+# %% [raw]
+# # END QUESTION
+
+# %% [markdown]
+# **The effect.** How far are the logits of a deep network from those of the same network with its blocks left out?
+
+# %% tags=["demo"]
+with demonstration("Depth at the start"), torch.no_grad():
+    set_seed(config.seed)
+    table = ["largest difference to the network without blocks"]
+    table.append(f"{'blocks':>6}{'as built':>12}{'zero_init_':>14}")
+    for n_layers in (4, 16, 64):
+        largest = []
+        for model in (make_residual(n_layers), zero_init_(make_residual(n_layers))):
+            bare = copy.deepcopy(model)
+            bare.blocks = nn.ModuleList(nn.Identity() for _ in range(n_layers))
+            largest.append((model(look_inputs) - bare(look_inputs)).abs().max().item())
+        table.append(f"{n_layers:>6}{largest[0]:>12.3f}{largest[1]:>14.1e}")
+    print("\n".join(table))
+
+# %% [raw]
+# # BEGIN QUESTION
+# name: R5
+# points: 5
+
+# %% [markdown]
+# ## R5. Keep the stream from growing (5 points)
+#
+# ●●○○, 20 minutes
+#
+# At the start, the blocks' writes are nearly independent of each other and of the stream, so their variances add up.
+# If each write has variance $s^2$, the stream's variance after $L$ blocks is about $v_0 + L s^2$: it grows with
+# depth, and later blocks find it ever harder to be heard. With a factor of $1/\sqrt{2L}$ on every `fc2`, the sum
+# stays the same at any depth: $L \cdot s^2 / (2L) = s^2/2$. (The 2 comes from transformers, where a layer writes
+# twice.)
+#
+# Write two functions:
+#
+# - `stream_variance(model, inputs)` returns a tensor `(L+1,)`. Item $l$ is the variance of the stream $x_l$ after $l$
+#   blocks (item 0: before the first block): per feature over the batch, with $N$ in the denominator, then averaged
+#   over the features,
+#
+#   $$ v_l = \frac{1}{d_{\text{model}}} \sum_{d} \frac1N \sum_{n} \big( x_{l,nd} - \mu_{l,d} \big)^2 ,
+#   \qquad \mu_{l,d} = \frac1N \sum_n x_{l,nd} . $$
+#
+#   Measure in **training mode**, as in the first step of training, whatever mode the model is in. Leave the model as
+#   you found it: weights, mode, and the running statistics of its norms.
+# - `scale_residual_init_(model)` multiplies every block's `fc2.weight` by $1/\sqrt{2L}$ in place, $L$ being the
+#   number of blocks, and returns the same model. Called twice, it scales twice.
+#
+# Your `ResidualMLP` already has this factor built in. The helper `unscale_` below the question draws every `fc2` anew
+# without it, so that you can see both.
+#
+# <details><summary>Hint 1: the concept</summary>
+#
+# In training mode, a forward pass moves the running statistics. The simplest way to leave a model alone is to measure
+# on a `copy.deepcopy` of it.
+#
+# </details>
+#
+# <details><summary>Hint 2: the shapes</summary>
+#
+# The stream is `(N, d_model)` at each of L+1 places; each gives one number. `tensor.var(dim, correction=...)` takes
+# the batch away; the mean over the rest is the number.
+#
+# </details>
+#
+# <details><summary>Hint 3: almost the line</summary>
+#
+# Start with the stream that `inp` writes, note its variance, and after each block note it again; `torch.stack` the
+# notes. For the second function, multiply in place (`mul_` with `(2 * L) ** -0.5`) inside `torch.no_grad()`.
+#
+# </details>
+
+# %% [raw]
+# # BEGIN SOLUTION
+
+# %%
+############################################################################
+# TODO R5 (5 points): measure the variance of the stream after each block, #
+# and scale what the blocks write at the start.                            #
+############################################################################
+# *****START OF YOUR CODE (DO NOT DELETE/MODIFY THIS LINE)*****
+# BEGIN SOLUTION NO PROMPT
+@torch.no_grad()
+def stream_variance(model, inputs):
+    """The variance of the stream before the first and after each block, in training mode.
+
+    inputs (N, context_size); returns a tensor (L+1,) and leaves the model as it was.
+    """
+    model = copy.deepcopy(model).train()
+    x = model.inp(model.embedding(inputs).flatten(1))
+    variances = [x.var(0, correction=0).mean()]
+    for block in model.blocks:
+        x = block(x)
+        variances.append(x.var(0, correction=0).mean())
+    return torch.stack(variances)
+
+
+@torch.no_grad()
+def scale_residual_init_(model):
+    """Multiply the weight of every fc2 by 1 / sqrt(2 L); in place.
+
+    Returns the same model.
+    """
+    for block in model.blocks:
+        block.fc2.weight.mul_((2 * len(model.blocks)) ** -0.5)
+    return model
+# END SOLUTION
+""" # BEGIN PROMPT
+def stream_variance(model, inputs):
+    '''The variance of the stream before the first and after each block, in training mode.
+
+    inputs (N, context_size); returns a tensor (L+1,) and leaves the model as it was.
+    '''
+    raise NotImplementedError("R5")
+
+
+def scale_residual_init_(model):
+    '''Multiply the weight of every fc2 by 1 / sqrt(2 L); in place.
+
+    Returns the same model.
+    '''
+    raise NotImplementedError("R5")
+""" # END PROMPT
+# *****END OF YOUR CODE (DO NOT DELETE/MODIFY THIS LINE)*****
+
+
+# %% [raw]
+# # END SOLUTION
+
+# %% [raw]
+# # BEGIN TESTS
+
+
+# %%
+def test_stream_variance(env):
+    import torch
+
+    from src.checks import FLOAT64, answer, checking, compare, require
+
+    with checking("R5"):
+        stream_variance = answer(env, "R5", "stream_variance")
+        ResidualMLP = answer(env, "R3", "ResidualMLP")
+        torch.manual_seed(0)
+        model = ResidualMLP(27, 3, 4, 8, 10, 5).double()
+        inputs = torch.randint(27, (12, 3))
+        model(torch.randint(27, (40, 3)))
+        model.eval()
+        start = {name: value.clone() for name, value in model.state_dict().items()}
+        yours = stream_variance(model, inputs)
+        require(not model.training, "the model was in evaluation mode before the call and is not after it")
+        for name, value in model.state_dict().items():
+            require(torch.equal(value, start[name]), f"the call changed `{name}`; it should only measure")
+        require(isinstance(yours, torch.Tensor), f"stream_variance returns a {type(yours).__name__}; make it a tensor")
+        streams = []
+        for part in (*model.blocks, model.norm_f):
+            part.register_forward_pre_hook(lambda _, got: streams.append(got[0].detach()))
+        model.train()(inputs)
+        target = torch.stack([(x.square().mean(0) - x.mean(0).square()).mean() for x in streams])
+        compare("stream_variance(model, inputs)", yours, target, **FLOAT64)
+
+
+def test_scaled_start(env):
+    import torch
+
+    from src.checks import FLOAT64, answer, checking, compare, require
+
+    with checking("R5"):
+        scale_residual_init_ = answer(env, "R5", "scale_residual_init_")
+        ResidualMLP = answer(env, "R3", "ResidualMLP")
+        torch.manual_seed(0)
+        model = ResidualMLP(27, 3, 4, 8, 10, 8).double()
+        start = {name: weight.detach().clone() for name, weight in model.named_parameters()}
+        require(scale_residual_init_(model) is model, "scale_residual_init_ does not return its model")
+        for name, weight in model.named_parameters():
+            factor = 0.25 if name.endswith("fc2.weight") else 1.0
+            compare(f"{name} (times {factor} at 8 blocks) ", weight, start[name] * factor, **FLOAT64)
+
+
+# %% [raw]
+# # END TESTS
+
+# %% [raw]
+# # END QUESTION
+
+# %%
+def unscale_(model):
+    """Draw every fc2 anew from N(0, 1/fan-in), as a block with scale 1 has it; in place."""
+    with torch.no_grad():
+        for weight in [block.fc2.weight for block in model.blocks]:
+            weight.copy_(torch.randn_like(weight) / math.sqrt(weight.shape[1]))
+    return model
+
+
+# %% [markdown]
+# **The effect.** Without the factor, the stream grows with every block; with it, the end is the same at any depth.
+
+# %% tags=["demo"]
+with demonstration("The variance of the stream"):
+    set_seed(config.seed)
+    table = ["variance at the end over variance at the start"]
+    table.append(f"{'blocks':>6}{'without':>10}{'with factor':>14}")
+    curves = {}
+    for n_layers in (4, 16, 64):
+        wild = stream_variance(unscale_(make_residual(n_layers)), look_inputs).cpu()
+        tame = stream_variance(scale_residual_init_(unscale_(make_residual(n_layers))), look_inputs).cpu()
+        table.append(f"{n_layers:>6}{wild[-1] / wild[0]:>10.1f}{tame[-1] / tame[0]:>14.2f}")
+        curves[n_layers] = wild, tame
+    print("\n".join(table))
+    fig, ax = plt.subplots(figsize=(7, 3))
+    for (n_layers, (wild, tame)), line in zip(curves.items(), (":", "--", "-"), strict=True):
+        ax.semilogy(wild / wild[0], line, color=BLUE, label=f"{n_layers} blocks, without")
+        ax.semilogy(tame / tame[0], line, color=ORANGE, label=f"{n_layers} blocks, with")
+    ax.set(xlabel="blocks passed", ylabel="variance, relative to the start")
+    ax.set_title("The factor 1/√(2L) keeps the stream from growing")
+    ax.legend(ncols=2, fontsize=8, loc="center right")
+    plt.show()
+
+# %% [markdown]
+# # 5. Where the norm goes
+
+# %% [raw]
+# # BEGIN QUESTION
+# name: R6
+# points: 5
+
+# %% [markdown]
+# ## R6. Post-norm, and a test for the identity path (5 points)
+#
+# ●●○○, 25 minutes
+#
+# The first residual networks, and the first transformers, had the norm *on* the stream, behind the addition:
+#
+# $$ \mathrm{postblock}(x) = \mathrm{BN}\big(x + W_2 \tanh(W_1 x)\big) . $$
+#
+# It looks like a detail, but now every block rescales the whole stream, and no untouched path is left from end to
+# end. Write two things:
+#
+# - `PostNormBlock(d_model, d_ff, scale=1.0)`, with `norm`, `fc1`, `fc2` and starting weights just as in R2, and the
+#   forward pass above.
+# - `is_identity_path(block)`, which finds out by experiment whether a block leaves the stream alone when it writes
+#   nothing: with `fc2.weight` at zero, does the block return its input **exactly**? It returns `True` or `False`.
+#   Experiment on a copy, so that the block (its weights, running statistics and mode) stays as it is. Run the copy in
+#   **training mode** on a random batch of at least 8 examples whose mean is not 0 and whose standard deviation is not
+#   1 (why would a standard normal batch be a poor choice?), with the dtype and device of the block's weights.
+#
+# <details><summary>Hint 1: the concept</summary>
+#
+# A norm in evaluation mode, before any training, divides by nearly 1 and subtracts 0, so it looks like the identity. In
+# training mode it shows what it does. `copy.deepcopy` copies a block.
+#
+# </details>
+#
+# <details><summary>Hint 2: the shapes</summary>
+#
+# The block's width is `block.fc1.in_features`, so the batch is `(N, d_model)` with N at least 8; the output has the
+# same shape and can be compared entry by entry.
+#
+# </details>
+#
+# <details><summary>Hint 3: almost the line</summary>
+#
+# For the batch: `torch.randn(...)` times 3 plus 1. For the verdict: `torch.equal` says whether two tensors are the
+# same in every entry.
+#
+# </details>
+
+# %% [raw]
+# # BEGIN SOLUTION
+
+# %%
+############################################################################
+# TODO R6 (5 points): the block with its norm on the stream, and the test  #
+# whether a block that writes nothing returns its input.                   #
+############################################################################
+# *****START OF YOUR CODE (DO NOT DELETE/MODIFY THIS LINE)*****
+# BEGIN SOLUTION NO PROMPT
+class PostNormBlock(nn.Module):
+    """norm(x + fc2(tanh(fc1(x)))): (N, d_model) -> (N, d_model).
+
+    norm, fc1, fc2, scale: as in ResidualBlock
+    """
+
+    def __init__(self, d_model, d_ff, scale=1.0):
+        super().__init__()
+        self.norm = nn.BatchNorm1d(d_model)
+        self.fc1 = nn.Linear(d_model, d_ff, bias=False)
+        self.fc2 = nn.Linear(d_ff, d_model, bias=False)
+        nn.init.normal_(self.fc1.weight, std=d_model**-0.5)
+        nn.init.normal_(self.fc2.weight, std=scale * d_ff**-0.5)
+
+    def forward(self, x):
+        hidden = torch.tanh(self.fc1(x))  # (N, d_ff)
+        return self.norm(x + self.fc2(hidden))
+
+
+@torch.no_grad()
+def is_identity_path(block):
+    """Whether the block, with fc2 at zero, returns exactly its input; True or False.
+
+    Leaves the block as it was.
+    """
+    silent = copy.deepcopy(block).train()
+    silent.fc2.weight.zero_()
+    weight = silent.fc1.weight
+    x = 3 * torch.randn(16, silent.fc1.in_features, dtype=weight.dtype, device=weight.device) + 1
+    return torch.equal(silent(x), x)
+# END SOLUTION
+""" # BEGIN PROMPT
+class PostNormBlock(nn.Module):
+    '''norm(x + fc2(tanh(fc1(x)))): (N, d_model) -> (N, d_model).
+
+    norm, fc1, fc2, scale: as in ResidualBlock
+    '''
+
+    def __init__(self, d_model, d_ff, scale=1.0):
+        raise NotImplementedError("R6")
+
+    def forward(self, x):
+        raise NotImplementedError("R6")
+
+
+def is_identity_path(block):
+    '''Whether the block, with fc2 at zero, returns exactly its input; True or False.
+
+    Leaves the block as it was.
+    '''
+    raise NotImplementedError("R6")
+""" # END PROMPT
+# *****END OF YOUR CODE (DO NOT DELETE/MODIFY THIS LINE)*****
+
+
+# %% [raw]
+# # END SOLUTION
+
+# %% [raw]
+# # BEGIN TESTS
+
+
+# %%
+def test_post_norm_block(env):
+    import torch
+    from torch.nn.functional import batch_norm
+
+    from src.checks import FLOAT64, answer, checking, compare, require
+
+    with checking("R6"):
+        PostNormBlock = answer(env, "R6", "PostNormBlock")
+        torch.manual_seed(0)
+        block = PostNormBlock(20, 80, scale=0.5).double()
+        for name in ("norm", "fc1", "fc2"):
+            require(hasattr(block, name), f"the block has no `{name}`; it has the same three layers as ResidualBlock")
+        spread = block.fc2.weight.std()
+        compare("the standard deviation of fc2.weight at scale 0.5", spread, 0.5 / 80**0.5, rtol=0.1, atol=0)
+        with torch.no_grad():
+            block.norm.weight.uniform_(0.5, 1.5)
+            block.norm.bias.uniform_(-0.5, 0.5)
+        stream = 2 + 3 * torch.randn(32, 20, dtype=torch.float64)
+        total = stream + (stream @ block.fc1.weight.T).tanh() @ block.fc2.weight.T
+        target = batch_norm(total, None, None, block.norm.weight, block.norm.bias, training=True, eps=block.norm.eps)
+        compare("block(x)", block(stream), target, **FLOAT64)
+
+
+def test_identity_path(env):
+    import torch
+
+    from src.checks import answer, checking, require
+
+    with checking("R6"):
+        is_identity_path = answer(env, "R6", "is_identity_path")
+        blocks = {
+            "ResidualBlock": (answer(env, "R2", "ResidualBlock")(6, 10), True),
+            "PostNormBlock": (answer(env, "R6", "PostNormBlock")(6, 10), False),
+        }
+        for name, (block, target) in blocks.items():
+            start = {key: value.clone() for key, value in block.state_dict().items()}
+            block.eval()
+            yours = is_identity_path(block)
+            require(bool(yours) == target, f"is_identity_path of a {name} is {bool(yours)}; the target is {target}")
+            require(not block.training, f"the call put the {name} into training mode; experiment on a copy")
+            for key, value in block.state_dict().items():
+                require(torch.equal(value, start[key]), f"the call changed `{key}` of the {name}; experiment on a copy")
+
+
+# %% [raw]
+# # END TESTS
+
+# %% [raw]
+# # END QUESTION
+
+# %% [markdown]
+# **The effect.** The same network with 64 blocks of either kind, at the start. With pre-norm, all blocks get
+# gradients of about the same size. With post-norm and full-size writes, each block changes the size of the gradient a
+# little, and over many blocks this adds up. Small writes (the scale of R3) keep that in check, but the path through a
+# post-norm block is never the identity.
+
+# %% tags=["demo"]
+def make_post_norm(n_layers, scale=1.0):
+    """A ResidualMLP whose blocks are exchanged for PostNormBlocks."""
+    model = make_residual(n_layers)
+    for index in range(n_layers):
+        model.blocks[index] = PostNormBlock(stream_config.d_model, stream_config.d_ff, scale)
+    return model.to(device)
+
+
+with demonstration("Pre-norm and post-norm"):
+    set_seed(config.seed)
+    n_layers = 64
+    kinds = {
+        "pre-norm, scale 1/√(2L)": (make_residual(n_layers), ORANGE, "-"),
+        "post-norm, scale 1/√(2L)": (make_post_norm(n_layers, (2 * n_layers) ** -0.5), GREEN, "--"),
+        "post-norm, scale 1": (make_post_norm(n_layers), BLUE, "-."),
+    }
+    measured = {name: grad_norms(kinds[name][0], look_inputs, look_targets).cpu() for name in kinds}
+    paths = {name: is_identity_path(kinds[name][0].blocks[0]) for name in kinds}
+    fig, ax = plt.subplots(figsize=(7, 3))
+    for name, (_, color, line) in kinds.items():
+        norms = measured[name]
+        ax.semilogy(range(n_layers), norms, line, color=color, label=name)
+        ratio = norms[0] / norms[-1]
+        print(f"{name:<25} identity path: {paths[name]!s:<6} gradient, first over last: {ratio:.1f}")
+    ax.set(xlabel="block (0 is nearest to the input)", ylabel="gradient norm")
+    ax.set_title("With large writes, post-norm changes the gradient from block to block")
+    ax.legend(fontsize=8)
+    plt.show()
+
+# %% [markdown]
+# # 6. Reading the stream
+#
+# The end of the stream is a sum: what the embedding wrote, plus what each block wrote. So we can ask of every block
+# what it contributed, and because the head is linear and the last norm is fixed in evaluation mode, we can follow
+# each contribution to the logits without any approximation (Elhage et al. 2021).
+
+# %% [raw]
+# # BEGIN QUESTION
+# name: R7
+# points: 6
+
+# %% [markdown]
+# ## R7. Who wrote what? (6 points)
+#
+# ●●●○, 25 minutes
+#
+# Write `contributions(model, inputs)`, which returns a tensor `(L+1, N, d_model)` of all writes to the stream:
+#
+# $$ c_0 = x_0 = \mathrm{inp}(\mathrm{embed}(\text{tokens})), \qquad c_i = x_i - x_{i-1} \quad (i = 1, \dots, L), \qquad
+#    \sum_{i=0}^{L} c_i = x_L , $$
+#
+# with $x_i$ the stream after $i$ blocks: item 0 is the embedding's write, item $i$ the write of block number $i$
+# counted from 1, which is `model.blocks[i - 1]`. Measure in **evaluation mode**, whatever mode the model is in;
+# afterwards the mode and the running statistics are as before. No gradient is needed.
+#
+# <details><summary>Hint 1: the concept</summary>
+#
+# A block returns the stream after it, not what it wrote. What it wrote is the difference between behind it and before
+# it. `eval_mode` from part 1 takes care of the mode.
+#
+# </details>
+#
+# <details><summary>Hint 2: the shapes</summary>
+#
+# Each write is `(N, d_model)`; there are L+1 of them, stacked along a new first dimension. `norm_f` and `head` take
+# no part.
+#
+# </details>
+#
+# <details><summary>Hint 3: almost the line</summary>
+#
+# Walk along the stream with two names, `stream` and `after`: call the block, append `after - stream` to a list, then
+# let `stream` be `after`.
+#
+# </details>
+
+# %% [raw]
+# # BEGIN SOLUTION
+
+
+# %%
+def contributions(model, inputs):
+    """What the embedding and each block write to the stream, in evaluation mode.
+
+    inputs (N, context_size); returns a tensor (L+1, N, d_model) and leaves the model as it was.
+    """
+    ############################################################################
+    # TODO R7 (6 points): walk along the stream and collect what is added to   #
+    # it: first the embedding's write, then one write per block.               #
+    ############################################################################
+    # *****START OF YOUR CODE (DO NOT DELETE/MODIFY THIS LINE)*****
+    # BEGIN SOLUTION NO PROMPT
+    with torch.no_grad(), eval_mode(model):
+        x = model.inp(model.embedding(inputs).flatten(1))  # (N, d_model)
+        writes = [x]
+        for block in model.blocks:
+            following = block(x)
+            writes.append(following - x)
+            x = following
+    return torch.stack(writes)  # (L+1, N, d_model)
+    # END SOLUTION
+    """ # BEGIN PROMPT
+    raise NotImplementedError("R7")
+    """ # END PROMPT
+    # *****END OF YOUR CODE (DO NOT DELETE/MODIFY THIS LINE)*****
+
+
+# %% [raw]
+# # END SOLUTION
+
+# %% [raw]
+# # BEGIN TESTS
+
+
+# %%
+def test_contributions_add_up(env):
+    import torch
+
+    from src.checks import FLOAT64, answer, checking, compare, require
+
+    with checking("R7"):
+        contributions = answer(env, "R7", "contributions")
+        ResidualMLP = answer(env, "R3", "ResidualMLP")
+        torch.manual_seed(0)
+        model = ResidualMLP(27, 3, 4, 8, 10, 5).double()
+        for _ in range(3):
+            model(torch.randint(27, (40, 3)))
+        inputs = torch.randint(27, (12, 3))
+        start = {name: value.clone() for name, value in model.state_dict().items()}
+        yours = contributions(model, inputs)
+        require(model.training, "the model was in training mode before the call and is not after it")
+        for name, value in model.state_dict().items():
+            require(torch.equal(value, start[name]), f"the call changed `{name}`; was the model in evaluation mode?")
+        require(isinstance(yours, torch.Tensor), f"contributions returns a {type(yours).__name__}; make it a tensor")
+        compare("the shape of contributions(...)", torch.tensor(yours.shape), torch.tensor([6, 12, 8]))
+
+        streams = []
+        for part in (*model.blocks, model.norm_f):
+            part.register_forward_pre_hook(lambda _, got: streams.append(got[0].detach()))
+        model.eval()(inputs)
+        compare("contributions(...)[0] (the embedding's write) ", yours[0], streams[0], **FLOAT64)
+        compare("contributions(...).sum(0) (the end of the stream) ", yours.sum(0), streams[-1], **FLOAT64)
+
+
+# %% [raw]
+# # END TESTS
+
+# %% [raw]
+# # END QUESTION
+
+# %% [markdown]
+# **The effect.** How much each part writes, as the root mean square of its write. Before training there is not much
+# to see: all blocks write about equally much. Part 7 repeats the picture with a trained network.
+
+# %% tags=["demo"]
+def plot_writes(model, title):
+    """A bar for the size of each write to the stream."""
+    sizes = contributions(model, look_inputs).square().mean((1, 2)).sqrt().cpu()
+    _, ax = plt.subplots(figsize=(7, 3))
+    ax.bar(range(len(sizes)), sizes, color=[GREY] + [BLUE] * (len(sizes) - 1))
+    ax.set_xticks(range(len(sizes)), ["emb"] + [str(i) for i in range(1, len(sizes))])
+    ax.set(xlabel="who writes: the embedding, then blocks 1 to L", ylabel="root mean square", title=title)
+    plt.show()
+
+
+with demonstration("The sizes of the writes"):
+    set_seed(config.seed)
+    plot_writes(make_residual(), "Before training, all blocks write about equally much")
+
+# %% [raw]
+# # BEGIN QUESTION
+# name: R8
+# points: 6
+
+# %% [markdown]
+# ## R8. From writes to logits (6 points)
+#
+# ●●●○, 35 minutes
+#
+# Two ways to see a prediction take shape, both in **evaluation mode** (and the model's mode and state are afterwards as
+# before):
+#
+# **The logit lens** (nostalgebraist 2020) lets the head read the stream early. `logit_lens(model, inputs)` returns
+# `(L+1, N, V)`:
+#
+# $$ \mathrm{lens}_i = \mathrm{head}\big(\mathrm{norm_f}(x_i)\big), \qquad i = 0, \dots, L, $$
+#
+# with $x_i$ the stream after $i$ blocks. The last one, $\mathrm{lens}_L$, is the model's logits.
+#
+# **Attribution** shares the logits out among the writes $c_i$ of R7. In evaluation mode, `norm_f` has fixed numbers
+# in it, its running mean $m$, running variance $v$, $\gamma$ and $\beta$, so that norm and head together are an
+# affine map,
+#
+# $$ \text{logits} = W \left( \gamma \odot \frac{x_L - m}{\sqrt{v + \epsilon}} + \beta \right) + b = A\, x_L + k
+#    = \sum_{i=0}^{L} A\, c_i + k, $$
+#
+# where $W$ and $b$ are the weight and bias of `head`. `attribution(model, inputs)` returns the terms $A\,c_i$, shape
+# `(L+1, N, V)`. Whatever depends on no write ($m$, $\beta$ and $b$) goes into the constant $k =
+# \mathrm{head}(\mathrm{norm_f}(0))$, shape `(V,)`, which belongs to no item and is not returned. So the sum over the
+# items, plus $k$, equals the logits exactly, up to rounding. You may use your `contributions`.
+#
+# <details><summary>Hint 1: the concept</summary>
+#
+# For the lens you need streams, for the attribution writes. The one is the running sum of the other. And an affine map
+# without its constant is linear, so it may be applied to every write on its own.
+#
+# </details>
+#
+# <details><summary>Hint 2: the shapes</summary>
+#
+# `nn.BatchNorm1d` wants `(N, d_model)`, so call it once for each place, not on `(L+1, N, d_model)`. The factor on a
+# write is one number per feature, `(d_model,)`; the head then takes `(..., d_model)` to `(..., V)`.
+#
+# </details>
+#
+# <details><summary>Hint 3: almost the line</summary>
+#
+# Lens: `.cumsum(0)` of the writes gives all streams. Attribution: multiply the writes by $\gamma / \sqrt{v +
+# \epsilon}$, built from `weight`, `running_var` and `eps` of `norm_f`, and then by the transposed weight of the head,
+# without its bias.
+#
+# </details>
+
+# %% [raw]
+# # BEGIN SOLUTION
+
+# %%
+############################################################################
+# TODO R8 (6 points): the logits read early from each stream, and the      #
+# share of each write in the final logits.                                 #
+############################################################################
+# *****START OF YOUR CODE (DO NOT DELETE/MODIFY THIS LINE)*****
+# BEGIN SOLUTION NO PROMPT
+def logit_lens(model, inputs):
+    """What the head would say after each block, in evaluation mode.
+
+    inputs (N, context_size); returns a tensor (L+1, N, V); the last item is the logits.
+    """
+    streams = contributions(model, inputs).cumsum(0)  # (L+1, N, d_model)
+    with torch.no_grad(), eval_mode(model):
+        return torch.stack([model.head(model.norm_f(x)) for x in streams])
+
+
+@torch.no_grad()
+def attribution(model, inputs):
+    """The share of each write in the final logits, in evaluation mode.
+
+    inputs (N, context_size); returns a tensor (L+1, N, V); its sum over the items, plus the constant
+    head(norm_f(0)), is the logits.
+    """
+    norm = model.norm_f
+    gain = norm.weight / torch.sqrt(norm.running_var + norm.eps)  # (d_model,)
+    return (contributions(model, inputs) * gain) @ model.head.weight.T
+# END SOLUTION
+""" # BEGIN PROMPT
+def logit_lens(model, inputs):
+    '''What the head would say after each block, in evaluation mode.
+
+    inputs (N, context_size); returns a tensor (L+1, N, V); the last item is the logits.
+    '''
+    raise NotImplementedError("R8")
+
+
+def attribution(model, inputs):
+    '''The share of each write in the final logits, in evaluation mode.
+
+    inputs (N, context_size); returns a tensor (L+1, N, V); its sum over the items, plus the constant
+    head(norm_f(0)), is the logits.
+    '''
+    raise NotImplementedError("R8")
+""" # END PROMPT
+# *****END OF YOUR CODE (DO NOT DELETE/MODIFY THIS LINE)*****
+
+
+# %% [raw]
+# # END SOLUTION
+
+# %% [raw]
+# # BEGIN TESTS
+
+
+# %%
+def test_logit_lens(env):
+    import torch
+
+    from src.checks import FLOAT64, answer, checking, compare, require
+
+    with checking("R8"):
+        logit_lens = answer(env, "R8", "logit_lens")
+        ResidualMLP = answer(env, "R3", "ResidualMLP")
+        torch.manual_seed(0)
+        model = ResidualMLP(27, 3, 4, 8, 10, 5).double()
+        for _ in range(3):
+            model(torch.randint(27, (40, 3)))
+        inputs = torch.randint(27, (12, 3))
+        yours = logit_lens(model, inputs)
+        require(model.training, "the model was in training mode before the call and is not after it")
+        require(isinstance(yours, torch.Tensor), f"logit_lens returns a {type(yours).__name__}; stack it to a tensor")
+        compare("the shape of logit_lens(...)", torch.tensor(yours.shape), torch.tensor([6, 12, 27]))
+        compare("logit_lens(...)[-1] (the model's logits) ", yours[-1], model.eval()(inputs), **FLOAT64)
+
+
+def test_attribution_adds_up(env):
+    import torch
+    from torch.nn.functional import batch_norm, linear
+
+    from src.checks import FLOAT64, answer, checking, compare, require
+
+    with checking("R8"):
+        attribution = answer(env, "R8", "attribution")
+        ResidualMLP = answer(env, "R3", "ResidualMLP")
+        torch.manual_seed(0)
+        model = ResidualMLP(27, 3, 4, 8, 10, 5).double()
+        with torch.no_grad():
+            model.norm_f.weight.uniform_(0.5, 1.5)
+            model.norm_f.bias.uniform_(-0.5, 0.5)
+        for _ in range(3):
+            model(torch.randint(27, (40, 3)))
+        inputs = torch.randint(27, (12, 3))
+        yours = attribution(model, inputs)
+        require(model.training, "the model was in training mode before the call and is not after it")
+        require(isinstance(yours, torch.Tensor), f"attribution returns a {type(yours).__name__}; make it a tensor")
+        compare("the shape of attribution(...)", torch.tensor(yours.shape), torch.tensor([6, 12, 27]))
+        f, head = model.norm_f, model.head
+        nothing = torch.zeros(1, 8, dtype=torch.float64)
+        still = batch_norm(nothing, f.running_mean, f.running_var, f.weight, f.bias, eps=f.eps)
+        target = model.eval()(inputs) - linear(still, head.weight, head.bias)
+        compare("attribution(...).sum(0) (the logits less k) ", yours.sum(0), target, **FLOAT64)
+
+
+# %% [raw]
+# # END TESTS
+
+# %% [raw]
+# # END QUESTION
+
+# %% [markdown]
+# **The effect.** The pictures are made by two functions, which the next part uses on a trained network. The lines
+# below show, for the network before training, that the attribution is exact. (A question to think about: why is item
+# $i$ of the attribution, for $i \ge 1$, the difference of two neighbouring lenses?)
+
+# %% tags=["demo"]
+def to_tokens(contexts):
+    """Contexts written as text, such as [".an", "ann"], as a tensor (N, context_size)."""
+    return torch.tensor([[str2idx[char] for char in context] for context in contexts], device=device)
+
+
+def plot_lens(model, contexts):
+    """The likeliest next character after each block, and how sure the head is of it."""
+    sure, top = logit_lens(model, to_tokens(contexts)).softmax(-1).max(-1)  # (L+1, N) each
+    fig, ax = plt.subplots(figsize=(7, 0.28 * len(top) + 1))
+    shown = ax.imshow(sure.cpu(), cmap="cividis", vmin=0, vmax=1, aspect="auto", origin="lower")
+    for layer in range(len(top)):
+        for column in range(len(contexts)):
+            ink = "black" if sure[layer, column] > 0.5 else "white"
+            ax.text(column, layer, idx2str[top[layer, column].item()], ha="center", va="center", color=ink)
+    ax.set_xticks(range(len(contexts)), contexts, family="monospace")
+    ax.set(xlabel="context", ylabel="blocks passed")
+    ax.set_title("The likeliest next character, read from the stream")
+    fig.colorbar(shown, label="probability")
+    plt.show()
+
+
+def plot_attribution(model, context):
+    """How much each write speaks for the predicted character, against the average character."""
+    tokens = to_tokens([context])
+    with eval_mode(model), torch.no_grad():
+        winner = model(tokens)[0].argmax().item()
+    shares = attribution(model, tokens)[:, 0]  # (L+1, V)
+    speaks = (shares[:, winner] - shares.mean(1)).cpu()
+    _, ax = plt.subplots(figsize=(7, 3))
+    ax.bar(range(len(speaks)), speaks, color=[BLUE if value > 0 else ORANGE for value in speaks])
+    ax.axhline(0, color=GREY, linewidth=0.8)
+    ax.set_xticks(range(len(speaks)), ["emb"] + [str(i) for i in range(1, len(speaks))])
+    ax.set(xlabel="who writes: the embedding, then blocks 1 to L", ylabel="logit above the average (nats)")
+    ax.set_title(f"After “{context}”: who speaks for “{idx2str[winner]}” (blue), who against (orange)")
+    plt.show()
+
+
+with demonstration("The attribution"), torch.no_grad():
+    set_seed(config.seed)
+    model = make_residual()
+    shares = attribution(model, look_inputs)
+    with eval_mode(model):
+        constant = model.head(model.norm_f(torch.zeros(1, stream_config.d_model, device=device)))
+        logits = model(look_inputs)
+    difference = shares.sum(0) + constant - logits
+    print(f"largest logit:                               {logits.abs().max():.3f}")
+    print(f"largest difference of sum + k to the logits: {difference.abs().max():.1e}")
+
+# %% [markdown]
+# # 7. Training and inference
+
+# %% [raw]
+# # BEGIN QUESTION
+# name: R9
+# points: 4
+
+# %% [markdown]
+# ## R9. Train it (4 points)
+#
+# ●○○○, 15 minutes
+#
+# Write the training loop: plain stochastic gradient descent on the cross-entropy, $w \leftarrow w - \text{lr} \cdot
+# \partial \mathcal L / \partial w$ for every parameter, without momentum and weight decay. `train(model, inputs,
+# targets, steps, lr, batch_size=64, generator=None)` returns the list of the `steps` losses as Python floats; each is
+# the loss of its batch *before* that step's update.
+#
+# - **The batches.** Each step draws its examples, with replacement, by exactly one call of
+#   `torch.randint(len(inputs), (batch_size,), generator=generator)`, and nothing else is drawn from the generator. So
+#   the same generator seed gives the same batches, in the same order, in every right answer. (The generator lives on
+#   the CPU; move the indices to the device of `inputs` when that is another one.)
+# - **The mode.** The model trains in training mode, whatever mode it comes in, and is left in it.
+# - How you compute and apply the update is up to you: `torch.optim.SGD` or your own.
+#
+# <details><summary>Hint 1: the concept</summary>
+#
+# Gradients add up in `.grad` until somebody clears them. Norms learn their running statistics only in training mode.
+#
+# </details>
+#
+# <details><summary>Hint 2: the shapes</summary>
+#
+# The drawn indices are `(batch_size,)`; indexing `inputs` with them gives `(batch_size, context_size)` and `targets`
+# `(batch_size,)`. The loss is a tensor without dimensions, and `.item()` makes a float of it.
+#
+# </details>
+#
+# <details><summary>Hint 3: almost the line</summary>
+#
+# In each of the `steps` rounds: draw, compute the loss, clear the gradients, go backward, step, append the loss. The
+# optimizer is made once, before the loop.
+#
+# </details>
+
+# %% [raw]
+# # BEGIN SOLUTION
+
+
+# %%
+def train(model, inputs, targets, steps, lr, batch_size=64, generator=None):
+    """Train with plain SGD and leave the model in training mode.
+
+    inputs (M, context_size), targets (M,); returns a list of `steps` floats, the loss of each batch.
+    """
+    ############################################################################
+    # TODO R9 (4 points): in each step draw a batch with the generator,        #
+    # compute its loss, update every parameter. Return the losses.             #
+    ############################################################################
+    # *****START OF YOUR CODE (DO NOT DELETE/MODIFY THIS LINE)*****
+    # BEGIN SOLUTION NO PROMPT
+    optimizer = torch.optim.SGD(model.parameters(), lr=lr)
+    model.train()
+    losses = []
+    for _ in range(steps):
+        batch = torch.randint(len(inputs), (batch_size,), generator=generator).to(inputs.device)
+        loss = F.cross_entropy(model(inputs[batch]), targets[batch])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return losses
+    # END SOLUTION
+    """ # BEGIN PROMPT
+    raise NotImplementedError("R9")
+    """ # END PROMPT
+    # *****END OF YOUR CODE (DO NOT DELETE/MODIFY THIS LINE)*****
+
+
+# %% [raw]
+# # END SOLUTION
+
+# %% [raw]
+# # BEGIN TESTS
+
+
+# %%
+def test_three_steps_of_training(env):
+    import copy
+
+    import torch
+    from torch.func import functional_call
+    from torch.nn.functional import cross_entropy
+
+    from src.checks import FLOAT64, answer, checking, compare, require
+
+    with checking("R9"):
+        train = answer(env, "R9", "train")
+        ResidualMLP = answer(env, "R3", "ResidualMLP")
+        torch.manual_seed(0)
+        model = ResidualMLP(27, 3, 4, 8, 10, 2).double()
+        inputs, targets = torch.randint(27, (200, 3)), torch.randint(27, (200,))
+        twin, wanted = copy.deepcopy(model), []
+        weights = dict(twin.named_parameters())
+        draws = torch.Generator().manual_seed(5)
+        for _ in range(3):
+            rows = torch.randint(200, (16,), generator=draws)
+            value = cross_entropy(functional_call(twin, weights, (inputs[rows],)), targets[rows])
+            slopes = torch.autograd.grad(value, list(weights.values()))
+            moved = [weight - 0.2 * slope for weight, slope in zip(weights.values(), slopes, strict=True)]
+            weights = {name: weight.detach().requires_grad_() for name, weight in zip(weights, moved, strict=True)}
+            wanted.append(value.item())
+
+        losses = train(model.eval(), inputs, targets, 3, 0.2, 16, torch.Generator().manual_seed(5))
+        require(isinstance(losses, list), f"train returns a {type(losses).__name__}; return a list")
+        require(all(isinstance(loss, float) for loss in losses), "the losses are not Python floats; use .item()")
+        compare("the number of losses", len(losses), 3)
+        require(model.training, "the model is in evaluation mode after training")
+        require(model.norm_f.running_mean.abs().sum() > 0, "the norms' running statistics have not moved")
+        compare("the loss of the first step", losses[0], wanted[0], **FLOAT64)
+        compare("the losses of three steps", torch.tensor(losses), torch.tensor(wanted), rtol=1e-6, atol=1e-6)
+        compare("head.bias after three steps", model.head.bias, weights["head.bias"], **FLOAT64)
+
+
+# %% [raw]
+# # END TESTS
+
+# %% [raw]
+# # END QUESTION
+
+# %%
+def validation_loss(model):
+    """The cross-entropy over the whole validation set, in evaluation mode."""
+    with eval_mode(model), torch.no_grad():
+        return F.cross_entropy(model(val_data.inputs), val_data.targets).item()
+
+
+# %% [markdown]
+# **The effect.** Three networks with 12 layers, each trained for 200 steps at three learning rates. "No norm" is your
+# network with all its norms taken out. The last line says what guessing by letter frequency costs: a network that
+# does no better has learnt nothing from the context.
+
+# %% tags=["demo"]
+def without_norms(model):
+    """The model with every norm replaced by the identity."""
+    model.norm_f = nn.Identity()
+    for part in model.blocks:
+        part.norm = nn.Identity()
+    return model
+
+
+with demonstration("The learning-rate table"):
+    makers = {
+        "plain": make_plain,
+        "no norm": lambda: without_norms(make_residual()),
+        "residual": make_residual,
+    }
+    table = ["validation loss after 200 steps", f"{'lr':>8}" + "".join(f"{name:>12}" for name in makers)]
+    for lr in (0.1, 0.3, 1.0):
+        row = []
+        for make in makers.values():
+            set_seed(config.seed)
+            model = make()
+            generator = torch.Generator().manual_seed(config.seed)
+            train(model, train_data.inputs, train_data.targets, 200, lr, generator=generator)
+            row.append(validation_loss(model))
+        cells = [f"{loss:>12.3f}" if math.isfinite(loss) else f"{'diverged':>12}" for loss in row]
+        table.append(f"{lr:>8}" + "".join(cells))
+    print("\n".join(table))
+    print(f"letter frequency alone: {unigram_cross_entropy(val_data.targets):.3f}")
+
+# %% [markdown]
+# The plain network does not get below letter frequency at the two smaller rates. Without norms, the residual network
+# learns, but the largest rate is too much for it. With norms, all three rates end up at about the same loss.
+#
+# Now a longer run of the residual network, and with its result the pictures of part 6: the writes, the lens, the
+# attribution.
+
+# %% tags=["demo"]
+@functools.cache  # trained once, when it is first needed; run this cell again to train anew
+def longer_run():
+    """A residual network after 2000 steps, and its losses."""
+    set_seed(config.seed)
+    model = make_residual()
+    generator = torch.Generator().manual_seed(config.seed)
+    return model, train(model, train_data.inputs, train_data.targets, 2000, 0.3, generator=generator)
+
+
+with demonstration("A longer run"):
+    trained, losses = longer_run()
+    print(sparkline(losses))
+    print(f"validation loss {validation_loss(trained):.3f}, letter frequency alone {unigram:.3f}")
+    smooth = np.convolve(losses, np.ones(50) / 50, mode="valid")
+    fig, ax = plt.subplots(figsize=(7, 3))
+    ax.plot(losses, color=GREY, alpha=0.3, label="each batch")
+    ax.plot(np.arange(len(smooth)) + 25, smooth, color=BLUE, label="mean of 50 batches")
+    ax.axhline(unigram, color=ORANGE, linestyle="--", label="letter frequency alone")
+    ax.set(xlabel="step", ylabel="training loss (nats)", title="Twelve residual blocks learn at once")
+    ax.legend()
+    plt.show()
+
+# %% tags=["demo"]
+with demonstration("The writes of the trained network"):
+    plot_writes(longer_run()[0], "After training, the early blocks write most")
+
+# %% [markdown]
+# Each column of the lens is one context, read from the bottom (only the embedding has written) to the top (the
+# model's answer). From which block on does the answer stay the same, and where does the head become sure?
+
+# %% tags=["demo"]
+with demonstration("The lens on the trained network"):
+    plot_lens(longer_run()[0], ["...", "..a", ".an", "ann", "nna", "mar", "ari", "ria", "..q", "joh"])
+
+# %% [markdown]
+# The attribution takes one column of the lens apart. A bar is the logit that a write gives to the predicted
+# character, less what it gives to the characters on average. (A number added to all logits alike changes no
+# probability.)
+
+# %% tags=["demo"]
+with demonstration("The attribution in the trained network"):
+    plot_attribution(longer_run()[0], "nna")
+
+# %% [raw]
+# # BEGIN QUESTION
+# name: R10
+# points: 4
+
+# %% [markdown]
+# ## R10. Many names at once (4 points)
+#
+# ●●○○, 25 minutes
+#
+# In evaluation mode the norms use their running statistics, so the rows of a batch know nothing of each other, and
+# many names can be written side by side. Write `generate_batch(model, n, generator, context_size=3, max_len=50)`,
+# which returns a list of `n` strings.
+#
+# To make every right answer draw the same names from the same `generator`, this is how a letter is chosen:
+#
+# 1. Every row starts with a context of `context_size` dots (token 0).
+# 2. In each step, draw one number per row, for **all n rows**, by exactly one call of `torch.rand(n,
+#    generator=generator)`; nothing else is drawn. Row `i` uses number `i`. Rows that have finished keep their place
+#    in the draw; their number is thrown away. (The generator lives on the CPU; the tokens live on `device`.)
+# 3. The next token of a row is the first one, in the order of the vocabulary, whose cumulative probability $\sum_{j
+#    \le t} p_j$ (with $p$ the softmax of the row's logits) is **greater** than the row's number; should rounding
+#    leave none, the last token.
+# 4. A row that gets token 0 has finished; its name is the text before it. Any other token is appended to the name,
+#    and the context moves on by one character.
+# 5. Stop when all rows have finished, or after `max_len` steps; a row that has not finished then keeps the `max_len`
+#    letters it has.
+#
+# So row `i` gets the same name as if it were written alone with the same numbers. The model is used in evaluation
+# mode; afterwards it is in the mode it was in before. The global random state is not touched, and no gradient is
+# needed. The names consist of `idx2str` letters, without dots; an empty name is possible.
+#
+# <details><summary>Hint 1: the concept</summary>
+#
+# A name that is finished must not stop the others, and the others must not make it longer. You may let finished rows
+# run on, as long as whatever follows their first dot is thrown away.
+#
+# </details>
+#
+# <details><summary>Hint 2: the shapes</summary>
+#
+# contexts `(n, context_size)` → logits `(n, V)` → softmax → `.cumsum(1)` `(n, V)`. Compare with the numbers as `(n,
+# 1)`. The new tokens are `(n,)`; the next contexts are the old ones without their first column, with the tokens as a
+# last column.
+#
+# </details>
+#
+# <details><summary>Hint 3: almost the line</summary>
+#
+# In a sorted row, the place of the first entry greater than $u$ is the number of entries that are at most $u$; so
+# count them, and `clamp` to the last token. For the text: collect the tokens of all steps, join the letters of a row,
+# and keep what stands before the first dot.
+#
+# </details>
+
+# %% [raw]
+# # BEGIN SOLUTION
+
+
+# %%
+def generate_batch(model, n, generator, context_size=3, max_len=50):
+    """Write n names side by side, in evaluation mode.
+
+    generator: a torch.Generator on the CPU, the only source of chance
+    Returns a list of n strings of at most max_len letters; leaves the model as it was.
+    """
+    ############################################################################
+    # TODO R10 (4 points): draw the next letter of all rows by the rule above  #
+    # until all have finished. Return the names.                               #
+    ############################################################################
+    # *****START OF YOUR CODE (DO NOT DELETE/MODIFY THIS LINE)*****
+    # BEGIN SOLUTION NO PROMPT
+    contexts = torch.zeros(n, context_size, dtype=torch.int64, device=device)
+    finished = torch.zeros(n, dtype=torch.bool, device=device)
+    written = [""] * n
+    with torch.no_grad(), eval_mode(model):
+        for _ in range(max_len):
+            numbers = torch.rand(n, generator=generator).to(device)
+            cumulative = model(contexts).softmax(1).cumsum(1)  # (n, V)
+            tokens = (cumulative <= numbers[:, None]).sum(1).clamp(max=cumulative.shape[1] - 1)
+            written = [name + idx2str[token] for name, token in zip(written, tokens.tolist(), strict=True)]
+            finished |= tokens == 0
+            if finished.all():
+                break
+            contexts = torch.cat([contexts[:, 1:], tokens[:, None]], dim=1)
+    return [name.split(".")[0] for name in written]
+    # END SOLUTION
+    """ # BEGIN PROMPT
+    raise NotImplementedError("R10")
+    """ # END PROMPT
+    # *****END OF YOUR CODE (DO NOT DELETE/MODIFY THIS LINE)*****
+
+
+# %% [raw]
+# # END SOLUTION
+
+# %% [raw]
+# # BEGIN TESTS
+
+
+# %%
+def test_names_of_a_known_chain(env):
+    import torch
+
+    from src.checks import answer, checking, require
+
+    class Chain(torch.nn.Module):
+        # The next letter depends on the whole context, by a fixed table; the last letter counts most.
+        def __init__(self):
+            super().__init__()
+            torch.manual_seed(0)
+            self.tables = 2 * torch.randn(3, 27, 27)
+            self.modes = set()
+
+        def forward(self, contexts):
+            self.modes.add(self.training)
+            tables = self.tables.to(contexts.device)
+            return sum(tables[place][contexts[:, place]] for place in range(3))
+
+    with checking("R10"):
+        generate_batch = answer(env, "R10", "generate_batch")
+        model = Chain()
+        before = torch.get_rng_state()
+        yours = generate_batch(model, 6, torch.Generator().manual_seed(3), max_len=12)
+        same = torch.equal(torch.get_rng_state(), before)
+        require(same, "the call drew from the global random state; draw with generator=generator")
+        require(model.modes == {False}, "the model was not in evaluation mode while it was used")
+        require(model.training, "the model was in training mode before the call and is not after it")
+        require(isinstance(yours, list) and len(yours) == 6, "generate_batch does not return a list of n names")
+
+        draws = torch.Generator().manual_seed(3)
+        numbers = torch.stack([torch.rand(6, generator=draws) for _ in range(12)])  # (step, row)
+        for row in range(6):
+            letters, history = "", [0, 0, 0]
+            for step in range(12):
+                shares = model(torch.tensor([history[-3:]])).softmax(1)
+                token = min(int(torch.searchsorted(shares.cumsum(1)[0], numbers[step, row], right=True)), 26)
+                if token == 0:
+                    break
+                letters += chr(96 + token)
+                history.append(token)
+            require(yours[row] == letters, f"row {row} is {yours[row]!r}; the target for its numbers is {letters!r}")
+
+
+# %% [raw]
+# # END TESTS
+
+# %% [raw]
+# # END QUESTION
+
+# %% [markdown]
+# **The effect.** Names from the network that you trained. How many of them are in the data already?
+
+# %% tags=["demo"]
+with demonstration("The names"):
+    new_names = generate_batch(longer_run()[0], 24, torch.Generator().manual_seed(config.seed))
+    known = set(names)
+    marked = [name + "*" if name in known else name for name in new_names]
+    for start in range(0, len(marked), 6):
+        print("  ".join(f"{name:<14}" for name in marked[start : start + 6]))
+    print(f"{sum(name in known for name in new_names)} of {len(new_names)} are in the data (*)")
+
+# %% [markdown]
+# # What you learned
+#
+# - In a plain deep network the gradient shrinks from layer to layer, so its first layers learn next to nothing.
+# - A residual block reads from a stream and adds to it. The stream itself is left alone, and the gradient travels
+#   along it to every block.
+# - Blocks that write nothing, or little ($1/\sqrt{2L}$), let a network start simple at any depth.
+# - The place of the norm matters: before the branch it leaves the identity path open, on the stream it closes it.
+# - The end of the stream is a sum. In evaluation mode the way from each write to the logits is linear, so a
+#   prediction can be shared out among the blocks exactly.
+# - In evaluation mode rows do not influence each other, so a batch of names is as good as one name after the other.
+#
+# ## References
+#
+# - He, Zhang, Ren, Sun (2015). *Deep Residual Learning for Image Recognition.* arXiv:1512.03385
+# - He, Zhang, Ren, Sun (2016). *Identity Mappings in Deep Residual Networks.* arXiv:1603.05027 (pre-norm and the
+#   identity path)
+# - Veit, Wilber, Belongie (2016). *Residual Networks Behave Like Ensembles of Relatively Shallow Networks.*
+#   arXiv:1605.06431
+# - Zhang, Dauphin, Ma (2019). *Fixup Initialization: Residual Learning Without Normalization.* arXiv:1901.09321
+# - De, Smith (2020). *Batch Normalization Biases Residual Blocks Towards the Identity Function in Deep Networks.*
+#   arXiv:2002.10444 (SkipInit)
+# - nostalgebraist (2020). *Interpreting GPT: the logit lens.* LessWrong
+# - Elhage et al. (2021). *A Mathematical Framework for Transformer Circuits.* transformer-circuits.pub
+#
+# ## Handing in
+#
+# Save the notebook. Then run the last cell and hand in the zip file that it makes, or hand in the notebook itself:
+# both are graded alike.

@@ -1,0 +1,1 @@
+"""Tests of the kit; they mirror its modules."""
