@@ -16,10 +16,10 @@ from autograder.assignment import Assignment, Question, load_assignment
 from autograder.errors import GraderFault, MasterError
 from autograder.gradebook import Gradebook, Result, SubmissionStatus
 from autograder.intake import Submission
-from autograder.notebook import MAX_BYTES, Cell, NotANotebook, find_regions, parse_notebook
+from autograder.notebook import Cell, NotANotebook, find_regions, parse_notebook
 from autograder.reassemble import ReleasedNotebook, names_to_questions, reassemble, released_notebook
 from autograder.release import reference_cells
-from autograder.sandbox import Sandbox
+from autograder.sandbox import Sandbox, printable
 from autograder.score import HiddenTest, QuestionScore, Status, collect, score_program, unanswered
 
 
@@ -38,7 +38,7 @@ class Grader:
         common: dict[str, Any] = {
             "student": submission.student,
             "submission": submission.label,
-            "sha256": digest(submission),
+            "sha256": submission.digest(),
             "assignment": self.assignment.name,
             "version": self.assignment.version,
             "max_points": sum(question.points for question in questions),
@@ -63,40 +63,29 @@ class Grader:
         return Result(**common, status=SubmissionStatus.GRADED, flags=tuple(flags), questions=ordered)
 
 
-def digest(submission: Submission) -> str:
-    """The SHA-256 of a submission's files, one after the other."""
-    total = hashlib.sha256()
-    for path in submission.files:
-        with contextlib.suppress(OSError), path.open("rb") as file:
-            while block := file.read(1 << 20):
-                total.update(block)
-    return total.hexdigest()
-
-
 def read_files(submission: Submission, assignment: Assignment) -> tuple[dict[str, list[tuple[Cell, ...]]], list[str]]:
-    """The cells of each file, by the notebook of the assignment it belongs to, and why others do not count."""
+    """The cells of each notebook handed in, by the notebook of the assignment it is, and why others do not count."""
     submitted: dict[str, list[tuple[Cell, ...]]] = {}
     flags: list[str] = []
     if not submission.files:
         flags.append("the folder holds no .ipynb file; ask the student for the notebooks themselves")
-    for path in submission.files:
+    for name, data in submission.notebooks():
+        label = printable(name)
         try:
-            with path.open("rb") as file:
-                cells = parse_notebook(file.read(MAX_BYTES + 1))
+            if isinstance(data, NotANotebook):
+                raise data
+            cells = parse_notebook(data)
         except NotANotebook as reason:
-            flags.append(f"{path.name}: {reason}")
+            flags.append(f"{label}: {reason}")
             continue
-        except OSError as error:
-            flags.append(f"{path.name}: the file cannot be read ({error.strerror})")
-            continue
-        name = belongs_to(cells, assignment)
-        if name is None:
-            flags.append(f"{path.name}: a notebook of another assignment, it holds no question of {assignment.name}")
+        which = belongs_to(cells, assignment)
+        if which is None:
+            flags.append(f"{label}: a notebook of another assignment, it holds no question of {assignment.name}")
         else:
-            submitted.setdefault(name, []).append(cells)
-    for name, files in submitted.items():
+            submitted.setdefault(which, []).append(cells)
+    for which, files in submitted.items():
         if len(files) > 1:
-            flags.append(f"{name}: {len(files)} files handed in; of each question the last attempt counts")
+            flags.append(f"{which}: {len(files)} files handed in; of each question the last attempt counts")
     return submitted, flags
 
 
@@ -162,7 +151,7 @@ def grade_batch(
     tables = []
     waiting: list[Submission] = []
     for submission in submissions:
-        finished = gradebook.finished(submission.student, digest(submission))
+        finished = gradebook.finished(submission.student, submission.digest())
         if finished:
             tables.append(finished)
             progress(finished)

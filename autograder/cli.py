@@ -39,7 +39,16 @@ def _parser() -> argparse.ArgumentParser:
     release = verbs.add_parser("release", help="rebuild the student version from the masters", allow_abbrev=False)
     release.set_defaults(run=_release)
 
-    for verb in (grade, release):
+    calibrate = verbs.add_parser("calibrate", help="measure the thresholds of loss tests", allow_abbrev=False)
+    calibrate.add_argument(
+        "--names", type=Path, nargs="+", required=True, metavar="FILE", help="names files to train on"
+    )
+    calibrate.add_argument("--seeds", type=int, default=20, metavar="N", help="trainings of each answer (default: 20)")
+    calibrate.add_argument("--out", type=Path, metavar="CSV", help="write the table here (default: beside the tests)")
+    calibrate.add_argument("--plot", type=Path, metavar="PNG", help="draw the losses and limits into this file")
+    calibrate.set_defaults(run=_calibrate)
+
+    for verb in (grade, release, calibrate):
         verb.add_argument("--assignment", metavar="NAME", help="which assignment (default: the only one there is)")
     return parser
 
@@ -71,6 +80,24 @@ def _grade(options: argparse.Namespace) -> int:
         tables = batch.grade_batch(submissions, questions, gradebook, executor, grade, advance)
     grades = gradebook.write_grades(tables, questions)
     summary.show(tables, questions, grades)
+    return 0
+
+
+def _calibrate(options: argparse.Namespace) -> int:
+    from autograder import calibrate, summary
+
+    assignment = load_assignment(options.assignment)
+    for path in options.names:
+        if not path.is_file():
+            raise UsageError("there is no such names file", path, "`make names` downloads the classic one")
+    if options.seeds < 2:
+        raise UsageError(f"{options.seeds} seeds show no deviation", "--seeds", "take 20 or more")
+    rows = calibrate.calibrate(assignment, [path.resolve() for path in options.names], options.seeds, _cores())
+    out = options.out or assignment.hidden_tests_dir / calibrate.TABLE
+    out.write_text(calibrate.to_csv(rows), encoding="utf-8")
+    if options.plot:
+        calibrate.plot(rows, options.plot)
+    summary.show_calibration(rows, out)
     return 0
 
 

@@ -56,6 +56,15 @@ def parts(value: Value, names: tuple[str, ...]) -> tuple[Value, ...]:
     return tuple(value)
 
 
+def as_dict(value: Value, name: str, keys: tuple[str, ...]) -> dict[str, Value]:
+    """The value as a dict with at least these keys. Raises AssertionError when it is something else."""
+    if not isinstance(value, dict):
+        fail(f"your {name} is {describe_kind(value)}; a dictionary was expected")
+    if missing := [key for key in keys if key not in value]:
+        fail(f"your {name} has no {', '.join(map(repr, missing))}")
+    return value
+
+
 def close(yours: Tensor, target: Tensor, tolerance: float) -> Tensor:
     """Which entries agree, relatively or absolutely."""
     return torch.isclose(yours, target.to(torch.float64), rtol=tolerance, atol=tolerance, equal_nan=True)
@@ -75,14 +84,13 @@ def assert_close(
     with the value (and not with the target) stands in the message.
     """
     goal = torch.as_tensor(target).detach().to(torch.float64)
+    if isinstance(value, Tensor) and value.numel() != goal.numel():
+        _name_mistake(value.to(torch.float64), name, mistakes or {}, tolerance)
     yours = as_tensor(value, name, tuple(goal.shape))
     agrees = close(yours, goal, tolerance)
     if bool(agrees.all()):
         return
-    for mistake, wrong in (mistakes or {}).items():
-        other = torch.as_tensor(wrong).detach().to(torch.float64)
-        if other.shape == yours.shape and bool(close(yours, other, max(tolerance, 1e-7)).all()):
-            fail(f"your {name} matches {mistake}")
+    _name_mistake(yours, name, mistakes or {}, tolerance)
     if bool(yours.isnan().any()) and not bool(goal.isnan().any()):
         fail(f"your {name} holds NaN in {int(yours.isnan().sum())} of {yours.numel()} entries")
     first = tuple(int(i) for i in (~agrees).nonzero()[0])
@@ -92,6 +100,34 @@ def assert_close(
         f"your {name}{entry} is {yours[first].item():.6g} where {goal[first].item():.6g} was expected; "
         f"{int((~agrees).sum())} of {yours.numel()} entries differ, at most by {largest:.3g}"
     )
+
+
+def _name_mistake(yours: Tensor, name: str, mistakes: Mapping[str, Tensor | float], tolerance: float) -> None:
+    """Fail with the first mistake that has as many entries as the value, and the same."""
+    for mistake, wrong in mistakes.items():
+        other = torch.as_tensor(wrong).detach().to(torch.float64)
+        if other.numel() == yours.numel() and bool(close(yours.flatten(), other.flatten(), max(tolerance, 1e-7)).all()):
+            fail(f"your {name} matches {mistake}")
+
+
+def assert_deviation(
+    value: Value, target: float, name: str, *, mistakes: Mapping[str, float] | None = None, tolerance: float = 0.05
+) -> None:
+    """Assert that random numbers have mean 0 and, within a relative tolerance, this standard deviation.
+
+    mistakes: the deviations that known wrong formulas give, by a name that completes "it is ...".
+    """
+    numbers = as_tensor(value, name)
+    if numbers.numel() < 2:
+        fail(f"your {name} is {describe_kind(value)}; many random numbers were expected")
+    std, mean = float(numbers.std(correction=0)), float(numbers.mean())
+    if not abs(std - target) <= tolerance * target:
+        distance = {label: abs(std / other - 1) for label, other in (mistakes or {}).items()}
+        known = min(distance, key=lambda label: distance[label], default="")
+        it_is = f"; it is {known}" if known and distance[known] <= tolerance else ""
+        fail(f"your {name} has a standard deviation of {std:.4g} where {target:.4g} was expected{it_is}")
+    if not abs(mean) <= 6 * target / math.sqrt(numbers.numel()):
+        fail(f"your {name} has a mean of {mean:.3g}; it should be 0 but for chance")
 
 
 def assert_unchanged(after: Value, before: Tensor, name: str) -> None:

@@ -1,14 +1,20 @@
-"""Paths -> submissions: who handed in which files. Nothing is read here but the names of files and folders."""
+"""Paths -> submissions -> notebooks: who handed in which files, and the bytes of the notebooks in them."""
 
+import hashlib
 import re
-from collections.abc import Iterable, Sequence
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from autograder.errors import UsageError
+from autograder.notebook import MAX_BYTES, NotANotebook
 
 SKIPPED = (".", "__")
 """Files and folders whose names begin so are not submissions: checkpoints, metadata of other systems, caches."""
+NOTEBOOK, ARCHIVE = ".ipynb", ".zip"
+MAX_MEMBERS = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,6 +24,49 @@ class Submission:
     student: str
     label: str
     files: tuple[Path, ...]
+
+    def digest(self) -> str:
+        """The SHA-256 of the files, one after the other; a file that cannot be read counts as empty."""
+        total = hashlib.sha256()
+        for path in self.files:
+            try:
+                with path.open("rb") as file:
+                    while block := file.read(1 << 20):
+                        total.update(block)
+            except OSError:
+                continue
+        return total.hexdigest()
+
+    def notebooks(self) -> Iterator[tuple[str, bytes | NotANotebook]]:
+        """Each notebook by its file's name: its bytes, or the reason why there are none."""
+        for path in self.files:
+            try:
+                if path.suffix.lower() == ARCHIVE:
+                    yield from _archived(path)
+                else:
+                    with path.open("rb") as file:
+                        yield path.name, file.read(MAX_BYTES + 1)
+            except OSError as error:
+                yield path.name, NotANotebook(f"the file cannot be read ({error.strerror})")
+
+
+def _archived(path: Path) -> Iterator[tuple[str, bytes | NotANotebook]]:
+    """The notebooks in a zip, read in memory and never unpacked; a member is read up to the size of a notebook."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = [(PurePosixPath(info.filename), info) for info in archive.infolist()[:MAX_MEMBERS]]
+            wanted = [one for one in members if one[0].suffix.lower() == NOTEBOOK and not _skipped(one[0].parts)]
+            if not wanted:
+                yield path.name, NotANotebook("the archive holds no .ipynb file; put the notebooks themselves into it")
+            for name, info in wanted:
+                with archive.open(info) as member:
+                    yield f"{path.name}/{name}", member.read(MAX_BYTES + 1)
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, KeyError, ValueError):
+        yield path.name, NotANotebook("the archive is damaged or locked by a password; zip the notebooks again")
+
+
+def _skipped(parts: Iterable[str]) -> bool:
+    return any(part.startswith(SKIPPED) for part in parts)
 
 
 def find_submissions(paths: Iterable[Path], notebooks: Sequence[str]) -> list[Submission]:
@@ -57,13 +106,12 @@ def _from_child(child: Path) -> Submission:
 
 
 def _from_folder(folder: Path) -> Submission:
-    """Every notebook below the folder; a folder without one is a submission that cannot be read."""
+    """Every notebook and archive below the folder; a folder without one is a submission that cannot be read."""
     files = sorted(
         path
-        for path in folder.rglob("*.ipynb")
-        if path.is_file()
-        and not path.is_symlink()
-        and not any(part.startswith(SKIPPED) for part in path.relative_to(folder).parts)
+        for path in folder.rglob("*")
+        if path.suffix.lower() in (NOTEBOOK, ARCHIVE) and path.is_file() and not path.is_symlink()
+        if not _skipped(path.relative_to(folder).parts)
     )
     label = "; ".join(f"{folder.name}/{path.relative_to(folder)}" for path in files) or folder.name
     return Submission(student=folder.name, label=label, files=tuple(files))

@@ -12,6 +12,9 @@ from typing import Any
 
 MAX_BYTES = 64 << 20
 MAX_CELLS = 5000
+MAX_CODE = 2 << 20
+MAX_LINES = 3000
+"""Of one cell; what is below is not looked at. These limits keep every search over a notebook short."""
 
 BANNER = re.compile(r"^\s*#[\s#*]*TODO\s+([A-Za-z]\w*\d)\b")
 START = re.compile(r"^\s*#[\s*]*START OF YOUR CODE\b", re.IGNORECASE)
@@ -74,7 +77,10 @@ def parse_notebook(data: bytes) -> tuple[Cell, ...]:
         raise NotANotebook("the file is JSON, but holds no notebook cells; hand in the .ipynb file itself")
     if len(cells) > MAX_CELLS:
         raise NotANotebook(f"the notebook has {len(cells)} cells, more than {MAX_CELLS}; delete those you do not need")
-    return tuple(_cell(entry, index) for index, entry in enumerate(cells))
+    parsed = tuple(_cell(entry, index) for index, entry in enumerate(cells))
+    if sum(len(cell.source) for cell in parsed if cell.kind == "code") > MAX_CODE:
+        raise NotANotebook(f"the cells hold more than {MAX_CODE >> 20} MiB of code; delete what is no code of yours")
+    return parsed
 
 
 def _cell(entry: Any, index: int) -> Cell:
@@ -85,6 +91,7 @@ def _cell(entry: Any, index: int) -> Cell:
         source = "".join(source)
     if not isinstance(source, str):
         raise NotANotebook(f"the text of cell {index + 1} is damaged; open the notebook in Jupyter and save it again")
+    lines = source.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     kind = entry.get("cell_type")
     cell_id = entry.get("id")
     metadata = entry.get("metadata")
@@ -93,7 +100,7 @@ def _cell(entry: Any, index: int) -> Cell:
     return Cell(
         id=cell_id if isinstance(cell_id, str) else "",
         kind=kind if isinstance(kind, str) else "",
-        source=source.replace("\r\n", "\n").replace("\r", "\n"),
+        source="\n".join(lines[:MAX_LINES]),
         question=_text(homework, "question"),
         role=_text(homework, "role"),
     )

@@ -16,6 +16,9 @@ from autograder.assignment import Assignment, Question
 from autograder.notebook import DEFINITION, Cell, Region, Role, find_regions, header_end
 
 SIMILAR = 0.6
+MAX_HEADER = 50
+MAX_COPIES = 100
+"""Of a region; only the last ones are looked at."""
 
 
 class AnswerState(StrEnum):
@@ -123,7 +126,7 @@ def reassemble(released: ReleasedNotebook, submitted: Sequence[Sequence[Cell]], 
     questions = assignment.in_notebook(released.name)
     names = names_to_questions(questions)
     flags: list[str] = []
-    found: dict[str, list[_Answer]] = {question.id: [] for question in questions}
+    found: dict[str, list[tuple[Cell, Region]]] = {question.id: [] for question in questions}
     added: dict[str, _Added] = {}
     loose: list[Cell] = []
     for cells in submitted:
@@ -136,7 +139,7 @@ def reassemble(released: ReleasedNotebook, submitted: Sequence[Sequence[Cell]], 
             regions = find_regions(cell.lines, names, cell.question)
             if regions:
                 for region in regions:
-                    found[region.question].append(_answer(released, cell, region))
+                    found[region.question].append((cell, region))
                 anchor = released.regions[regions[-1].question][0].id
             elif match is None or match.role == Role.ANSWER:
                 loose.append(cell)
@@ -161,16 +164,17 @@ def reassemble(released: ReleasedNotebook, submitted: Sequence[Sequence[Cell]], 
 
 
 def _choose(
-    released: ReleasedNotebook, question: Question, found: Sequence[_Answer], loose: Sequence[Cell]
+    released: ReleasedNotebook, question: Question, regions: Sequence[tuple[Cell, Region]], loose: Sequence[Cell]
 ) -> tuple[_Answer, AnswerState, list[str]]:
     """The answer that counts: the last attempted region, else a definition of that name in an added cell."""
+    found = [_answer(released, cell, region) for cell, region in regions[-MAX_COPIES:]]
     attempted = [answer for answer in found if answer.attempted]
     if attempted:
         chosen = attempted[-1]
         notes = list(chosen.flags)
-        if len(found) > 1:
+        if len(regions) > 1:
             which = "the last of them" if len(attempted) > 1 else "the one that was filled in"
-            notes.append(f"{question.id}: {len(found)} regions found, {which} was graded")
+            notes.append(f"{question.id}: {len(regions)} regions found, {which} was graded")
         return chosen, AnswerState.ATTEMPTED, notes
     released_cell = released.regions[question.id][0]
     stub = found[-1] if found else _Answer(released_cell.source, attempted=False)
@@ -275,7 +279,7 @@ def _header(lines: Sequence[str], index: int) -> tuple[str, int]:
     while end < len(lines):
         text += lines[end].split("#")[0]
         end += 1
-        if sum(map(text.count, "([{")) <= sum(map(text.count, ")]}")):
+        if sum(map(text.count, "([{")) <= sum(map(text.count, ")]}")) or end - index == MAX_HEADER:
             break
     return text, end
 
@@ -295,31 +299,32 @@ def _parameters(header: str) -> list[str]:
 
 
 def _match(released: ReleasedNotebook, cells: Sequence[Cell]) -> list[Cell | None]:
-    """For each submitted cell the released one it came from: by id, by equal text, else by similar text."""
+    """For each submitted cell the released one it came from: by equal text, by id, else by similar text.
+
+    Similar text alone counts only where the ids are lost, because a student's own cell may borrow a given one's lines.
+    """
     by_id = {cell.id: cell for cell in released.cells}
     by_text = {cell.source.strip(): cell for cell in released.cells}
-    kept_ids = sum(cell.id in by_id for cell in cells) * 2 >= len(released.cells)
-    return [_origin(cell, by_id, by_text, () if kept_ids else released.cells) for cell in cells]
+    lines = {cell.id: frozenset(_normal(cell.lines)) for cell in released.cells}
+    ids_lost = sum(cell.id in by_id for cell in cells) * 2 < len(released.cells)
+    origins: list[Cell | None] = []
+    for cell in cells:
+        origin = by_text.get(cell.source.strip())
+        if origin is None:
+            own = frozenset(_normal(cell.lines))
+            likeness = {key: _likeness(own, other) for key, other in lines.items() if by_id[key].kind == cell.kind}
+            best = max(likeness, key=likeness.__getitem__, default="")
+            if likeness.get(cell.id, 0.0) >= SIMILAR / 2:
+                origin = by_id[cell.id]
+            elif ids_lost and cell.kind == "code" and likeness.get(best, 0.0) >= SIMILAR:
+                origin = by_id[best]
+        origins.append(origin)
+    return origins
 
 
-def _origin(cell: Cell, by_id: Mapping[str, Cell], by_text: Mapping[str, Cell], similar: Sequence[Cell]) -> Cell | None:
-    if same := by_text.get(cell.source.strip()):
-        return same
-    candidate = by_id.get(cell.id)
-    if candidate and _likeness(candidate, cell) >= SIMILAR / 2:
-        return candidate
-    if cell.kind != "code":
-        return None
-    best = max(similar, key=lambda other: _likeness(other, cell), default=None)
-    return best if best and _likeness(best, cell) >= SIMILAR else None
-
-
-def _likeness(one: Cell, other: Cell) -> float:
-    """How much of the shorter cell's lines stand in the other, from 0 to 1."""
-    if one.kind != other.kind:
-        return 0.0
-    a, b = set(_normal(one.lines)), set(_normal(other.lines))
-    return len(a & b) / max(1, min(len(a), len(b)))
+def _likeness(one: frozenset[str], other: frozenset[str]) -> float:
+    """How much of the shorter one stands in the other, from 0 to 1."""
+    return len(one & other) / max(1, min(len(one), len(other)))
 
 
 def _inserted(released: Cell, cell: Cell) -> str:

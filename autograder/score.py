@@ -123,7 +123,8 @@ class _Collector:
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed:
-            self.errors.append(f"{report.nodeid}: {report.longreprtext.strip().splitlines()[-1]}")
+            last = report.longreprtext.strip().splitlines()[-1].removeprefix("E").strip()
+            self.errors.append(f"{report.nodeid}: {last}")
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         self.items = [item for item in session.items if isinstance(item, pytest.Function)]
@@ -137,14 +138,8 @@ def collect(assignment: Assignment) -> dict[str, tuple[HiddenTest, ...]]:
     folder = assignment.hidden_tests_dir
     collector = _Collector()
     options = ["--collect-only", "--noconftest", "--assert=plain", "--disable-plugin-autoload", "--capture=no"]
-    options += [
-        "-p",
-        "no:terminal",
-        "-p",
-        "no:cacheprovider",
-        f"--config-file={os.devnull}",
-        f"--rootdir={assignment.home}",
-    ]
+    options += ["--import-mode=importlib", "-p", "no:terminal", "-p", "no:cacheprovider"]
+    options += [f"--config-file={os.devnull}", f"--rootdir={assignment.home}"]
     code = pytest.main([*options, str(folder)], plugins=[collector])
     if collector.errors or not collector.items:
         raise MasterError(
@@ -190,14 +185,26 @@ def _hidden_test(where: str, name: str, items: Sequence[pytest.Function]) -> Hid
     )
 
 
-class _Observer:
+class Observer:
     """The `observe` of one question of one submission: keeps a child, and what it saw."""
 
-    def __init__(self, sandbox: Sandbox, programs: Sequence[Program], assignment: Assignment, one: Question) -> None:
+    def __init__(
+        self,
+        sandbox: Sandbox,
+        programs: Sequence[Program],
+        assignment: Assignment,
+        one: Question,
+        seed: int | None = None,
+    ) -> None:
+        """programs: what to execute, and what to fall back on when that does not come to its end.
+
+        seed: of the child's random numbers; by default one that belongs to the question.
+        """
         self._sandbox = sandbox
         self._programs = list(programs)
         self._defines = {q.id: q.defines for q in assignment.questions}
         self._question = one
+        self._seed = zlib.crc32(one.id.encode()) if seed is None else seed
         self._run: Run | None = None
         self._restarts = RESTARTS
         self._given_up: Failure | None = None
@@ -238,8 +245,7 @@ class _Observer:
         while self._run is None:
             program = self._programs[0]
             prologue = next(i for i, step in enumerate(program.steps) if step.question or step.added)
-            seed = zlib.crc32(self._question.id.encode())
-            run = self._sandbox.start(program.notebook, program.steps[prologue:], self._defines, seed)
+            run = self._sandbox.start(program.notebook, program.steps[prologue:], self._defines, self._seed)
             if run.failure is None:
                 self._run = run
                 self.errors = dict(run.errors)
@@ -307,9 +313,9 @@ def _score(
     replaced: Mapping[str, str],
     assignment: Assignment,
     sandbox: Sandbox,
-) -> tuple[QuestionScore, _Observer]:
+) -> tuple[QuestionScore, Observer]:
     """Run the tests over the first program that comes to its end, with these answers in the place of the student's."""
-    observer = _Observer(sandbox, [program.with_answers(replaced) for program in programs], assignment, one)
+    observer = Observer(sandbox, [program.with_answers(replaced) for program in programs], assignment, one)
     try:
         results = tuple(_run_test(test, observer) for test in tests)
     finally:
@@ -340,7 +346,7 @@ def unanswered(one: Question, tests: Sequence[HiddenTest], status: Status) -> Qu
     return _question_score(one, results, "own")
 
 
-def _run_test(test: HiddenTest, observer: _Observer) -> TestScore:
+def _run_test(test: HiddenTest, observer: Observer) -> TestScore:
     """Run the cases until one does not pass."""
     status, message = Status.PASSED, ""
     for case, function, parameters in test.cases:
@@ -359,7 +365,7 @@ def _run_test(test: HiddenTest, observer: _Observer) -> TestScore:
     )
 
 
-def _run_case(function: Callable[..., None], parameters: Mapping[str, Any], observer: _Observer) -> tuple[Status, str]:
+def _run_case(function: Callable[..., None], parameters: Mapping[str, Any], observer: Observer) -> tuple[Status, str]:
     try:
         function(observe=observer, **parameters)
     except NoObservation as nothing:

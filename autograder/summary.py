@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -12,6 +12,9 @@ from rich.table import Table
 
 from autograder.assignment import Question
 from autograder.sandbox import printable
+
+if TYPE_CHECKING:  # the tables need none of what training imports
+    from autograder.calibrate import Row
 
 Advance = Callable[[Mapping[str, Any]], None]
 
@@ -24,7 +27,7 @@ MARKS = {
     "not_attempted": ("·", "dim"),
     "missing": ("?", "magenta"),
 }
-LEGEND = "! error   ⧖ timed out   ✗ crashed   · not attempted   ? missing   * graded with reference answers to what it builds on"
+LEGEND = "! error   ⧖ timed out   ✗ crashed   · not attempted   ? missing   * dependencies by the reference"
 MAX_ROWS = 60
 
 
@@ -106,3 +109,18 @@ def _cell(score: Mapping[str, Any] | None) -> str:
     starred = "*" if score["dependencies"] == "reference" else ""
     text = f"{score['points']:g}{starred}" if score["points"] or not mark else ""
     return f"[{colour}]{text}{mark}[/]"
+
+
+def show_calibration(rows: "Sequence[Row]", path: Path) -> None:
+    """Print what was measured for each loss test."""
+    grid = Table(box=None, pad_edge=False)
+    for name in ("question", "names", "answer"):
+        grid.add_column(name)
+    for name in ("mean", "deviation", "low", "high", "limit", "margin"):
+        grid.add_column(name, justify="right")
+    for row in rows:
+        numbers = [f"{value:.3f}" for value in (row.mean, row.deviation, row.low, row.high, row.limit)]
+        grid.add_row(row.question, row.names, escape(row.answer), *numbers, f"{row.margin:.1f} σ")
+    console = Console(highlight=False, width=140)
+    console.print(grid)
+    console.print(f"{rows[0].seeds} seeds; table: {escape(str(path))}", soft_wrap=True)

@@ -37,7 +37,7 @@ def download_with_pooch(url: str, transport: Transport | None = None) -> bytes:
     `classic` checks it, for a given file as for a downloaded one. Raises OSError when there is no answer.
     """
     try:
-        import pooch  # type: ignore[import-untyped]
+        import pooch
     except ModuleNotFoundError as error:
         raise DataError("the package pooch is not installed", sys.executable, "run: pip install pooch") from error
     pooch.get_logger().setLevel(logging.CRITICAL)

@@ -2,24 +2,17 @@
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from autograder.batch import Grader, open_grader
+from autograder.batch import Grader
 from autograder.intake import Submission
 from tests import corpus
 
 FILES = sorted(corpus.ANSWERS.glob("*.txt"))
 ENTRIES = [answer for file in FILES for answer in corpus.read_answers(file)]
-
-
-@pytest.fixture(scope="session")
-def grader() -> Iterator[Grader]:
-    with open_grader(corpus.assignment()) as opened:
-        yield opened
 
 
 def grade(grader: Grader, answer: corpus.Answer, folder: Path) -> dict[str, Any]:

@@ -21,7 +21,7 @@ import torch
 MAGIC = b"AGK1"
 FRAME = struct.Struct("<4sIQ")
 MAX_HEADER = 4 << 20
-MAX_BODY = 64 << 20
+MAX_BODY = 16 << 20
 MAX_TENSORS = 256
 MAX_DEPTH = 24
 MAX_RANK = 8

@@ -458,7 +458,7 @@ with demonstration("The gradients of plain networks"):
 # |---|---|---|
 # | `norm` | `nn.BatchNorm1d(d_model)` | as PyTorch makes it |
 # | `fc1` | linear, `d_model` to `d_ff`, no bias | each weight from $\mathcal N(0, 1/\text{fan-in})$ |
-# | `fc2` | linear, `d_ff` to `d_model`, no bias | each weight from $\mathcal N(0, 1/\text{fan-in})$, then times `scale` |
+# | `fc2` | linear, `d_ff` to `d_model`, no bias | each weight from $\mathcal N(0, 1/\text{fan-in})$, times `scale` |
 #
 # Here $1/\text{fan-in}$ is the variance, and the fan-in of a layer is the number of its inputs. `scale` concerns the
 # starting weights of `fc2` only; `forward` does not know it. The block must not change its input `x` in place,
@@ -626,7 +626,7 @@ with demonstration("The picture of one block"), torch.no_grad():
 # |---|---|
 # | `embedding` | `nn.Embedding(vocab_size, d_embed)`; its vectors of one context are put side by side |
 # | `inp` | `nn.Linear(context_size * d_embed, d_model)` |
-# | `blocks` | an `nn.ModuleList` of `n_layers` different `ResidualBlock`s with `scale` $= 1/\sqrt{2\,n_{\text{layers}}}$ |
+# | `blocks` | an `nn.ModuleList` of `n_layers` separate `ResidualBlock`s, `scale` $= 1/\sqrt{2\,n_{\text{layers}}}$ |
 # | `norm_f` | `nn.BatchNorm1d(d_model)` |
 # | `head` | `nn.Linear(d_model, vocab_size)` |
 #

@@ -27,7 +27,8 @@ def test_names_of_a_known_chain(env):
         model = Chain()
         before = torch.get_rng_state()
         yours = generate_batch(model, 6, torch.Generator().manual_seed(3), max_len=12)
-        require(torch.equal(torch.get_rng_state(), before), 'the call drew from the global random state, not from `generator`')
+        same = torch.equal(torch.get_rng_state(), before)
+        require(same, 'the call drew from the global random state; draw with generator=generator')
         require(model.modes == {False}, 'the model was not in evaluation mode while it was used')
         require(model.training, 'the model was in training mode before the call and is not after it')
         require(isinstance(yours, list) and len(yours) == 6, 'generate_batch does not return a list of n names')
@@ -42,5 +43,5 @@ def test_names_of_a_known_chain(env):
                     break
                 letters += chr(96 + token)
                 history.append(token)
-            require(yours[row] == letters, f'row {row} is {yours[row]!r}; with the same numbers, alone, it is {letters!r}')
+            require(yours[row] == letters, f'row {row} is {yours[row]!r}; the target for its numbers is {letters!r}')
 

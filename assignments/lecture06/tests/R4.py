@@ -24,5 +24,5 @@ def test_every_block_starts_as_the_identity(env):
                 require(torch.equal(weight, start[name]), f'{name} changed; zero only what is needed')
         require(all((weight.requires_grad for weight in model.parameters())), 'a parameter can no longer learn')
         model(torch.randint(27, (40, 3))).square().mean().backward()
-        require(model.blocks[0].fc2.weight.grad.abs().sum() > 0, 'no gradient reaches fc2 of block 0; it could never learn')
+        require(model.blocks[0].fc2.weight.grad.abs().sum() > 0, 'no gradient reaches fc2 of block 0; it cannot learn')
 

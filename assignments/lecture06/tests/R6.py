@@ -16,7 +16,8 @@ def test_post_norm_block(env):
         block = PostNormBlock(20, 80, scale=0.5).double()
         for name in ('norm', 'fc1', 'fc2'):
             require(hasattr(block, name), f'the block has no `{name}`; it has the same three layers as ResidualBlock')
-        compare('the standard deviation of fc2.weight at scale 0.5', block.fc2.weight.std(), 0.5 / 80 ** 0.5, rtol=0.1, atol=0)
+        spread = block.fc2.weight.std()
+        compare('the standard deviation of fc2.weight at scale 0.5', spread, 0.5 / 80 ** 0.5, rtol=0.1, atol=0)
         with torch.no_grad():
             block.norm.weight.uniform_(0.5, 1.5)
             block.norm.bias.uniform_(-0.5, 0.5)

@@ -22,7 +22,7 @@ def test_contributions_add_up(env):
         require(model.training, 'the model was in training mode before the call and is not after it')
         for name, value in model.state_dict().items():
             require(torch.equal(value, start[name]), f'the call changed `{name}`; was the model in evaluation mode?')
-        require(isinstance(yours, torch.Tensor), f'contributions returns a {type(yours).__name__}; stack it to a tensor')
+        require(isinstance(yours, torch.Tensor), f'contributions returns a {type(yours).__name__}; make it a tensor')
         compare('the shape of contributions(...)', torch.tensor(yours.shape), torch.tensor([6, 12, 8]))
         streams = []
         for part in (*model.blocks, model.norm_f):

@@ -1,6 +1,7 @@
 """What probes share: recording operators, gradients, weights by name, training. Runs inside the sandbox."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -15,12 +16,25 @@ class Operators(TorchDispatchMode):
     """Records the names of the operators that torch runs, by whatever name the code called them."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.names: set[str] = set()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         self.names.add(func.name())
         return func(*args, **(kwargs or {}))
+
+
+@contextlib.contextmanager
+def tracked_by_autograd() -> Iterator[list[bool]]:
+    """A list that gets an entry for each tensor that autograd keeps for a backward pass meanwhile."""
+    kept: list[bool] = []
+
+    def pack(tensor: Tensor) -> Tensor:
+        kept.append(True)
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        yield kept
 
 
 def gradients(output: Any, inputs: Sequence[Tensor], cotangent: Tensor) -> list[Tensor | None]:

@@ -1,7 +1,8 @@
-"""Probes of the batch normalization notebook: they run beside the student's code, on given inputs, and return what they saw.
+"""Probes of the batch normalization notebook, part 3: the formulas and the layer.
 
-No probe holds an expected value or gives a verdict. `student` has the notebook's names as attributes; every other
-argument comes from a hidden test. Tensors are float64 unless a docstring says otherwise.
+They run beside the student's code on given inputs and return what they saw; none holds an expected value. `student`
+has the notebook's names as attributes; every other argument comes from a hidden test. Tensors are float64 unless a
+docstring says otherwise.
 """
 
 import copy
@@ -17,7 +18,7 @@ from autograder.hidden_tests.lecture06.probe_tools import (
     gradients,
     parameters_of,
     set_values,
-    train_sgd,
+    tracked_by_autograd,
 )
 
 # --- B3 ---------------------------------------------------------------------------------------------------------------
@@ -44,8 +45,8 @@ def batchnorm_forward(student: Any, x: Tensor, gamma: Tensor, beta: Tensor, eps:
 
 def batchnorm_forward_plain(student: Any, x: Tensor, gamma: Tensor, beta: Tensor) -> Seen:
     """`batchnorm_forward` on tensors that need no gradient, with its default eps."""
-    x = x.clone()
-    return {"returned": student.batchnorm_forward(x, gamma, beta), "x": x}
+    x, gamma, beta = x.clone(), gamma.clone(), beta.clone()
+    return {"returned": student.batchnorm_forward(x, gamma, beta), "x": x, "gamma": gamma, "beta": beta}
 
 
 # --- B4 ---------------------------------------------------------------------------------------------------------------
@@ -139,35 +140,15 @@ def layer_state(student: Any, features: int, x: Tensor) -> Seen:
     }
 
 
-# --- B6 ---------------------------------------------------------------------------------------------------------------
+# --- B5 ---------------------------------------------------------------------------------------------------------------
 
 
-def mlp_outputs(
-    student: Any, name: str, sizes: list[int], options: dict[str, bool], start: dict[str, Tensor], inputs: Tensor
-) -> Seen:
-    """A model `name` with the weights `start`: its logits in training, then in evaluation, and its parameters."""
-    model = getattr(student, name)(*sizes, **options).double()
-    parameters = parameters_of(model)
-    set_values(model, start)
-    model.train()
-    trained = model(inputs)
-    model.eval()
-    return {"parameters": parameters, "train": trained, "eval": model(inputs), "inputs": inputs}
+def batchnorm_backward(student: Any, dout: Tensor, x_hat: Tensor, gamma: Tensor, var: Tensor, eps: float) -> Seen:
+    """`batchnorm_backward` on tensors that need no gradient: what it returned, its inputs afterwards, how it got there.
 
-
-def trained_logits(
-    student: Any,
-    name: str,
-    sizes: list[int],
-    options: dict[str, bool],
-    contexts: Tensor,
-    targets: Tensor,
-    lr: float,
-    held_out: Tensor,
-) -> Seen:
-    """A fresh float32 model after SGD on these batches: its logits for the held-out contexts, in evaluation mode."""
-    model = getattr(student, name)(*sizes, **options)
-    train_sgd(model, contexts, targets, lr)
-    model.eval()
-    with torch.no_grad():
-        return {"logits": model(held_out)}
+    autograd: whether something was kept for a backward pass, so that autograd was at work.
+    """
+    given = {"dout": dout.clone(), "x_hat": x_hat.clone(), "gamma": gamma.clone(), "var": var.clone()}
+    with tracked_by_autograd() as kept, Operators() as operators:
+        returned = student.batchnorm_backward(*given.values(), eps)
+    return {"returned": returned, "autograd": bool(kept), "operators": sorted(operators.names), **given}

@@ -1,0 +1,145 @@
+"""Thresholds of loss tests, measured: right and wrong answers trained over many seeds, on every names file.
+
+`hidden_tests/<assignment>/calibration.py` lists the loss tests (`LOSS_TESTS`). Each is measured with the reference and
+with wrong answers, through the same sandbox and probes that grade. The result is a table beside the thresholds, which
+a test compares with them.
+"""
+
+import csv
+import importlib
+import io
+import multiprocessing
+import os
+import statistics
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from autograder.assignment import NAMES_VARIABLE, Assignment, load_assignment
+from autograder.batch import load_released
+from autograder.reassemble import reassemble
+from autograder.release import reference_cells
+from autograder.sandbox import Sandbox
+from autograder.score import Observe, Observer
+
+TABLE = "calibration.csv"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LossTest:
+    """A hidden test that compares a loss with a limit.
+
+    loss: the held-out loss of one training with this seed; limit: below it the test passes
+    wrong: answers that must stay above the limit, as the text of the region, by what is wrong with them
+    """
+
+    question: str
+    test: str
+    loss: Callable[[Observe, int], float]
+    limit: Callable[[], float]
+    wrong: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """Losses of one answer over the seeds; `margin` is the way from their mean to the limit in standard deviations."""
+
+    question: str
+    test: str
+    names: str
+    answer: str
+    right: bool
+    seeds: int
+    mean: float
+    deviation: float
+    low: float
+    high: float
+    limit: float
+    margin: float
+
+
+def calibrate(assignment: Assignment, names_files: Sequence[Path], seeds: int, jobs: int) -> list[Row]:
+    """Measure every loss test of the assignment; each names file in a process of its own."""
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(jobs, len(names_files)), mp_context=context, max_tasks_per_child=1) as executor:
+        where = (assignment.name, assignment.home, seeds)
+        found = [executor.submit(_measure_file, *where, path) for path in names_files]
+        return [row for future in found for row in future.result()]
+
+
+def _measure_file(name: str, home: Path, seeds: int, names_file: Path) -> list[Row]:
+    os.environ[NAMES_VARIABLE] = str(names_file)
+    assignment = load_assignment(name, home)
+    module = importlib.import_module(f"autograder.hidden_tests.{name}.calibration")
+    released = load_released(assignment)
+    reference = reference_cells(assignment, released)
+    rows = []
+    with Sandbox(assignment, released) as sandbox:
+        for test in module.LOSS_TESTS:
+            question = assignment.question(test.question)
+            notebook = released[question.notebook]
+            cell, region = notebook.regions[question.id]
+            program = reassemble(notebook, [notebook.cells], assignment).with_answers(reference)
+            for label, body in {"the reference": None, **test.wrong}.items():
+                lines = cell.lines
+                source = (
+                    "\n".join([*lines[: region.first], body, *lines[region.last :]]) if body else reference[question.id]
+                )
+                losses = []
+                for seed in range(seeds):
+                    observer = Observer(
+                        sandbox, [program.with_answers({question.id: source})], assignment, question, seed
+                    )
+                    losses.append(test.loss(observer, seed))
+                    observer.close()
+                rows.append(_row(test, names_file.stem, label, losses))
+    return rows
+
+
+def _row(test: LossTest, names: str, label: str, losses: Sequence[float]) -> Row:
+    mean, deviation, limit = statistics.fmean(losses), statistics.stdev(losses), test.limit()
+    right = label == "the reference"
+    way = limit - mean if right else mean - limit
+    return Row(
+        question=test.question,
+        test=test.test,
+        names=names,
+        answer=label,
+        right=right,
+        seeds=len(losses),
+        mean=round(mean, 4),
+        deviation=round(deviation, 4),
+        low=round(min(losses), 4),
+        high=round(max(losses), 4),
+        limit=round(limit, 4),
+        margin=round(way / deviation, 1),
+    )
+
+
+def to_csv(rows: Iterable[Row]) -> str:
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, [field.name for field in fields(Row)], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(asdict(row) for row in rows)
+    return buffer.getvalue()
+
+
+def plot(rows: Sequence[Row], path: Path) -> None:
+    """Draw each answer's mean and range, and its limit, as a PNG or whatever the path's ending says."""
+    from matplotlib.figure import Figure
+
+    labels = [f"{row.question} {row.answer} ({row.names})" for row in rows]
+    figure = Figure(figsize=(9, 1 + 0.3 * len(rows)), layout="constrained")
+    axes: Any = figure.add_subplot()
+    for height, row in enumerate(rows):
+        colour = "#0072B2" if row.right else "#D55E00"
+        axes.plot([row.low, row.high], [height, height], color=colour, linewidth=5, alpha=0.5, solid_capstyle="butt")
+        axes.plot(row.mean, height, "o", color=colour)
+        axes.plot([row.limit, row.limit], [height - 0.4, height + 0.4], color="black")
+    axes.set_yticks(range(len(rows)), labels)
+    axes.invert_yaxis()
+    axes.set_xlabel("held-out loss (nats a character): mean and range over the seeds; black: the limit")
+    axes.set_title("Right answers end below the limit, wrong ones above")
+    figure.savefig(path)

@@ -1,0 +1,50 @@
+"""Probes of the batch normalization notebook, part 4: the networks.
+
+They run beside the student's code on given inputs and return what they saw; none holds an expected value. `student`
+has the notebook's names as attributes; every other argument comes from a hidden test. Tensors are float64 unless a
+docstring says otherwise.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from autograder.hidden_tests.lecture06.probe_tools import Seen, parameters_of, set_values, train_sgd
+
+# --- B6, B7 -----------------------------------------------------------------------------------------------------------
+
+
+def mlp_outputs(
+    student: Any, name: str, sizes: list[int], options: dict[str, bool], start: dict[str, Tensor], inputs: Tensor
+) -> Seen:
+    """A model `name` with the weights `start`: its logits in training, then twice in evaluation."""
+    model = getattr(student, name)(*sizes, **options).double()
+    set_values(model, start)
+    model.train()
+    trained = model(inputs)
+    model.eval()
+    return {"train": trained, "eval": model(inputs), "again": model(inputs)}
+
+
+def mlp_parameters(student: Any, name: str, sizes: list[int], options: dict[str, bool]) -> Seen:
+    """The parameters of a fresh float32 model `name`."""
+    return {"parameters": parameters_of(getattr(student, name)(*sizes, **options))}
+
+
+def trained_logits(
+    student: Any,
+    name: str,
+    sizes: list[int],
+    options: dict[str, bool],
+    contexts: Tensor,
+    targets: Tensor,
+    lr: float,
+    held_out: Tensor,
+) -> Seen:
+    """A fresh float32 model after SGD on these batches: its logits for the held-out contexts, in evaluation mode."""
+    model = getattr(student, name)(*sizes, **options)
+    train_sgd(model, contexts, targets, lr)
+    model.eval()
+    with torch.no_grad():
+        return {"logits": model(held_out)}

@@ -1,0 +1,338 @@
+"""Hidden tests of the batch normalization notebook, part 4: networks with batch normalization."""
+
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from autograder.diagnose import as_dict, as_tensor, assert_below, assert_close, assert_deviation, fail
+from autograder.hidden_tests.lecture06.batchnorm_reference import Named, layer_state, normalise, normalised
+from autograder.hidden_tests.lecture06.inputs import VOCAB, names, normal
+from autograder.score import Observation, Observe, question
+
+SIZES = [VOCAB, 3, 16, 256]
+SMALL = [VOCAB, 3, 4, 10]
+STEPS, BATCH_SIZE, LEARNING_RATE = 300, 32, 0.1
+B6_LIMIT = 5.5
+B7_MARGIN = 0.07
+"""How far below the unigram cross-entropy the held-out loss must come."""
+
+Norm = Callable[[Tensor], Tensor]
+
+
+def norm_in(mode: str, state: Named, seen_in_training: Tensor) -> Norm:
+    """The layer with this state as a function, in `train` or `eval`; other numbers of features pass through it.
+
+    seen_in_training: the batch that the probe trained on once before it evaluated, so that the statistics moved.
+    """
+    gamma, beta = state["gamma"], state["beta"]
+    mean = state["running_mean"].lerp(seen_in_training.mean(0), 0.1)
+    var = state["running_var"].lerp(seen_in_training.var(0), 0.1)
+
+    def norm(pre: Tensor) -> Tensor:
+        if pre.shape[1:] != gamma.shape:
+            return pre
+        if mode == "train":
+            return normalise(pre, gamma, beta, 1e-5)
+        return normalised(pre - mean, var, gamma, beta, 1e-5)
+
+    return norm
+
+
+def within(state: Named, prefix: str) -> Named:
+    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+
+
+def assert_same_again(seen: Observation) -> None:
+    """Two evaluations of the same model on the same input agree."""
+    first, again = (as_tensor(seen[name], "logits in evaluation") for name in ("eval", "again"))
+    if first.shape == again.shape and not torch.allclose(first, again, rtol=1e-9, atol=1e-9, equal_nan=True):
+        fail(
+            "the same input gives other logits the second time; "
+            "make weights and layers once in __init__, and none in forward"
+        )
+
+
+def trained_loss(observe: Observe, name: str, options: dict[str, bool], seed: int) -> float:
+    """The held-out loss of a fresh model after training."""
+    data = names()
+    contexts, targets = data.batches(STEPS, BATCH_SIZE, seed)
+    seen = observe(
+        "trained_logits",
+        name=name,
+        sizes=SIZES,
+        options=options,
+        contexts=contexts,
+        targets=targets,
+        lr=LEARNING_RATE,
+        held_out=data.held_out.contexts,
+    )
+    return data.loss(as_tensor(seen["logits"], "logits", (len(data.held_out.targets), VOCAB)))
+
+
+# --- B6 ---------------------------------------------------------------------------------------------------------------
+
+
+def mlp_weights(sizes: list[int], seed: int) -> Named:
+    vocab, context, embed, hidden = sizes
+    return {
+        "C": normal(vocab, embed, seed=seed + 4),
+        "W1": normal(context * embed, hidden, seed=seed + 5, std=0.3),
+        "b1": normal(hidden, seed=seed + 6),
+        "W2": normal(hidden, vocab, seed=seed + 7, std=0.2),
+        "b2": normal(vocab, seed=seed + 8),
+        **layer_state(hidden, seed, "bn."),
+    }
+
+
+def wrong_mlps(w: Named, inputs: Tensor, norm: Norm) -> Named:
+    """What known wrong forward passes give."""
+    flat = w["C"][inputs].flatten(1)
+    product = flat @ w["W1"]
+    pre = product + w["b1"]
+    reordered = w["C"][inputs].transpose(1, 2).flatten(1) @ w["W1"] + w["b1"]
+    logits = torch.tanh(norm(pre)) @ w["W2"] + w["b2"]
+    gamma, beta = w["bn.gamma"], w["bn.beta"]
+    return {
+        "logits with the norm after tanh; it belongs before it": norm(torch.tanh(pre)) @ w["W2"] + w["b2"],
+        "logits without the norm": torch.tanh(pre) @ w["W2"] + w["b2"],
+        "logits without tanh": norm(pre) @ w["W2"] + w["b2"],
+        "logits without b1": torch.tanh(norm(product)) @ w["W2"] + w["b2"],
+        "logits with b1 added after the norm; it belongs to the linear layer before it": torch.tanh(
+            norm(product) + w["b1"]
+        )
+        @ w["W2"]
+        + w["b2"],
+        "logits without b2": logits - w["b2"],
+        "logits with the norm before and after tanh; it belongs before it": norm(torch.tanh(norm(pre))) @ w["W2"]
+        + w["b2"],
+        "logits with the norm twice": torch.tanh(norm(norm(pre))) @ w["W2"] + w["b2"],
+        "logits with tanh twice": torch.tanh(torch.tanh(norm(pre))) @ w["W2"] + w["b2"],
+        "logits with the batch's statistics; in evaluation self.bn uses the running ones": torch.tanh(
+            normalise(pre, gamma, beta, 1e-5)
+        )
+        @ w["W2"]
+        + w["b2"],
+        "logits with a norm that has neither gamma nor beta; use self.bn": torch.tanh(
+            normalise(pre, torch.ones_like(gamma), torch.zeros_like(beta), 1e-5)
+        )
+        @ w["W2"]
+        + w["b2"],
+        "logits with relu in the place of tanh": F.relu(norm(pre)) @ w["W2"] + w["b2"],
+        "logits with a sigmoid in the place of tanh": torch.sigmoid(norm(pre)) @ w["W2"] + w["b2"],
+        "logits whose embeddings are laid side by side in the wrong order": torch.tanh(norm(reordered)) @ w["W2"]
+        + w["b2"],
+        "probabilities; return the logits, without softmax": torch.softmax(logits, 1),
+        "log probabilities; return the logits": torch.log_softmax(logits, 1),
+        "the hidden layer; the output layer is missing": torch.tanh(norm(pre)),
+    }
+
+
+def assert_mlp_forward(observe: Observe, mode: str) -> None:
+    weights = mlp_weights(SMALL, seed=600)
+    inputs = names().train.contexts[:48]
+    seen = observe("mlp_outputs", name="MLPv2", sizes=SMALL, options={}, start=weights, inputs=inputs)
+    assert_same_again(seen)
+    pre = weights["C"][inputs].flatten(1) @ weights["W1"] + weights["b1"]
+    norm = norm_in(mode, within(weights, "bn."), pre)
+    target = torch.tanh(norm(pre)) @ weights["W2"] + weights["b2"]
+    name = "output in training" if mode == "train" else "output in evaluation"
+    assert_close(seen[mode], target, name, mistakes=wrong_mlps(weights, inputs, norm))
+
+
+@question(
+    "B6", points=2, hint="Embed and flatten, linear, norm, tanh, linear: where between the layers does the norm stand?"
+)
+def test_forward_pass_in_training(observe: Observe) -> None:
+    assert_mlp_forward(observe, "train")
+
+
+@question("B6", points=1, hint="self.bn knows by itself whether the model is in training; forward need not ask.")
+def test_forward_pass_in_evaluation(observe: Observe) -> None:
+    assert_mlp_forward(observe, "eval")
+
+
+@question(
+    "B6",
+    points=2,
+    hint="300 steps at learning rate 0.1 reach about 3.7 with the norm in its place, and stay near 8 without it.",
+)
+def test_trains_at_a_large_learning_rate(observe: Observe) -> None:
+    loss = trained_loss(observe, "MLPv2", {}, seed=620)
+    assert_below(loss, B6_LIMIT, "the held-out loss after 300 steps", "is the norm before tanh, and used?")
+
+
+# --- B7 ---------------------------------------------------------------------------------------------------------------
+
+
+def deep_shapes(sizes: list[int], batch_norm: bool) -> dict[str, tuple[int, ...]]:
+    """The parameters of MLPv3 by name."""
+    vocab, context, embed, hidden = sizes
+    extra = ("bn1.gamma", "bn1.beta", "bn2.gamma", "bn2.beta") if batch_norm else ("b1", "b2")
+    return {
+        "C": (vocab, embed),
+        "W1": (context * embed, hidden),
+        "W2": (hidden, hidden),
+        "W3": (hidden, vocab),
+        "b3": (vocab,),
+        **dict.fromkeys(extra, (hidden,)),
+    }
+
+
+def flat(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """A (1, D) vector counts as (D,)."""
+    return shape[1:] if len(shape) == 2 and shape[0] == 1 else shape
+
+
+SETTINGS = [({"batch_norm": True}, True), ({"batch_norm": False}, False), ({}, False)]
+SETTING_IDS = ["with BN", "without BN", "by default"]
+
+
+@question(
+    "B7", points=1, hint="The mean takes any constant away again: before a norm a bias is idle, and beta has its role."
+)
+@pytest.mark.parametrize(("options", "batch_norm"), SETTINGS, ids=SETTING_IDS)
+def test_parameters_with_and_without_norm(observe: Observe, options: dict[str, bool], batch_norm: bool) -> None:
+    seen = observe("mlp_parameters", name="MLPv3", sizes=SMALL, options=options)
+    parameters = as_dict(seen["parameters"], "table of parameters", ())
+    found = {name: tuple(value.shape) for name, value in parameters.items() if isinstance(value, Tensor)}
+    expected = deep_shapes(SMALL, batch_norm)
+    if batch_norm and (idle := sorted({"b1", "b2"} & set(found))):
+        fail(f"with BN {' and '.join(idle)} should not be there: the norm takes the mean away, and a bias with it")
+    if not batch_norm and (norms := sorted(name for name in found if name.startswith("bn"))):
+        fail(f"without BN there should be no {norms[0]}; make the norms only when batch_norm is true")
+    if batch_norm and "bn1.gamma" in found and "bn2.gamma" not in found:
+        fail("bn2.gamma is missing: is one norm shared by both layers? Each layer has a BatchNorm1d of its own")
+    if missing := [name for name in expected if name not in found]:
+        fail(f"these parameters are missing: {', '.join(missing)}; each is an nn.Parameter stored on self")
+    if extra := sorted(set(found) - set(expected)):
+        fail(f"these parameters do not belong there: {', '.join(extra[:4])}")
+    for name, shape in expected.items():
+        if flat(found[name]) != flat(shape):
+            fail(f"{name} has shape {found[name]}; {shape} was expected")
+
+
+@question(
+    "B7", points=1, hint="kaiming_ with its default gain before a tanh, gain 1 for the output; biases start at 0."
+)
+@pytest.mark.parametrize("batch_norm", [True, False], ids=["with BN", "without BN"])
+def test_starting_weights(observe: Observe, batch_norm: bool) -> None:
+    vocab, context, embed, hidden = sizes = [VOCAB, 3, 32, 400]
+    seen = observe("mlp_parameters", name="MLPv3", sizes=sizes, options={"batch_norm": batch_norm})
+    biases = ("b3",) if batch_norm else ("b1", "b2", "b3")
+    parameters = as_dict(seen["parameters"], "table of parameters", ("C", "W1", "W2", "W3", *biases))
+    fans = {"W1": (context * embed, hidden, 5 / 3), "W2": (hidden, hidden, 5 / 3), "W3": (hidden, vocab, 1.0)}
+    for name, (fan_in, fan_out, gain) in fans.items():
+        wrong = {
+            "the standard normal one; use kaiming_": 1.0,
+            "gain 1; a layer before tanh has the default gain 5/3": 1 / math.sqrt(fan_in),
+            "gain 5/3; the output layer has no activation, and gain 1": 5 / 3 / math.sqrt(fan_in),
+            "the one for fan_out": gain / math.sqrt(fan_out),
+            "that of a uniform distribution": gain / math.sqrt(3 * fan_in),
+        }
+        assert_deviation(parameters[name], gain / math.sqrt(fan_in), f"initial {name}", mistakes=wrong)
+    assert_deviation(parameters["C"], 1.0, "initial C", tolerance=0.15)
+    for name in biases:
+        bias = as_tensor(parameters[name], f"initial {name}")
+        if bool((bias != 0).any()):
+            fail(f"the bias {name} does not start at zero")
+
+
+def deep_weights(sizes: list[int], batch_norm: bool, seed: int) -> Named:
+    weights = {
+        name: normal(*shape, seed=seed + i, std=0.4)
+        for i, (name, shape) in enumerate(deep_shapes(sizes, batch_norm).items())
+        if not name.startswith("bn")
+    }
+    if batch_norm:
+        weights |= layer_state(sizes[-1], seed + 20, "bn1.") | layer_state(sizes[-1], seed + 30, "bn2.")
+    return weights
+
+
+def deep_forward(w: Named, inputs: Tensor, first: Norm, second: Norm, act: Norm = torch.tanh) -> Tensor:
+    """Logits of two hidden layers, with what follows each product as functions."""
+    hidden = act(first(w["C"][inputs].flatten(1) @ w["W1"]))
+    return act(second(hidden @ w["W2"])) @ w["W3"] + w["b3"]
+
+
+def wrong_deep(w: Named, inputs: Tensor, first: Norm, second: Norm, batch_norm: bool) -> Named:
+    """What known wrong forward passes give."""
+
+    def same(pre: Tensor) -> Tensor:
+        return pre
+
+    logits = deep_forward(w, inputs, first, second)
+    hidden = torch.tanh(first(w["C"][inputs].flatten(1) @ w["W1"]))
+    hidden_2 = torch.tanh(second(hidden @ w["W2"]))
+    after = first(torch.tanh(w["C"][inputs].flatten(1) @ w["W1"]))
+    wrong = {
+        "logits without b3": logits - w["b3"],
+        "logits of one hidden layer; the second is missing": hidden @ w["W3"] + w["b3"],
+        "logits without tanh": deep_forward(w, inputs, first, second, same),
+        "logits without the second tanh": second(hidden @ w["W2"]) @ w["W3"] + w["b3"],
+        "logits without the first tanh": torch.tanh(second(first(w["C"][inputs].flatten(1) @ w["W1"]) @ w["W2"]))
+        @ w["W3"]
+        + w["b3"],
+        "logits with relu in the place of tanh": deep_forward(w, inputs, first, second, F.relu),
+        "logits with a skip around the second layer": (hidden + hidden_2) @ w["W3"] + w["b3"],
+        "logits with the second layer's weights left out": torch.tanh(second(hidden)) @ w["W3"] + w["b3"],
+        "probabilities; return the logits, without softmax": torch.softmax(logits, 1),
+        "log probabilities; return the logits": torch.log_softmax(logits, 1),
+    }
+    if not batch_norm:
+        return wrong | {
+            "logits without b1 and b2": deep_forward(w, inputs, same, same),
+            "logits without b1": deep_forward(w, inputs, same, second),
+            "logits without b2": deep_forward(w, inputs, first, same),
+            "logits with b1 in both layers": deep_forward(w, inputs, first, first),
+            "logits with b1 and b2 swapped": deep_forward(w, inputs, second, first),
+        }
+    return wrong | {
+        "logits with the norms after tanh; they belong before it": second(torch.tanh(after @ w["W2"])) @ w["W3"]
+        + w["b3"],
+        "logits with the first norm after tanh; it belongs before it": torch.tanh(second(after @ w["W2"])) @ w["W3"]
+        + w["b3"],
+        "logits with the second norm after tanh; it belongs before it": second(torch.tanh(hidden @ w["W2"])) @ w["W3"]
+        + w["b3"],
+        "logits with bn1 in both layers; each has its own": deep_forward(w, inputs, first, first),
+        "logits with bn1 and bn2 swapped": deep_forward(w, inputs, second, first),
+        "logits without any norm": deep_forward(w, inputs, same, same),
+        "logits without bn1": deep_forward(w, inputs, same, second),
+        "logits without bn2": deep_forward(w, inputs, first, same),
+    }
+
+
+@question("B7", points=1.5, hint="Twice: product, then the norm or the bias of this layer, then tanh. Then the output.")
+@pytest.mark.parametrize("mode", ["train", "eval"])
+@pytest.mark.parametrize("batch_norm", [True, False], ids=["with BN", "without BN"])
+def test_deep_forward_pass(observe: Observe, batch_norm: bool, mode: str) -> None:
+    weights = deep_weights(SMALL, batch_norm, seed=700)
+    inputs = names().train.contexts[:48]
+    seen = observe(
+        "mlp_outputs", name="MLPv3", sizes=SMALL, options={"batch_norm": batch_norm}, start=weights, inputs=inputs
+    )
+    assert_same_again(seen)
+    if batch_norm:
+        states = within(weights, "bn1."), within(weights, "bn2.")
+        pre = weights["C"][inputs].flatten(1) @ weights["W1"]
+        deeper = torch.tanh(normalise(pre, states[0]["gamma"], states[0]["beta"], 1e-5)) @ weights["W2"]
+        first, second = norm_in(mode, states[0], pre), norm_in(mode, states[1], deeper)
+    else:
+        first, second = weights["b1"].add, weights["b2"].add
+    name = f"output {'with' if batch_norm else 'without'} BN in {'training' if mode == 'train' else 'evaluation'}"
+    target = deep_forward(weights, inputs, first, second)
+    assert_close(seen[mode], target, name, mistakes=wrong_deep(weights, inputs, first, second, batch_norm))
+
+
+@question(
+    "B7",
+    points=1.5,
+    hint="Every weight must be a parameter that forward uses: what is drawn anew or cut off cannot learn.",
+)
+def test_learns_more_than_letter_frequencies(observe: Observe) -> None:
+    loss = trained_loss(observe, "MLPv3", {"batch_norm": True}, seed=720)
+    limit = names().unigram - B7_MARGIN
+    assert_below(loss, limit, "the held-out loss after 300 steps", "do all weights learn, and do both layers count?")

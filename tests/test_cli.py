@@ -1,0 +1,167 @@
+"""The command line: the sample batch against its table, exit codes, one line per error, resuming."""
+
+import csv
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from autograder.cli import main
+from tests import corpus
+from tests.corpus.__main__ import expected_statuses, sample, write_sample
+
+QUESTIONS = [question.id for question in corpus.assignment().questions]
+
+
+@pytest.fixture(scope="module")
+def graded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The sample batch and the results of grading it with two workers."""
+    folder = tmp_path_factory.mktemp("sample")
+    write_sample(folder / "batch")
+    assert main(["grade", str(folder / "batch"), "--out", str(folder / "out"), "--jobs", "2"]) == 0
+    return folder / "batch", folder / "out"
+
+
+def rows(out: Path) -> dict[str, dict[str, str]]:
+    with (out / "grades.csv").open(newline="", encoding="utf-8") as file:
+        return {row["student"]: row for row in csv.DictReader(file)}
+
+
+def result(out: Path, student: str) -> dict[str, Any]:
+    return json.loads((out / "results" / f"{student}.json").read_text())  # type: ignore[no-any-return]
+
+
+pytestmark = pytest.mark.xdist_group("sample")
+
+
+@pytest.mark.parametrize("student", sample())
+def test_sample_verdict(graded: tuple[Path, Path], student: str) -> None:
+    entry, found = sample()[student], result(graded[1], student)
+    if "text" in entry:
+        assert found["status"] == entry["status"] == "unreadable"
+        assert found["flags"]
+        return
+    assert found["status"] == "graded"
+    assert {key: score["status"] for key, score in found["questions"].items()} == expected_statuses(entry)
+    assert found["total"] == sum(score["points"] for score in found["questions"].values())
+
+
+def test_grades_csv_follows_the_contract(graded: tuple[Path, Path]) -> None:
+    table = rows(graded[1])
+    assert list(table) == sorted(sample())
+    header = ["student", "submission", "status", "total", "max_points", *QUESTIONS, "flags"]
+    assert all(list(row) == header for row in table.values())
+    assert float(table["s01-reference"]["total"]) == corpus.assignment().max_points
+    assert float(table["s02-untouched"]["total"]) == 0
+    assert table["s12-not-a-notebook"]["status"] == "unreadable"
+
+
+def test_results_follow_the_contract(graded: tuple[Path, Path]) -> None:
+    found = result(graded[1], "s03-unbiased-variance")
+    keys = [
+        "student",
+        "submission",
+        "sha256",
+        "assignment",
+        "version",
+        "status",
+        "total",
+        "max_points",
+        "flags",
+        "questions",
+    ]
+    assert list(found)[: len(keys)] == keys
+    assert list(found["questions"]) == QUESTIONS
+    for score in found["questions"].values():
+        assert set(score) == {"points", "max_points", "status", "dependencies", "tests"}
+        assert score["points"] == sum(test["points"] for test in score["tests"])
+        assert score["max_points"] == sum(test["max_points"] for test in score["tests"])
+        for test in score["tests"]:
+            assert set(test) == {"name", "status", "points", "max_points", "message", "hint"}
+            assert bool(test["message"]) == bool(test["status"] != "passed")
+    failed = [test for test in found["questions"]["B3"]["tests"] if test["status"] == "failed"]
+    assert any("unbiased variance" in test["message"] for test in failed)
+    assert all(test["hint"] for test in failed)
+
+
+def test_what_builds_on_a_wrong_answer_is_graded_with_the_reference(graded: tuple[Path, Path]) -> None:
+    questions = result(graded[1], "s08-endless-loop")["questions"]
+    assert questions["B3"]["status"] == "timed_out"
+    assert questions["B4"]["points"] == questions["B4"]["max_points"]
+    assert questions["B4"]["dependencies"] == "reference"
+
+
+def test_a_second_run_takes_the_results_of_the_first(
+    graded: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    submissions, out = graded
+    before = {path.name: path.stat().st_mtime_ns for path in (out / "results").iterdir()}
+    (out / "results" / "s02-untouched.json").write_text("{ half a file")
+    assert main(["grade", str(submissions), "--out", str(out), "--jobs", "1"]) == 0
+    after = {path.name: path.stat().st_mtime_ns for path in (out / "results").iterdir()}
+    assert {name for name in before if before[name] != after[name]} == {"s02-untouched.json"}
+    assert result(out, "s02-untouched")["total"] == 0
+    assert "s12-not-a-notebook" in capsys.readouterr().out
+
+
+def test_grades_are_the_same_with_one_worker(graded: tuple[Path, Path], tmp_path: Path) -> None:
+    submissions, out = graded
+    students = ["s01-reference", "s03-unbiased-variance", "s11-messy-notebook"]
+    paths = [str(submissions / student) for student in students]
+    assert main(["grade", *paths, "--out", str(tmp_path), "--jobs", "1"]) == 0
+    assert rows(tmp_path) == {student: rows(out)[student] for student in students}
+
+
+def test_only_some_questions(graded: tuple[Path, Path], tmp_path: Path) -> None:
+    path = graded[0] / "s03-unbiased-variance" / "batchnorm.ipynb"
+    assert main(["grade", str(path), "--out", str(tmp_path), "--questions", "B6, B3"]) == 0
+    (row,) = rows(tmp_path).values()
+    assert [key for key in row if key in QUESTIONS] == ["B3", "B6"]
+    assert float(row["max_points"]) == 11
+    assert float(row["B6"]) == 5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["{tmp}/none"], r"{tmp}/none: there is no such file or folder; check the path"),
+        (["{tmp}/empty"], r"{tmp}/empty: the folder is empty; give a folder with .*"),
+        (["{tmp}/batch", "--questions", "B99"], r"lecture06: no question B99; the questions are B\d.*"),
+        (["{tmp}/batch", "--assignment", "none"], r".*none.*: no such assignment; there is lecture06"),
+        (
+            ["{tmp}/batch", "--out", "{tmp}/file/out"],
+            r"{tmp}/file/out: the results cannot be written here \(.*\); .*--out",
+        ),
+    ],
+)
+def test_wrong_use_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "batch").mkdir()
+    (tmp_path / "batch/ada.ipynb").write_text("{}")
+    (tmp_path / "file").write_text("")
+    out = [] if "--out" in arguments else ["--out", "{tmp}/out"]
+    code = main(["grade", *(part.replace("{tmp}", str(tmp_path)) for part in [*arguments, *out])])
+    error = capsys.readouterr().err
+    assert code == 2
+    assert re.fullmatch("autograder: " + message.replace("{tmp}", re.escape(str(tmp_path))) + "\n", error), error
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["grade"], ["grade", "x"], ["grade", "x", "--out", "y", "--jobs", "0"], ["nothing"]]
+)
+def test_wrong_arguments_exit_with_2(arguments: list[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(arguments)
+
+
+def test_names_that_are_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "ada.ipynb").write_text("{}")
+    monkeypatch.setenv("NAMES", str(tmp_path / "none.txt"))
+    assert main(["grade", str(tmp_path), "--out", str(tmp_path / "out")]) == 2
+    assert "there is no such names file; correct or unset NAMES" in capsys.readouterr().err

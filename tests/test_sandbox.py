@@ -1,0 +1,153 @@
+"""The sandbox: whatever student code does is a value, and the next child is not touched by it."""
+
+import re
+from typing import Any
+
+import pytest
+import torch
+
+from autograder.batch import Grader
+from autograder.reassemble import Step
+from autograder.sandbox import Failure, FailureKind, Run
+from tests import corpus
+
+X = torch.arange(12.0, dtype=torch.float64).reshape(4, 3)
+INPUTS = {"x": X, "gamma": torch.ones(3, dtype=torch.float64), "beta": torch.zeros(3, dtype=torch.float64)}
+DEFINES = {"B3": ("batchnorm_forward",)}
+
+
+def answer(body: str) -> Step:
+    lines = ["def batchnorm_forward(x, gamma, beta, eps=1e-5):", *(f"    {line}" for line in body.split("\n"))]
+    return Step(label="B3", source="\n".join(lines), question="B3")
+
+
+def start(grader: Grader, *steps: Step) -> Run:
+    return grader.sandbox.start("batchnorm", steps, DEFINES, seed=1)
+
+
+def observe(grader: Grader, *steps: Step) -> Any:
+    run = start(grader, *steps)
+    try:
+        return run.call("batchnorm_forward_plain", INPUTS)
+    finally:
+        run.close()
+
+
+def test_a_probe_returns_what_the_code_returned(grader: Grader) -> None:
+    seen = observe(grader, answer("return x + 1, x.mean(0), None"))
+    assert torch.equal(seen["returned"][0], X + 1)
+    assert seen["returned"][2] is None
+    assert torch.equal(seen["x"], X)
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "message"),
+    [
+        ("return 1 / 0", FailureKind.ERROR, r"ZeroDivisionError: division by zero \(line 2 of B3: return 1 / 0\)"),
+        ("raise KeyboardInterrupt", FailureKind.ERROR, "KeyboardInterrupt"),
+        ("import sys; sys.exit(3)", FailureKind.ERROR, "SystemExit"),
+        ("return batchnorm_forward(x, gamma, beta)", FailureKind.ERROR, "RecursionError"),
+        ("class Odd(Exception):\n    def __str__(self): raise self\nraise Odd", FailureKind.ERROR, "no message"),
+        ("raise Exception('\\x1b[31m\\x00')", FailureKind.ERROR, r"\\x1b\[31m\\x00"),
+        ("return torch.zeros(1 << 40)", FailureKind.ERROR, "RuntimeError"),
+        ("return bytearray(8 << 30)", FailureKind.ERROR, "MemoryError"),
+        ("import os; os._exit(0)", FailureKind.CRASHED, r"ended itself \(exit code 0\)"),
+        ("import os; os.kill(os.getpid(), 11)", FailureKind.CRASHED, "SIGSEGV"),
+        ("import ctypes; ctypes.string_at(0)", FailureKind.CRASHED, "SIGSEGV"),
+        ("import os; os.close(3)\nreturn x", FailureKind.CRASHED, ""),
+        ("import os; os.write(3, b'junk' * 100)\nreturn x", FailureKind.CRASHED, "malformed"),
+        (
+            "import os, struct; os.write(3, struct.pack('<4sIQ', b'AGK1', 9, 1 << 60))\nreturn x",
+            FailureKind.CRASHED,
+            "malformed",
+        ),
+        ("while True: pass", FailureKind.TIMED_OUT, "endless loop"),
+        ("import time; time.sleep(1000)", FailureKind.TIMED_OUT, "endless loop"),
+    ],
+)
+def test_failures_are_values(grader: Grader, body: str, kind: FailureKind, message: str) -> None:
+    seen = observe(grader, answer(body))
+    assert isinstance(seen, Failure)
+    assert seen.kind is kind
+    assert_matches(message, seen.message)
+    again = observe(grader, answer("return x, x, x"))
+    assert torch.equal(again["returned"][0], X)
+
+
+def assert_matches(pattern: str, text: str) -> None:
+    assert re.search(pattern, text), text
+
+
+def test_a_forged_reply_of_the_wrong_form_is_a_crash(grader: Grader) -> None:
+    forge = "from autograder.sandbox import channel\nchannel.send(3, channel.encode({'seen': 3}), 1e18)\nreturn x, x, x"
+    seen = observe(grader, answer(forge))
+    assert isinstance(seen, Failure)
+    assert seen.kind is FailureKind.CRASHED
+
+
+def test_an_error_in_a_step_does_not_stop_the_program(grader: Grader) -> None:
+    run = start(
+        grader,
+        Step(label="added code 1", source="x = (", added=True),
+        Step(label="added code 2", source="%matplotlib inline\n!pip install torch\nfactor = 3", added=True),
+        answer("return x * factor, x, x"),
+        Step(label="added code 3", source="raise SystemExit", added=True),
+    )
+    seen = run.call("batchnorm_forward_plain", INPUTS)
+    run.close()
+    assert not isinstance(seen, Failure)
+    assert torch.equal(seen["returned"][0], X * 3)
+    assert set(run.errors) == {"added code 1", "added code 3"}
+    assert "SyntaxError" in run.errors["added code 1"]
+
+
+def test_added_code_that_does_not_end_is_stopped(grader: Grader) -> None:
+    run = start(grader, Step(label="added code 1", source="while True: pass", added=True), answer("return x, x, x"))
+    seen = run.call("batchnorm_forward_plain", INPUTS)
+    run.close()
+    assert not isinstance(seen, Failure)
+    assert "stopped after" in run.errors["added code 1"]
+
+
+def test_the_answer_counts_where_added_code_binds_its_name_again(grader: Grader) -> None:
+    again = Step(label="added code 1", source="def batchnorm_forward(*a): return 0, 0, 0", added=True)
+    assert torch.equal(observe(grader, answer("return x, x, x"), again)["returned"][0], X)
+
+
+def test_nothing_is_left_for_the_next_child(grader: Grader) -> None:
+    leave = """import builtins, torch, os
+builtins.left = torch.left = 1
+os.environ['LEFT'] = '1'
+open('left', 'w').write('1')
+return x, x, x"""
+    observe(grader, answer(leave))
+    look = """import builtins, torch, os
+return [hasattr(builtins, 'left'), hasattr(torch, 'left'), 'LEFT' in os.environ, os.path.exists('left')]"""
+    assert observe(grader, answer(look))["returned"] == [False] * 4
+
+
+def test_the_environment_of_the_grader_stays_outside(grader: Grader, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECRET_TOKEN", "1")
+    names = observe(grader, answer("import os\nreturn sorted(os.environ)"))["returned"]
+    assert "SECRET_TOKEN" not in names
+    assert "HOME" in names
+
+
+def test_random_numbers_are_the_same_in_every_run(grader: Grader) -> None:
+    draw = answer("import numpy\nreturn torch.rand(1), numpy.random.rand()")
+    first, second = (observe(grader, draw)["returned"] for _ in range(2))
+    assert torch.equal(first[0], second[0])
+    assert first[1] == second[1]
+
+
+def test_the_data_part_of_the_notebook_is_there(grader: Grader) -> None:
+    assert observe(grader, answer("return len(names), vocab_size, idx2str[1], __name__"))["returned"][1:] == (
+        27,
+        "a",
+        "__main__",
+    )
+
+
+def test_limits_are_those_of_the_assignment() -> None:
+    limits = corpus.assignment().limits
+    assert limits.cpu_s < limits.wall_s

@@ -1,0 +1,158 @@
+"""Collecting hidden tests, and turning what they say into scores."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from autograder.assignment import Assignment, Limits, Question
+from autograder.batch import Grader
+from autograder.errors import MasterError
+from autograder.intake import Submission
+from autograder.score import collect
+from tests import corpus
+
+HEAD = "import pytest\nfrom autograder.score import question\n"
+RIGHT = """mean, var = x.mean(0), x.var(0, correction=0)
+return gamma * (x - mean) / (var + eps).sqrt() + beta, mean, var"""
+GOOD = '@question("Q1", points=2, hint="h")\ndef test_one(observe):\n    pass\n'
+
+
+def tiny(home: Path, source: str) -> Assignment:
+    """An assignment of one question with this file of hidden tests; its name is new in this process."""
+    folder = home / "autograder" / "hidden_tests" / home.name
+    folder.mkdir(parents=True)
+    (folder / "test_hw.py").write_text(HEAD + source)
+    question = Question(id="Q1", notebook="n", points=2.0, defines=("f",), depends=())
+    limits = Limits(wall_s=1, cpu_s=1, memory_mib=1)
+    return Assignment(
+        name=home.name, title="", version="1", notebooks=("n",), questions=(question,), limits=limits, home=home
+    )
+
+
+def test_collect(tmp_path: Path) -> None:
+    mark = '@question("Q1", points=0.5, hint="g")\n@pytest.mark.parametrize("n", [1, 2])\n'
+    source = GOOD.replace("points=2", "points=1.5") + mark + "def test_two(observe, n):\n    pass\n"
+    (one, two) = collect(tiny(tmp_path, source))["Q1"]
+    assert (one.name, one.points, one.hint, len(one.cases)) == ("one", 1.5, "h", 1)
+    assert (two.name, two.points, two.hint) == ("two", 0.5, "g")
+    assert [(case, dict(parameters)) for case, _, parameters in two.cases] == [("1", {"n": 1}), ("2", {"n": 2})]
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        (GOOD.replace('"Q1"', '"Q7"'), "unknown question 'Q7'"),
+        (GOOD.replace("points=2", "points=3"), "the hidden tests of Q1 add up to 3 points, not 2"),
+        (GOOD.replace(', hint="h"', ""), "missing 1 required keyword-only argument: 'hint'"),
+        ("def test_one(observe):\n    pass\n", "a hidden test without its question"),
+        (GOOD.replace("(observe)", "(observe, tmp_path)"), "it asks for tmp_path"),
+        (GOOD + "import nothing_of_this_name\n", "No module named 'nothing_of_this_name'"),
+        ("def broken(:\n", "SyntaxError"),
+        ("", "no hidden tests"),
+    ],
+)
+def test_wrong_hidden_tests_are_one_line(tmp_path: Path, source: str, message: str) -> None:
+    with pytest.raises(MasterError, match=re.escape(message)) as error:
+        collect(tiny(tmp_path, source))
+    assert "\n" not in str(error.value)
+
+
+def scores(grader: Grader, folder: Path, answers: Mapping[str, Any], *questions: str) -> dict[str, Any]:
+    corpus.write(folder, corpus.submission(dict(corpus.reference()) | dict(answers)))
+    notebook = corpus.assignment().question(questions[0]).notebook
+    handed_in = Submission(student="s", label="s", files=(folder / f"{notebook}.ipynb",))
+    return grader.grade(handed_in, corpus.assignment().select(questions)).to_json()
+
+
+def b3(body: str) -> dict[str, str]:
+    return {"B3": corpus.answer_cell("B3", body)}
+
+
+def test_partial_credit_goes_by_test(grader: Grader, tmp_path: Path) -> None:
+    wrong_var = f"{RIGHT} + 1"
+    found = scores(grader, tmp_path, b3(wrong_var), "B3")["questions"]["B3"]
+    assert found["status"] == "failed"
+    assert 0 < found["points"] < found["max_points"]
+    assert found["points"] == sum(test["points"] for test in found["tests"] if test["status"] == "passed")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "return None",
+        "return x",
+        "return x, x",
+        "return 'y', 'mean', 'var'",
+        "return x, x, [1, 2]",
+        "return x, x.mean(0), torch.zeros(3, 3, 3)",
+        "return x.to(torch.complex128), x.mean(0), x.var(0)",
+        "return x.int(), x.mean(0).int(), x.var(0).int()",
+        "return x * float('nan'), x.mean(0), x.var(0, correction=0)",
+        "return {'y': x, 'mean': x, 'var': x}",
+        "return torch.tensor([]), torch.tensor([]), torch.tensor([])",
+        "return True, False, None",
+        "return x[:1], x[:1], x[:1]",
+        "class Same(torch.Tensor):\n    def __eq__(self, other): return True\nreturn (x.as_subclass(Same),) * 3",
+        "return lambda: 0",
+        "return iter([x, x, x])",
+        "return 10 ** 400, 0, 0",
+    ],
+)
+def test_whatever_is_returned_is_a_plain_failure(grader: Grader, tmp_path: Path, body: str) -> None:
+    result = scores(grader, tmp_path, b3(body), "B3")
+    found = result["questions"]["B3"]
+    assert found["status"] in ("failed", "error")
+    assert found["points"] < found["max_points"]
+    assert all(test["message"] and test["hint"] for test in found["tests"] if test["status"] != "passed")
+    assert not any("hidden test" in flag for flag in result["flags"]), result["flags"]
+
+
+def test_a_helper_in_an_added_cell_that_fails_is_a_flag(grader: Grader, tmp_path: Path) -> None:
+    answer = corpus.Answer(
+        question="B3",
+        right=True,
+        name="",
+        expect="",
+        after="undefined_name\n",
+        before="import os",
+        body=RIGHT,
+    )
+    result = scores(grader, tmp_path, {"B3": answer}, "B3")
+    assert result["questions"]["B3"]["status"] == "passed"
+    assert ["NameError" in flag for flag in result["flags"]] == [True]
+
+
+def test_added_code_that_ends_the_process_is_left_out(grader: Grader, tmp_path: Path) -> None:
+    answer = corpus.Answer(
+        question="B3",
+        right=True,
+        name="",
+        expect="",
+        before="import os\nos._exit(1)",
+        body=RIGHT,
+    )
+    result = scores(grader, tmp_path, {"B3": answer}, "B3", "B4")
+    assert {key: score["status"] for key, score in result["questions"].items()} == {"B3": "passed", "B4": "passed"}
+    assert any("left out" in flag for flag in result["flags"])
+
+
+def test_a_dependency_that_is_not_written_costs_only_itself(grader: Grader, tmp_path: Path) -> None:
+    stub = {"B4": corpus.answer_cell("B4", 'raise NotImplementedError("B4")')}
+    questions = scores(grader, tmp_path, stub, "B4", "B6")["questions"]
+    assert questions["B4"]["points"] == 0
+    assert (questions["B6"]["status"], questions["B6"]["dependencies"]) == ("passed", "reference")
+
+
+def test_own_answers_count_where_they_are_right(grader: Grader, tmp_path: Path) -> None:
+    questions = scores(grader, tmp_path, {}, "B3", "B4", "B6")["questions"]
+    assert {score["dependencies"] for score in questions.values()} == {"own"}
+
+
+def test_one_notebook_of_two(grader: Grader, tmp_path: Path) -> None:
+    result = scores(grader, tmp_path, {}, "B3", "R2")
+    assert result["questions"]["B3"]["status"] == "passed"
+    assert result["questions"]["R2"]["status"] == "missing"
+    assert "residual_stream.ipynb was not handed in" in result["flags"]
