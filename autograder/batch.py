@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
+import torch
+
 from autograder.assignment import Assignment, Question, load_assignment
 from autograder.errors import GraderFault, MasterError
 from autograder.gradebook import Gradebook, Result, SubmissionStatus
@@ -126,7 +128,8 @@ def fingerprint(assignment: Assignment, questions: Sequence[Question]) -> str:
 
 @contextlib.contextmanager
 def open_grader(assignment: Assignment) -> Iterator[Grader]:
-    """A grader with a running sandbox."""
+    """A grader with a running sandbox; this process computes with one thread from then on."""
+    torch.set_num_threads(1)  # the tensors here are small: more threads only wait for each other
     released = load_released(assignment)
     reference = reference_cells(assignment, released)
     tests = collect(assignment)

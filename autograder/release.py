@@ -6,6 +6,7 @@ metadata that name each cell's question and role, and a manifest of every file.
 
 import hashlib
 import json
+import os
 import re
 import subprocess
 import sys
@@ -97,7 +98,8 @@ def _otter_assign(master: Path, folder: Path) -> Path:
     nbformat.write(jupytext.read(master), notebook)
     out = folder / "out"
     command = [sys.executable, "-m", "otter", "assign", "--no-run-tests", str(notebook), str(out)]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    environment = os.environ | {"TMPDIR": str(folder)}  # otter leaves temporary folders behind
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     if done.returncode or not (out / "student" / notebook.name).is_file():
         last = (done.stderr.strip() or done.stdout.strip() or "no output").splitlines()[-1]
         raise MasterError(f"otter assign refused it: {last}", master, "mend the raw cells around the question it names")

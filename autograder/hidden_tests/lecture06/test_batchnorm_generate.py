@@ -62,7 +62,7 @@ def test_spells_what_the_model_knows(observe: Observe, word: str, context_size: 
         word[::-1]: "it is written backwards",
     }
     why = known.get(name, "each new context drops its first token and ends with the new one")
-    fail(f"a model that knows one word of {len(word)} letters by heart did not say it, but {len(name)} letters; {why}")
+    fail(f"a model that knows one word of {len(word)} letters by heart said another of length {len(name)}; {why}")
 
 
 @question("B10", points=0.5, hint="max_len is the largest number of letters; the model need not say the dot.")
@@ -74,7 +74,7 @@ def test_stops_at_max_len(observe: Observe, length: int | None) -> None:
     letters = len(name.rstrip("."))
     if letters != (length or 50):
         given = "by default" if length is None else f"with max_len={length}"
-        fail(f"{given} a name of {letters} letters came out; {length or 50} were expected")
+        fail(f"{given} a name of length {letters} came out; {length or 50} was expected")
 
 
 TEMPERATURES = (0.5, 4.0)
