@@ -41,7 +41,9 @@ def as_tensor(value: Value, name: str, shape: tuple[int, ...] | None = None) -> 
     """
     if isinstance(value, bool) or not isinstance(value, Tensor | int | float):
         fail(f"your {name} is {describe_kind(value)}; a tensor was expected" + (f" of shape {shape}" if shape else ""))
-    tensor = value if isinstance(value, Tensor) else torch.tensor(value)
+    if isinstance(value, int):
+        value = max(-(1 << 62), min(value, 1 << 62))
+    tensor = value if isinstance(value, Tensor) else torch.tensor(value, dtype=torch.float64)
     if shape is not None and tuple(tensor.shape) == (1, *shape):
         tensor = tensor[0]
     if shape is not None and tuple(tensor.shape) != shape:
@@ -84,7 +86,7 @@ def assert_close(
     with the value (and not with the target) stands in the message.
     """
     goal = torch.as_tensor(target).detach().to(torch.float64)
-    if isinstance(value, Tensor) and value.numel() != goal.numel():
+    if isinstance(value, Tensor) and tuple(value.shape) not in (tuple(goal.shape), (1, *goal.shape)):
         _name_mistake(value.to(torch.float64), name, mistakes or {}, tolerance)
     yours = as_tensor(value, name, tuple(goal.shape))
     agrees = close(yours, goal, tolerance)
@@ -143,3 +145,34 @@ def assert_below(value: float, limit: float, name: str, reason: str) -> None:
         fail(f"{name} is {value}: the training diverged; {reason}")
     if value >= limit:
         fail(f"{name} is {value:.3f}, and should be below {limit:.3f}; {reason}")
+
+
+def mapping(value: Value) -> dict[str, Value]:
+    """The value when it is a table, an empty one otherwise."""
+    return dict(value) if isinstance(value, Mapping) else {}
+
+
+def tensors(value: Value) -> dict[str, Tensor]:
+    """The entries of a table that are tensors; none when it is no table."""
+    return {name: one for name, one in mapping(value).items() if isinstance(one, Tensor)}
+
+
+def assert_same_tensors(after: Value, before: Value, whose: str) -> None:
+    """Assert that named tensors are after a call what they were before, entry by entry."""
+    now, was = tensors(after), tensors(before)
+    if missing := sorted(set(was) - set(now)):
+        fail(f"{whose} {missing[0]} is gone after the call")
+    if extra := sorted(set(now) - set(was)):
+        fail(f"{whose} {extra[0]} was not there before the call")
+    for name, value in was.items():
+        if now[name].shape != value.shape or not torch.equal(now[name].double(), value.double()):
+            fail(f"your code changed {whose} {name}")
+
+
+def truth(value: Value, name: str) -> bool:
+    """The value as True or False; a tensor with one truth value stands for it."""
+    if isinstance(value, Tensor) and value.numel() == 1 and value.dtype is torch.bool:
+        return bool(value)
+    if not isinstance(value, bool):
+        fail(f"your {name} returned {describe_kind(value)}; True or False was expected")
+    return value

@@ -175,7 +175,7 @@ def _hidden_test(where: str, name: str, items: Sequence[pytest.Function]) -> Hid
         parameters = dict(callspec.params) if callspec else {}
         if unknown := set(item.fixturenames) - set(parameters) - {"observe", "request"}:
             raise MasterError(f"it asks for {', '.join(sorted(unknown))}", where, "take only `observe` and parameters")
-        cases.append((callspec.id if callspec else "", item.function, parameters))
+        cases.append((_case_name(callspec.id, parameters) if callspec else "", item.function, parameters))
     return HiddenTest(
         name=name.removeprefix("test_"),
         question=str(mark.args[0]),
@@ -183,6 +183,13 @@ def _hidden_test(where: str, name: str, items: Sequence[pytest.Function]) -> Hid
         hint=str(mark.kwargs["hint"]),
         cases=tuple(cases),
     )
+
+
+def _case_name(case_id: str, parameters: Mapping[str, Any]) -> str:
+    """`n=2, eps=0.1` where the parameters are plain values, else pytest's id."""
+    if all(isinstance(value, bool | int | float | str) for value in parameters.values()):
+        return ", ".join(f"{name}={value}" for name, value in parameters.items())
+    return f"case {case_id}"
 
 
 class Observer:
@@ -292,8 +299,7 @@ def score_program(
             best, observer = _score(one, tests[one.id], programs, replaced, assignment, sandbox)
         else:
             best, observer = _score(one, tests[one.id], programs, {}, assignment, sandbox)
-            full = all(other in scores and scores[other].points == scores[other].max_points for other in needed)
-            if best.points < best.max_points and needed and not full:
+            if best.points < best.max_points and needed:
                 again, _ = _score(one, tests[one.id], programs, replaced, assignment, sandbox)
                 best = again if again.points > best.points else best
         if observer.left_out_added:
@@ -352,7 +358,7 @@ def _run_test(test: HiddenTest, observer: Observer) -> TestScore:
     for case, function, parameters in test.cases:
         status, message = _run_case(function, parameters, observer)
         if status is not Status.PASSED:
-            message = f"{message} (case {case})" if case else message
+            message = f"{message} ({case})" if case else message
             break
     passed = status is Status.PASSED
     return TestScore(

@@ -1,6 +1,7 @@
 """What a TA sees on the terminal: progress while a batch is graded, and a table at its end."""
 
 import contextlib
+import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -77,29 +78,59 @@ def _outcome(table: Mapping[str, Any]) -> str:
 def show(tables: Sequence[Mapping[str, Any]], questions: Sequence[Question], grades: Path) -> None:
     """Print the table of points, then what needs a TA's eye, then where the results are."""
     console = Console(highlight=False)
-    width = console.width if console.is_terminal else 30 + 5 * len(questions) + 14
-    console = Console(highlight=False, width=max(width, 80))
+    needed = 40 + sum(len(question.id) + 3 for question in questions)
+    fits = not console.is_terminal or console.width >= needed
+    if not console.is_terminal:
+        console = Console(highlight=False, width=max(needed, 120))
     ordered = sorted(tables, key=lambda table: str(table["student"]))
+    console.print((wide if fits else narrow)(ordered[:MAX_ROWS], questions))
+    console.print(f"[dim]{LEGEND}[/]", soft_wrap=True)
+    if len(ordered) > MAX_ROWS:
+        console.print(f"… and {len(ordered) - MAX_ROWS} more in {escape(str(grades))}", soft_wrap=True)
+    for table in [table for table in ordered if table["status"] == "unreadable"][:MAX_ROWS]:
+        console.print(f"[red]unreadable[/] {escape(_name(table))}: {escape(_reason(table))}", soft_wrap=True)
+    graded = [float(table["total"]) for table in ordered if table["status"] == "graded"]
+    if graded:
+        most = float(ordered[0]["max_points"])
+        numbers = f"median {statistics.median(graded):g}, lowest {min(graded):g}, highest {max(graded):g} of {most:g}"
+        console.print(f"{len(graded)} graded, {len(ordered) - len(graded)} unreadable; {numbers}")
+    console.print(f"grades: {escape(str(grades))}   reasons: {escape(str(grades.parent / 'results'))}", soft_wrap=True)
+
+
+def wide(tables: Sequence[Mapping[str, Any]], questions: Sequence[Question]) -> Table:
+    """A column for every question."""
     grid = Table(box=None, pad_edge=False, padding=(0, 1))
     grid.add_column("student", no_wrap=True, max_width=28)
     grid.add_column("total", justify="right")
     for question in questions:
         grid.add_column(f"{question.id}\n/{question.points:g}", justify="right", no_wrap=True)
-    for table in ordered[:MAX_ROWS]:
-        cells = [_cell(table["questions"].get(question.id)) for question in questions]
-        total = f"{table['total']:g}" if table["status"] == "graded" else "[red]—[/]"
-        grid.add_row(escape(_name(table)), total, *cells)
-    console.print(grid)
-    console.print(f"[dim]{LEGEND}[/]", soft_wrap=True)
-    if len(ordered) > MAX_ROWS:
-        console.print(f"… and {len(ordered) - MAX_ROWS} more in {escape(str(grades))}")
-    for table in [table for table in ordered if table["status"] == "unreadable"][:MAX_ROWS]:
-        console.print(f"[red]unreadable[/] {escape(_name(table))}: {escape(_reason(table))}", soft_wrap=True)
-    graded = [float(table["total"]) for table in ordered if table["status"] == "graded"]
-    if graded:
-        middle = sorted(graded)[len(graded) // 2]
-        console.print(f"{len(graded)} graded, {len(ordered) - len(graded)} unreadable; median {middle:g} points")
-    console.print(f"grades: {escape(str(grades))}   reasons: {escape(str(grades.parent / 'results'))}", soft_wrap=True)
+    for table in tables:
+        grid.add_row(escape(_name(table)), _total(table), *(_cell(table["questions"].get(q.id)) for q in questions))
+    return grid
+
+
+def narrow(tables: Sequence[Mapping[str, Any]], questions: Sequence[Question]) -> Table:
+    """For a narrow terminal: only the questions that did not get full marks."""
+    grid = Table(box=None, pad_edge=False, padding=(0, 1))
+    grid.add_column("student", no_wrap=True, max_width=28)
+    grid.add_column("total", justify="right")
+    grid.add_column("not full marks")
+    for table in tables:
+        scores = {q.id: table["questions"][q.id] for q in questions if q.id in table["questions"]}
+        short = [
+            f"{key} {_cell(score)}/{score['max_points']:g}"
+            for key, score in scores.items()
+            if score["points"] < score["max_points"]
+        ]
+        states = {score["status"] for score in scores.values()}
+        everything = len(short) == len(scores) and len(states) == 1 and bool(short)
+        text = f"everything {states.pop().replace('_', ' ')}" if everything else "  ".join(short)
+        grid.add_row(escape(_name(table)), _total(table), text)
+    return grid
+
+
+def _total(table: Mapping[str, Any]) -> str:
+    return f"{table['total']:g}" if table["status"] == "graded" else "[red]—[/]"
 
 
 def _cell(score: Mapping[str, Any] | None) -> str:

@@ -1,7 +1,7 @@
 """The corpus of truth: every wrong answer loses points at its own question and nowhere else, every right one none."""
 
-import json
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -11,34 +11,67 @@ from autograder.batch import Grader
 from autograder.intake import Submission
 from tests import corpus
 
-FILES = sorted(corpus.ANSWERS.glob("*.txt"))
-ENTRIES = [answer for file in FILES for answer in corpus.read_answers(file)]
+ANSWERS = {path.stem: corpus.read_answers(path) for path in sorted(corpus.ANSWERS.glob("*.txt"))}
+QUESTIONS = corpus.assignment().questions
 
 
 def grade(grader: Grader, answer: corpus.Answer, folder: Path) -> dict[str, Any]:
-    """The scores of the answer's own question and of those that build on it, every other answer being the reference."""
+    """The scores of the answer's own question and of those that use it; every other answer is the reference."""
     assignment = corpus.assignment()
     corpus.write(folder, corpus.submission(dict(corpus.reference()) | {answer.question: answer}))
-    touched = [
-        q for q in assignment.questions if answer.question == q.id or answer.question in assignment.dependencies(q)
-    ]
+    touched = [one for one in QUESTIONS if answer.question in (one.id, *one.depends)]
     notebook = assignment.question(answer.question).notebook
     handed_in = Submission(student="s", label="s", files=(folder / f"{notebook}.ipynb",))
-    result = grader.grade(handed_in, touched).to_json()
-    return json.loads(json.dumps(result["questions"]))  # type: ignore[no-any-return]
+    return grader.grade(handed_in, touched).to_json()["questions"]  # type: ignore[no-any-return]
 
 
-@pytest.mark.parametrize("answer", ENTRIES, ids=lambda answer: answer.id)
-def test_answer(grader: Grader, answer: corpus.Answer, tmp_path: Path) -> None:
-    scores = grade(grader, answer, tmp_path)
-    own = scores.pop(answer.question)
-    messages = [
-        f"{test['name']}: {test['status']}: {test['message']}" for test in own["tests"] if test["status"] != "passed"
-    ]
+def judge(answer: corpus.Answer, scores: dict[str, Any]) -> None:
+    """Assert that the scores are what the answer deserves."""
+    own = scores[answer.question]
+    messages = [f"{t['name']}: {t['status']}: {t['message']}" for t in own["tests"] if t["status"] != "passed"]
     if answer.right:
         assert own["points"] == own["max_points"], messages
     else:
         assert own["points"] < own["max_points"], "it got full marks"
         assert any(re.search(answer.expect, message) for message in messages), messages
-    short = {key: score["tests"] for key, score in scores.items() if score["points"] < score["max_points"]}
-    assert not short, f"points were lost elsewhere: {short}"
+    for key, score in scores.items():
+        assert key == answer.question or score["points"] == score["max_points"], f"lost points at {key}: {score}"
+
+
+@pytest.mark.parametrize("question", [one.id for one in QUESTIONS])
+def test_answers(grader: Grader, question: str, tmp_path: Path, subtests: pytest.Subtests) -> None:
+    tripped: set[str] = set()
+    for answer in ANSWERS[question]:
+        with subtests.test(answer.id):
+            scores = grade(grader, answer, tmp_path)
+            tripped |= {t["name"] for t in scores[question]["tests"] if not answer.right and t["status"] != "passed"}
+            judge(answer, scores)
+    every = {test.name for test in grader.tests[question]}
+    assert every - tripped == set(), "no wrong answer of the corpus fails these hidden tests"
+
+
+def test_the_corpus_is_large_enough() -> None:
+    for right, of_each, together in ((True, 2, 60), (False, 5, 120)):
+        counts = Counter(answer.question for answers in ANSWERS.values() for answer in answers if answer.right == right)
+        assert counts.total() >= together
+        assert [one.id for one in QUESTIONS if counts[one.id] < of_each] == []
+
+
+def test_names_of_answers_are_unique() -> None:
+    for answers in ANSWERS.values():
+        assert max(Counter(answer.id for answer in answers).values()) == 1
+
+
+def test_a_wrong_answer_needs_a_pattern(tmp_path: Path) -> None:
+    path = tmp_path / "B3.txt"
+    path.write_text("=== wrong: nothing expected\nreturn x\n")
+    with pytest.raises(ValueError, match="needs `expect:`"):
+        corpus.read_answers(path)
+
+
+def test_the_same_submission_always_gets_the_same_score(grader: Grader, tmp_path: Path) -> None:
+    corpus.write(tmp_path, corpus.submission(corpus.reference()))
+    files = tuple(sorted(tmp_path.glob("*.ipynb")))
+    results = [grader.grade(Submission(student="s", label="s", files=files), QUESTIONS).to_json() for _ in range(3)]
+    assert results[0] == results[1] == results[2]
+    assert results[0]["total"] == corpus.assignment().max_points

@@ -38,7 +38,7 @@ def test_collect(tmp_path: Path) -> None:
     (one, two) = collect(tiny(tmp_path, source))["Q1"]
     assert (one.name, one.points, one.hint, len(one.cases)) == ("one", 1.5, "h", 1)
     assert (two.name, two.points, two.hint) == ("two", 0.5, "g")
-    assert [(case, dict(parameters)) for case, _, parameters in two.cases] == [("1", {"n": 1}), ("2", {"n": 2})]
+    assert [(case, dict(parameters)) for case, _, parameters in two.cases] == [("n=1", {"n": 1}), ("n=2", {"n": 2})]
 
 
 @pytest.mark.parametrize(

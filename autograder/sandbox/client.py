@@ -252,7 +252,7 @@ class Run:
 
     def _why(self) -> tuple[FailureKind, str]:
         code = int(self._exit["exit"])
-        if self.cpu_s >= self._limits.cpu_s - 0.5:
+        if code == -signal.SIGXCPU or self.cpu_s >= self._limits.cpu_s - 0.5:
             return FailureKind.TIMED_OUT, f"used more than {self._limits.cpu_s:g} s of CPU: is there an endless loop?"
         if code < 0:
             name = signal.Signals(-code).name if -code in set(signal.Signals) else str(-code)

@@ -1,7 +1,7 @@
 """What probes share: recording operators, gradients, weights by name, training. Runs inside the sandbox."""
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -39,10 +39,20 @@ def tracked_by_autograd() -> Iterator[list[bool]]:
 
 def gradients(output: Any, inputs: Sequence[Tensor], cotangent: Tensor) -> list[Tensor | None]:
     """The gradient of sum(output * cotangent) with respect to each input; None where nothing flows."""
-    if not isinstance(output, Tensor) or not output.requires_grad:
+    wanted = [tensor for tensor in inputs if tensor.requires_grad]
+    if not isinstance(output, Tensor) or not output.requires_grad or not wanted:
         return [None for _ in inputs]
-    found = torch.autograd.grad(output, inputs, cotangent, allow_unused=True)
-    return list(found)
+    found = iter(torch.autograd.grad(output, wanted, cotangent, allow_unused=True))
+    return [next(found) if tensor.requires_grad else None for tensor in inputs]
+
+
+def slope(function: Callable[[Tensor], Any], x: Tensor, cotangent: Tensor, width: float = 1e-5) -> Tensor | None:
+    """The derivative of sum(function(x) * cotangent) along the cotangent, from two values and without autograd."""
+    with torch.no_grad():
+        above, below = function(x + width * cotangent), function(x - width * cotangent)
+        if not isinstance(above, Tensor) or not isinstance(below, Tensor) or above.shape != cotangent.shape:
+            return None
+        return ((above - below) * cotangent).sum() / (2 * width)
 
 
 def set_values(module: nn.Module, values: dict[str, Tensor]) -> None:
@@ -74,3 +84,24 @@ def train_sgd(model: nn.Module, contexts: Tensor, targets: Tensor, lr: float) ->
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
+
+
+def residual_mlp(student: Any, sizes: list[int], start: dict[str, Tensor], training: bool) -> Any:
+    """The student's ResidualMLP in float64 with these weights, in this mode."""
+    model = student.ResidualMLP(*sizes).double()
+    set_values(model, start)
+    return model.train(training)
+
+
+def condition_of(module: nn.Module) -> Seen:
+    """Copies of all that a call could change about a module."""
+    parameters = dict(module.named_parameters())
+    hooks = [len(one._forward_hooks) + len(one._forward_pre_hooks) for one in module.modules()]
+    return {
+        "parameters": parameters_of(module),
+        "buffers": buffers_of(module),
+        "modes": [one.training for one in module.modules()],
+        "frozen": sorted(name for name, one in parameters.items() if not one.requires_grad),
+        "gradients": {name: one.grad.detach().clone() for name, one in parameters.items() if one.grad is not None},
+        "hooks": sum(hooks),
+    }

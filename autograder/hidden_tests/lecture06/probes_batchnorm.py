@@ -18,35 +18,35 @@ from autograder.hidden_tests.lecture06.probe_tools import (
     gradients,
     parameters_of,
     set_values,
+    slope,
     tracked_by_autograd,
 )
 
 # --- B3 ---------------------------------------------------------------------------------------------------------------
 
 
-def batchnorm_forward(student: Any, x: Tensor, gamma: Tensor, beta: Tensor, eps: float, cotangent: Tensor) -> Seen:
-    """`batchnorm_forward` on x (N, D): what it returned, the inputs afterwards, the operators, three gradients."""
+def batchnorm_gradients(student: Any, x: Tensor, gamma: Tensor, beta: Tensor, eps: float, cotangent: Tensor) -> Seen:
+    """The three gradients of `batchnorm_forward` on x (N, D), and the slope of its output without autograd."""
+
+    def output(x: Tensor) -> Any:
+        returned = student.batchnorm_forward(x, gamma, beta, eps)
+        return returned[0] if isinstance(returned, tuple | list) and returned else returned
+
+    along = slope(output, x, cotangent)
     x, gamma, beta = (t.clone().requires_grad_() for t in (x, gamma, beta))
     with Operators() as operators:
-        returned = student.batchnorm_forward(x, gamma, beta, eps)
-    output = returned[0] if isinstance(returned, tuple | list) and returned else returned
-    dx, dgamma, dbeta = gradients(output, (x, gamma, beta), cotangent)
-    return {
-        "returned": returned,
-        "operators": sorted(operators.names),
-        "x": x,
-        "gamma": gamma,
-        "beta": beta,
-        "dx": dx,
-        "dgamma": dgamma,
-        "dbeta": dbeta,
-    }
+        y = output(x)
+    dx, dgamma, dbeta = gradients(y, (x, gamma, beta), cotangent)
+    return {"operators": sorted(operators.names), "dx": dx, "dgamma": dgamma, "dbeta": dbeta, "slope": along}
 
 
-def batchnorm_forward_plain(student: Any, x: Tensor, gamma: Tensor, beta: Tensor) -> Seen:
-    """`batchnorm_forward` on tensors that need no gradient, with its default eps."""
+def batchnorm_forward_plain(student: Any, x: Tensor, gamma: Tensor, beta: Tensor, eps: float | None) -> Seen:
+    """`batchnorm_forward` on tensors that need no gradient; with its default eps for None."""
     x, gamma, beta = x.clone(), gamma.clone(), beta.clone()
-    return {"returned": student.batchnorm_forward(x, gamma, beta), "x": x, "gamma": gamma, "beta": beta}
+    options = {} if eps is None else {"eps": eps}
+    with Operators() as operators:
+        returned = student.batchnorm_forward(x, gamma, beta, **options)
+    return {"returned": returned, "operators": sorted(operators.names), "x": x, "gamma": gamma, "beta": beta}
 
 
 # --- B4 ---------------------------------------------------------------------------------------------------------------
@@ -55,12 +55,12 @@ STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 
 
 def _layer(student: Any, features: int, settings: dict[str, float]) -> Any:
-    """A float64 BatchNorm1d, also where its statistics are no buffers."""
+    """A float64 BatchNorm1d, also where its tensors are neither parameters nor buffers."""
     layer = student.BatchNorm1d(features, **settings).double()
-    for name in STATISTICS[:2]:
+    for name in ("gamma", "beta", "running_mean", "running_var"):
         kept = getattr(layer, name, None)
         if isinstance(kept, Tensor) and kept.is_floating_point() and name not in dict(layer.named_parameters()):
-            setattr(layer, name, kept.detach().double())
+            setattr(layer, name, kept.detach().double().requires_grad_(kept.requires_grad))
     return layer
 
 
@@ -101,24 +101,26 @@ def layer_gradients(
     """The gradients of a training step of `BatchNorm1d`, and whether the statistics hold on to a graph."""
     layer = _layer(student, x.shape[1], settings)
     set_values(layer, start)
+    along = slope(layer, x, cotangent)
     x = x.clone().requires_grad_()
     with Operators() as operators:
         y = layer(x)
     dx, dgamma, dbeta = gradients(y, (x, layer.gamma, layer.beta), cotangent)
     held = [name for name in STATISTICS if getattr(getattr(layer, name, None), "requires_grad", False)]
-    return {"dx": dx, "dgamma": dgamma, "dbeta": dbeta, "needs_grad": held, "operators": sorted(operators.names)}
+    found = {"dx": dx, "dgamma": dgamma, "dbeta": dbeta, "slope": along}
+    return {**found, "needs_grad": held, "operators": sorted(operators.names)}
 
 
 def layer_single(student: Any, features: int) -> Seen:
-    """`BatchNorm1d` in training on a batch of one: the type of what it raised, or None."""
+    """`BatchNorm1d` in training on a batch of four, then of one: the first output, what the second raised or None."""
     layer = _layer(student, features, {})
     layer.train()
-    layer(torch.randn(4, features, dtype=torch.float64))
+    y = layer(torch.randn(4, features, dtype=torch.float64))
     try:
         layer(torch.randn(1, features, dtype=torch.float64))
     except Exception as error:
-        return {"raised": type(error).__name__}
-    return {"raised": None}
+        return {"y": y, "raised": type(error).__name__}
+    return {"y": y, "raised": None}
 
 
 def layer_state(student: Any, features: int, x: Tensor) -> Seen:

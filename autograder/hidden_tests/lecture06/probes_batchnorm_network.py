@@ -18,13 +18,13 @@ from autograder.hidden_tests.lecture06.probe_tools import Seen, parameters_of, s
 def mlp_outputs(
     student: Any, name: str, sizes: list[int], options: dict[str, bool], start: dict[str, Tensor], inputs: Tensor
 ) -> Seen:
-    """A model `name` with the weights `start`: its logits in training, then twice in evaluation."""
+    """A model `name` with the weights `start`: its logits twice in evaluation, then in training."""
     model = getattr(student, name)(*sizes, **options).double()
     set_values(model, start)
-    model.train()
-    trained = model(inputs)
     model.eval()
-    return {"train": trained, "eval": model(inputs), "again": model(inputs)}
+    first, again = model(inputs), model(inputs)
+    model.train()
+    return {"eval": first, "again": again, "train": model(inputs)}
 
 
 def mlp_parameters(student: Any, name: str, sizes: list[int], options: dict[str, bool]) -> Seen:

@@ -48,8 +48,9 @@ WORDS = [("ada", 3), ("quentin", 3), ("", 3), ("jo", 3), ("lemuel", 2), ("maximi
 @question(
     "B10", points=1, hint="The new context is the old one without its first token and with the new one at its end."
 )
-@pytest.mark.parametrize(("word", "context_size"), WORDS, ids=[f"{len(w)} letters, context of {c}" for w, c in WORDS])
-def test_spells_what_the_model_knows(observe: Observe, word: str, context_size: int) -> None:
+@pytest.mark.parametrize("case", WORDS, ids=[f"{len(w)} letters, context of {c}" for w, c in WORDS])
+def test_spells_what_the_model_knows(observe: Observe, case: tuple[str, int]) -> None:
+    word, context_size = case
     name = spelled(observe, word, context_size)
     if name == word:
         return
@@ -62,6 +63,8 @@ def test_spells_what_the_model_knows(observe: Observe, word: str, context_size: 
         word[::-1]: "it is written backwards",
     }
     why = known.get(name, "each new context drops its first token and ends with the new one")
+    if word and name.startswith(word):
+        why = known.get(name, "it went on after the dot, which ends the name")
     fail(f"a model that knows one word of {len(word)} letters by heart said another of length {len(name)}; {why}")
 
 
@@ -84,12 +87,12 @@ RATIO = 3.0
 
 
 def runs_of(
-    observe: Observe, seeds: list[int | None], temperature: float = 1.0, ratio: float = 0.0
+    observe: Observe, seeds: list[int | None], temperature: float = 1.0, ratio: float = 0.0, length: int = 20
 ) -> list[Observation]:
     """What came of `generate` with a model that can only say a and b, once for each seed."""
     logits = torch.full((VOCAB,), -1e4)
     logits[1], logits[2] = 0.0, ratio
-    seen = observe("sampled", logits=logits, seeds=seeds, temperature=temperature, length=DRAWS // len(seeds))
+    seen = observe("sampled", logits=logits, seeds=seeds, temperature=temperature, length=length)
     runs = observations(seen["runs"])
     if len(runs) != len(seeds):
         fail("a name is missing")
@@ -102,7 +105,7 @@ def runs_of(
 def test_draws_at_the_given_temperature(observe: Observe) -> None:
     shares = []
     for temperature in TEMPERATURES:
-        (run,) = runs_of(observe, [3], temperature, RATIO)
+        (run,) = runs_of(observe, [3], temperature, RATIO, DRAWS)
         name = as_text(run["name"])
         if len(name) < DRAWS // 2 or set(name) - set("ab"):
             fail("a model that can only say a and b, and no dot, was not heard: the name is too short or has others")

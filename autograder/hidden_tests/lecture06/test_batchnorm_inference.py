@@ -85,7 +85,7 @@ def test_evaluation_mode_and_an_unchanged_model(observe: Observe) -> None:
         "norm.running_var": 0.5 + normal(VOCAB, seed=85) ** 2,
     }
     seen = observe("evaluated", table=table, normed=True, start=start, inputs=inputs, targets=targets, sizes=[EXAMPLES])
-    (run,) = observations(seen["runs"]) or [Observation({})]
+    run = (observations(seen["runs"]) or [Observation({})])[0]
     logits = table[inputs[:, -1]]
     in_training = F.cross_entropy(normalise(logits, gamma, beta, 1e-5), targets)
     assert_asked_in_evaluation(observations(run["calls"]))
@@ -118,7 +118,7 @@ def test_restores_the_mode(observe: Observe, fail_at: int) -> None:
 def test_keeps_no_graph_and_returns_a_float(observe: Observe) -> None:
     table, inputs, targets = examples()
     seen = observe("evaluated", table=table, normed=False, start={}, inputs=inputs, targets=targets, sizes=[EXAMPLES])
-    (run,) = observations(seen["runs"]) or [Observation({})]
+    run = (observations(seen["runs"]) or [Observation({})])[0]
     calls = observations(run["calls"])
     if not calls:
         fail("the model was never asked for its logits")

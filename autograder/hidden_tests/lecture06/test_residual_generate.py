@@ -1,0 +1,238 @@
+"""Hidden tests of R10: many names at once."""
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pytest
+import torch
+from torch import Tensor
+
+from autograder.diagnose import as_tensor, describe_kind, fail
+from autograder.hidden_tests.lecture06.inputs import VOCAB
+from autograder.hidden_tests.lecture06.residual_reference import assert_left_alone, mlp_logits, mlp_weights
+from autograder.sandbox import Value
+from autograder.score import Observation, Observe, question
+
+NAMES_SEED = 2000
+
+
+@functools.cache
+def speaker(context: int, ending: float) -> tuple[list[int], dict[str, Tensor]]:
+    """Sizes and weights of a network whose names end early or late, as the logit of the dot says."""
+    sizes = [VOCAB, context, 4, 8, 12, 2]
+    weights = mlp_weights(sizes, seed=2010)
+    weights["head.bias"][0] = ending
+    return sizes, weights
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule10:
+    """How names are written; every default is the right one."""
+
+    finish: str = "all"
+    pick: str = "first greater"
+    draws: str = "all rows"
+    shift: bool = True
+    dot: bool = False
+    past_dot: bool = False
+    short: int = 0
+
+
+RIGHT = Rule10()
+
+
+@functools.cache
+def write(
+    n: int, context: int, ending: float, max_len: int, rule: Rule10 = RIGHT, seed: int = NAMES_SEED
+) -> tuple[list[str], float, float]:
+    """The names by the rule, the generator's next number, and how near a number came to a limit between two letters."""
+    sizes, weights = speaker(context, ending)
+    generator, near = torch.Generator().manual_seed(seed), 1.0
+    history = torch.zeros(n, context, dtype=torch.int64)
+    written: list[list[int]] = [[] for _ in range(n)]
+    done = torch.zeros(n, dtype=torch.bool)
+    for _ in range(max_len - rule.short):
+        shares = mlp_logits(weights, history[:, -context:], sizes[-1], False).softmax(1)
+        if rule.draws == "unfinished rows":
+            numbers = torch.zeros(n)
+            numbers[~done] = torch.rand(int((~done).sum()), generator=generator)
+        elif rule.draws == "one for all":
+            numbers = torch.rand(1, generator=generator).expand(n)
+        elif rule.draws == "row by row":
+            numbers = torch.cat([torch.rand(1, generator=generator) for _ in range(n)])
+        else:
+            numbers = torch.rand(n, generator=generator)
+        limits = shares.cumsum(1)
+        near = min(near, float((limits - numbers[:, None]).abs().min()))
+        if rule.pick == "most likely":
+            tokens = shares.argmax(1)
+        elif rule.pick == "multinomial":
+            tokens = torch.multinomial(shares, 1, generator=generator)[:, 0]
+        elif rule.pick == "one before":
+            tokens = ((limits <= numbers[:, None]).sum(1) - 1).clamp(min=0)
+        elif rule.pick == "likeliest first":
+            ordered, order = shares.sort(1, descending=True)
+            place = (ordered.cumsum(1) <= numbers[:, None]).sum(1).clamp(max=VOCAB - 1)
+            tokens = order.gather(1, place[:, None])[:, 0]
+        else:
+            tokens = (limits <= numbers[:, None]).sum(1).clamp(max=VOCAB - 1)
+        for row, token in enumerate(tokens.tolist()):
+            if (token or rule.dot) and (rule.past_dot or not done[row]):
+                written[row].append(token)
+        done |= tokens == 0
+        if rule.shift:
+            history = torch.cat([history, tokens[:, None]], 1)
+        if done.any() if rule.finish == "any" else done.all():
+            break
+    texts = ["".join("." if token == 0 else chr(96 + token) for token in row) for row in written]
+    return texts, float(torch.rand(1, generator=generator)), near
+
+
+@functools.cache
+def wrong_names(n: int, context: int, ending: float, max_len: int) -> dict[str, list[str]]:
+    """The names that known wrong ways to write give."""
+    rules = {
+        "names cut off when the first row finished; go on until all rows have": Rule10(finish="any"),
+        "the likeliest letters (argmax); draw them": Rule10(pick="most likely"),
+        "letters from torch.multinomial; use torch.rand and the cumulative probabilities": Rule10(pick="multinomial"),
+        "letters that stand one place too early in the vocabulary": Rule10(pick="one before"),
+        "letters from probabilities that were sorted; keep the order of the vocabulary": Rule10(pick="likeliest first"),
+        "names from numbers that are drawn for the unfinished rows only; draw n each time": Rule10(
+            draws="unfinished rows"
+        ),
+        "names from one number for all rows; each row has its own": Rule10(draws="one for all"),
+        "names from a context that never moves on": Rule10(shift=False),
+        "names with their dot; leave it out": Rule10(dot=True),
+        "names that go on behind the dot; what follows the first dot is thrown away": Rule10(past_dot=True),
+        "names that go on behind the dot, dots included; keep what stands before the first": Rule10(
+            past_dot=True, dot=True
+        ),
+        "names that are one letter short; max_len steps may write max_len letters": Rule10(short=1),
+    }
+    wrong = {way: write(n, context, ending, max_len, rule)[0] for way, rule in rules.items()}
+    wrong["names from the global random state; draw from `generator`"] = write(
+        n, context, ending, max_len, seed=NAMES_SEED + 1
+    )[0]
+    return wrong
+
+
+def seen_names(
+    observe: Observe, n: int, context: int, ending: float, options: Sequence[int], training: bool = False
+) -> Observation:
+    sizes, weights = speaker(context, ending)
+    return observe(
+        "batch_of_names",
+        sizes=sizes,
+        start=weights,
+        n=n,
+        options=list(options),
+        seed=NAMES_SEED,
+        other_seed=NAMES_SEED + 1,
+        training=training,
+    )
+
+
+def list_of_names(value: Value, n: int) -> list[str]:
+    if not isinstance(value, list | tuple) or not all(isinstance(one, str) for one in value):
+        fail(f"generate_batch returned {describe_kind(value)}; a list of {n} strings was expected")
+    if len(value) != n:
+        fail(f"generate_batch returned {len(value)} names; n was {n}")
+    return list(value)
+
+
+def assert_names(value: Value, n: int, context: int, ending: float, max_len: int) -> None:
+    yours = list_of_names(value, n)
+    target, _, near = write(n, context, ending, max_len)
+    assert near > 1e-5, "a number of this test lies at a limit between two letters; take another seed"
+    if yours == target:
+        return
+    for mistake, wrong in wrong_names(n, context, ending, max_len).items():
+        if yours == wrong:
+            fail(f"your names match {mistake}")
+    row = next(i for i in range(n) if yours[i] != target[i])
+    start = next((i for i, pair in enumerate(zip(yours[row], target[row], strict=False)) if pair[0] != pair[1]), None)
+    if start is None:
+        more = "longer" if len(yours[row]) > len(target[row]) else "shorter"
+        fail(
+            f"name {row} is {more} than it should be: {len(yours[row])} letters where {len(target[row])} were expected"
+        )
+    fail(f"name {row} has {yours[row][start]!r} as letter {start + 1}, where {target[row][start]!r} was expected")
+
+
+@question(
+    "R10",
+    points=1,
+    hint="One number for each step; the first token whose cumulative probability is greater than the "
+    "number; then the context "
+    "moves on by this token.",
+)
+@pytest.mark.parametrize(("context", "max_len"), [(3, 50), (2, 9)])
+def test_one_name(observe: Observe, context: int, max_len: int) -> None:
+    options = [] if max_len == 50 else [context, max_len]
+    seen = seen_names(observe, 1, context, 3.0, options)
+    assert_names(seen["names"], 1, context, 3.0, max_len)
+
+
+@question(
+    "R10",
+    points=1.5,
+    hint="Each row lives on its own: one that has finished keeps its name, takes its place in every draw, "
+    "and does not stop "
+    "the others.",
+)
+@pytest.mark.parametrize(("n", "ending"), [(6, 6.0), (9, 6.0)])
+def test_rows_do_not_depend_on_each_other(observe: Observe, n: int, ending: float) -> None:
+    seen = seen_names(observe, n, 3, ending, [])
+    assert_names(seen["names"], n, 3, ending, 50)
+
+
+@question(
+    "R10",
+    points=0.5,
+    hint="Writing ends when every row has its dot, or after max_len steps; not before, not after. Each "
+    "step is one draw of n "
+    "numbers.",
+)
+@pytest.mark.parametrize(("ending", "max_len"), [(8.0, 50), (-30.0, 7)], ids=["all finish", "none finishes"])
+def test_stops_in_time(observe: Observe, ending: float, max_len: int) -> None:
+    seen = seen_names(observe, 4, 3, ending, [3, max_len])
+    found = list_of_names(seen["names"], 4)
+    if any(len(name) > max_len for name in found):
+        fail(f"a name has {max(map(len, found))} letters; max_len was {max_len}")
+    if max_len == 7 and any(len(name) != 7 for name in found):
+        fail("a row that does not finish keeps the max_len letters that it has")
+    upcoming = float(as_tensor(seen["next"], "generator's next number", (1,)))
+    if upcoming == write(4, 3, ending, max_len)[1]:
+        return
+    generator = torch.Generator().manual_seed(NAMES_SEED)
+    numbers = torch.rand(400, generator=generator).tolist()
+    drawn = next((count for count, number in enumerate(numbers) if number == upcoming), None)
+    target = next(c for c, number in enumerate(numbers) if number == write(4, 3, ending, max_len)[1])
+    if drawn is None:
+        fail("your code drew other numbers than one torch.rand(n, generator=generator) in each step")
+    if drawn == 0:
+        fail("your code drew nothing from `generator`")
+    fail(
+        f"your code drew {drawn} numbers from `generator`; {target} are needed: n in each step until all "
+        "rows have finished"
+    )
+
+
+@question(
+    "R10",
+    points=1,
+    hint="Evaluation mode while writing, the former mode afterwards, and chance from `generator` alone.",
+)
+@pytest.mark.parametrize("training", [True, False], ids=["from training", "from evaluation"])
+def test_writing_leaves_everything_alone(observe: Observe, training: bool) -> None:
+    seen = seen_names(observe, 5, 3, 6.0, [], training)
+    found = list_of_names(seen["names"], 5)
+    assert_left_alone(seen)
+    state = seen["state"]
+    if not isinstance(state, Tensor):
+        fail("the global random state is gone")
+    if not isinstance(seen["state after"], Tensor) or not torch.equal(seen["state after"], state):
+        fail("your code drew from the global random state; draw from `generator` alone")
+    if not any(found):
+        fail("all names are empty: was anything written?")

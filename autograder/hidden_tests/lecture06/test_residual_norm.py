@@ -1,0 +1,155 @@
+"""Hidden tests of R6: the norm on the stream, and the test for the identity path."""
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from autograder.diagnose import assert_close, assert_same_tensors, assert_unchanged, fail, mapping, tensors, truth
+from autograder.hidden_tests.lecture06.inputs import batch, normal
+from autograder.hidden_tests.lecture06.residual_reference import (
+    assert_block_initialisation,
+    assert_left_alone,
+    block_forward,
+    block_weights,
+    norm,
+    post_norm_forward,
+)
+from autograder.sandbox import Value
+from autograder.score import Observation, Observe, question
+
+
+def wrong_post_norms(w: dict[str, Tensor], x: Tensor, training: bool) -> dict[str, Tensor]:
+    """What known wrong forms of PostNormBlock give."""
+    fc1, fc2 = w["fc1.weight"].T, w["fc2.weight"].T
+    write, read = torch.tanh(x @ fc1) @ fc2, norm(w, x, training)
+    right = norm(w, x + write, training)
+    return {
+        "the pre-norm block of R2; here the norm comes after the addition": block_forward(w, x, training),
+        "the sum without the norm": x + write,
+        "the branch without the skip; add x before the norm": norm(w, write, training),
+        "x plus the normalised branch; the norm is over the sum": x + norm(w, write, training),
+        "x added behind the norm too; the norm is the last thing": x + right,
+        "a block that normalises twice, before the branch and after the addition": norm(
+            w, block_forward(w, x, training), training
+        ),
+        "tanh of the norm's output; tanh belongs between fc1 and fc2": torch.tanh(right),
+        "the norm of tanh of the sum; tanh belongs between fc1 and fc2": norm(
+            w, torch.tanh(x + x @ fc1 @ fc2), training
+        ),
+        "a norm of the sum without tanh between fc1 and fc2": norm(w, x + x @ fc1 @ fc2, training),
+        "a block with relu in the place of tanh": norm(w, x + F.relu(x @ fc1) @ fc2, training),
+        "the norm of the sum, with tanh after fc2 too": norm(w, x + torch.tanh(write), training),
+        "the norm of half the sum": norm(w, (x + write) / 2, training),
+        "a branch and a skip that both start at the normalised value": read + torch.tanh(read @ fc1) @ fc2,
+        "a norm in the other mode; leave the mode to train() and eval()": norm(w, x + write, not training),
+    }
+
+
+@question("R6", points=1.5, hint="First the sum of x and the branch, which reads x itself; then the norm, over it all.")
+@pytest.mark.parametrize("training", [True, False], ids=["training", "evaluation"])
+def test_post_norm_forward(observe: Observe, training: bool) -> None:
+    weights, x = block_weights(6, 10, seed=1600), batch(12, 6, seed=1610)
+    seen = observe("block_output", name="PostNormBlock", sizes=[6, 10], start=weights, x=x, training=training)
+    assert_unchanged(seen["x"], x, "x")
+    wrong = wrong_post_norms(weights, x, training)
+    assert_close(seen["y"], post_norm_forward(weights, x, training), "output", mistakes=wrong)
+
+
+@question(
+    "R6",
+    points=1,
+    hint="The layers start as in R2: N(0, 1/fan_in), `scale` on fc2 alone. The gradient goes through the "
+    "norm to the skip "
+    "and to the branch; nothing is detached.",
+)
+def test_post_norm_initialisation_and_gradients(observe: Observe) -> None:
+    seen = observe("block_start", name="PostNormBlock", arguments=[96, 384, 0.25])
+    assert_block_initialisation(seen["parameters"], 96, 384, 0.25)
+    weights, x, cotangent = block_weights(6, 10, seed=1600), batch(12, 6, seed=1610), normal(12, 6, seed=1611)
+    seen = observe(
+        "block_gradients",
+        name="PostNormBlock",
+        sizes=[6, 10],
+        start=weights,
+        x=x,
+        cotangent=cotangent,
+        training=True,
+    )
+    leaves = {name: value.clone().requires_grad_() for name, value in weights.items() if "running" not in name}
+    leaf = x.clone().requires_grad_()
+    y = post_norm_forward(weights | leaves, leaf, True)
+    dx, *goals = torch.autograd.grad(y, [leaf, *leaves.values()], cotangent)
+    found = tensors(seen["gradients"]) | tensors({"x": seen["dx"]})
+    for name, goal in zip(["x", *leaves], [dx, *goals], strict=True):
+        if name not in found:
+            fail(f"no gradient reaches {name}: something is detached")
+        assert_close(found[name], goal, f"gradient for {name}")
+
+
+EXPECTED_PATHS: dict[str, tuple[str, bool, dict[str, Value]]] = {
+    "ResidualBlock": ("ResidualBlock", True, {}),
+    "float64 ResidualBlock": ("ResidualBlock", True, {"double": True}),
+    "sum without a norm": ("sum", True, {}),
+    "norm on the stream": ("normed", False, {"training": False}),
+    "norm on the stream, at rest in evaluation mode": (
+        "normed",
+        False,
+        {"training": False, "double": True, "statistics": {"running_var": 1 - 1e-5}},
+    ),
+    "skip from the normalised value": ("normed skip", False, {}),
+    "halved sum": ("halved", False, {}),
+    "tanh of the sum": ("squashed", False, {}),
+    "no skip": ("broken", False, {}),
+    "skip times 1.000002": ("nearly", False, {"double": True}),
+}
+
+
+def seen_path(observe: Observe, kind: str, changes: dict[str, Value]) -> Observation:
+    settings: dict[str, Value] = {"sizes": [5, 7], "double": False, "training": True, "statistics": {}}
+    return observe("identity_path", kind=kind, **(settings | changes))
+
+
+def path_verdict(seen: Observation) -> bool:
+    return truth(seen["returned"], "is_identity_path")
+
+
+@question(
+    "R6",
+    points=1.5,
+    hint="Zero the fc2 of a copy, put the copy into training mode, feed it a batch that is neither centred nor of "
+    "deviation 1, and compare what comes out with what went in: every entry, exactly.",
+)
+@pytest.mark.parametrize("what", EXPECTED_PATHS)
+def test_identity_path(observe: Observe, what: str) -> None:
+    kind, target, changes = EXPECTED_PATHS[what]
+    if path_verdict(seen_path(observe, kind, changes)) is not target:
+        known = {
+            "norm on the stream, at rest in evaluation mode": "; run the copy in training mode",
+            "norm on the stream": "; run the copy in training mode",
+            "skip times 1.000002": "; compare exactly, not up to a tolerance",
+        }.get(what, "")
+        fail(f"is_identity_path is {not target} for a block with {what}; {target} was expected{known}")
+
+
+@question(
+    "R6",
+    points=1,
+    hint="Whoever asks wants to go on with the block: its fc2, its running statistics and its mode must "
+    "stay. What does "
+    "copy.deepcopy give you?",
+)
+@pytest.mark.parametrize("training", [True, False], ids=["training", "evaluation"])
+@pytest.mark.parametrize("kind", ["normed", "normed skip"])
+def test_the_experiment_leaves_the_block_alone(observe: Observe, kind: str, training: bool) -> None:
+    seen = seen_path(observe, kind, {"training": training})
+    path_verdict(seen)
+    calls = seen["experiments"]
+    if not isinstance(calls, list) or not calls:
+        fail("the block was never run: find out by experiment, not by its type or its source")
+    now, was = (mapping(seen[key]) for key in ("after", "before"))
+    assert_same_tensors(now.get("parameters"), was.get("parameters"), "the block's")
+    assert_same_tensors(now.get("buffers"), was.get("buffers"), "the block's")
+    if now.get("modes") != was.get("modes"):
+        fail("the block was in another mode before the call; experiment on a copy")
+    assert_left_alone(seen)

@@ -1,0 +1,77 @@
+"""What a TA reads on the terminal, against golden text. A change of it is made with `UPDATE_GOLDEN=1 pytest`."""
+
+import io
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from autograder import summary
+from tests import corpus
+
+GOLDEN = Path(__file__).parent / "golden"
+QUESTIONS = [corpus.assignment().question(key) for key in ("B3", "B4", "B10")]
+
+
+def score(points: float, most: float, status: str, dependencies: str = "own") -> dict[str, Any]:
+    return {"points": points, "max_points": most, "status": status, "dependencies": dependencies}
+
+
+def student(name: str, b3: dict[str, Any], b4: dict[str, Any], b10: dict[str, Any]) -> dict[str, Any]:
+    questions = {"B3": b3, "B4": b4, "B10": b10}
+    total = sum(one["points"] for one in questions.values())
+    return {
+        "student": name,
+        "status": "graded",
+        "total": total,
+        "max_points": 19.0,
+        "flags": [],
+        "questions": questions,
+    }
+
+
+TABLES = [
+    student("zoë", score(6, 6, "passed"), score(9, 9, "passed"), score(4, 4, "passed")),
+    student("ada", score(3.5, 6, "failed"), score(9, 9, "passed", "reference"), score(0, 4, "timed_out")),
+    student("bob", *(score(0, most, "not_attempted") for most in (6, 9, 4))),
+    student("[bold]\x1b[31mred", score(0, 6, "crashed"), score(4.5, 9, "error"), score(0, 4, "missing")),
+    {
+        "student": "eve",
+        "status": "unreadable",
+        "total": 0,
+        "max_points": 19.0,
+        "flags": ["x.ipynb: no\nJSON"],
+        "questions": {},
+    },
+]
+
+
+def assert_golden(name: str, text: str) -> None:
+    path = GOLDEN / f"{name}.txt"
+    if os.environ.get("UPDATE_GOLDEN"):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    assert path.is_file(), f"{path} is missing: run with UPDATE_GOLDEN=1 and read what it holds"
+    assert text == path.read_text(encoding="utf-8")
+
+
+def test_the_table_of_a_batch(capsys: pytest.CaptureFixture[str]) -> None:
+    summary.show(TABLES, QUESTIONS, Path("out/grades.csv"))
+    assert_golden("summary", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("layout", [summary.wide, summary.narrow], ids=["wide", "narrow"])
+def test_the_layouts(layout: Callable[..., Any]) -> None:
+    buffer = io.StringIO()
+    Console(file=buffer, width=100).print(layout(TABLES, QUESTIONS))
+    assert_golden(f"summary_{layout.__name__}", buffer.getvalue())
+
+
+def test_progress_in_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    with summary.progress(len(TABLES)) as advance:
+        for table in TABLES:
+            advance(table)
+    assert_golden("progress", capsys.readouterr().err)
