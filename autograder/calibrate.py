@@ -8,9 +8,11 @@ a test compares with them.
 import csv
 import importlib
 import io
+import math
 import multiprocessing
 import os
 import statistics
+import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, fields
@@ -19,12 +21,13 @@ from typing import Any
 
 from autograder.assignment import NAMES_VARIABLE, Assignment, load_assignment
 from autograder.batch import load_released
-from autograder.reassemble import reassemble
+from autograder.reassemble import ReleasedNotebook, reassemble
 from autograder.release import reference_cells
 from autograder.sandbox import Sandbox
 from autograder.score import Observe, Observer
 
 TABLE = "calibration.csv"
+REFERENCE = "the reference"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,14 +35,14 @@ class LossTest:
     """A hidden test that compares a loss with a limit.
 
     loss: the held-out loss of one training with this seed; limit: below it the test passes
-    wrong: answers that must stay above the limit, as the text of the region, by what is wrong with them
+    wrong: what must stay above the limit or not be finite, by what is wrong: texts of regions, by their questions
     """
 
     question: str
     test: str
     loss: Callable[[Observe, int], float]
     limit: Callable[[], float]
-    wrong: Mapping[str, str]
+    wrong: Mapping[str, Mapping[str, str]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,28 +83,29 @@ def _measure_file(name: str, home: Path, seeds: int, names_file: Path) -> list[R
         for test in module.LOSS_TESTS:
             question = assignment.question(test.question)
             notebook = released[question.notebook]
-            cell, region = notebook.regions[question.id]
             program = reassemble(notebook, [notebook.cells], assignment).with_answers(reference)
-            for label, body in {"the reference": None, **test.wrong}.items():
-                lines = cell.lines
-                source = (
-                    "\n".join([*lines[: region.first], body, *lines[region.last :]]) if body else reference[question.id]
-                )
+            for label, bodies in {REFERENCE: {}, **test.wrong}.items():
+                cells = {key: _answer_cell(notebook, key, body) for key, body in bodies.items()}
                 losses = []
                 for seed in range(seeds):
-                    observer = Observer(
-                        sandbox, [program.with_answers({question.id: source})], assignment, question, seed
-                    )
+                    observer = Observer(sandbox, [program.with_answers(cells)], assignment, question, seed)
                     losses.append(test.loss(observer, seed))
                     observer.close()
                 rows.append(_row(test, names_file.stem, label, losses))
     return rows
 
 
+def _answer_cell(notebook: ReleasedNotebook, question: str, body: str) -> str:
+    cell, region = notebook.regions[question]
+    text = textwrap.indent(textwrap.dedent(body).strip("\n"), region.indent)
+    return "\n".join([*cell.lines[: region.first], text, *cell.lines[region.last :]])
+
+
 def _row(test: LossTest, names: str, label: str, losses: Sequence[float]) -> Row:
-    mean, deviation, limit = statistics.fmean(losses), statistics.stdev(losses), test.limit()
-    right = label == "the reference"
-    way = limit - mean if right else mean - limit
+    finite = all(map(math.isfinite, losses))
+    mean, deviation = (statistics.fmean(losses), statistics.stdev(losses)) if finite else (math.inf, 0.0)
+    right, limit = label == REFERENCE, test.limit()
+    margin = (limit - mean if right else mean - limit) / deviation if finite else math.inf
     return Row(
         question=test.question,
         test=test.test,
@@ -111,10 +115,10 @@ def _row(test: LossTest, names: str, label: str, losses: Sequence[float]) -> Row
         seeds=len(losses),
         mean=round(mean, 4),
         deviation=round(deviation, 4),
-        low=round(min(losses), 4),
-        high=round(max(losses), 4),
+        low=round(min(losses), 4) if finite else math.inf,
+        high=round(max(losses), 4) if finite else math.inf,
         limit=round(limit, 4),
-        margin=round(way / deviation, 1),
+        margin=round(margin, 1),
     )
 
 
@@ -130,6 +134,7 @@ def plot(rows: Sequence[Row], path: Path) -> None:
     """Draw each answer's mean and range, and its limit, as a PNG or whatever the path's ending says."""
     from matplotlib.figure import Figure
 
+    rows = [row for row in rows if math.isfinite(row.mean)]
     labels = [f"{row.question} {row.answer} ({row.names})" for row in rows]
     figure = Figure(figsize=(9, 1 + 0.3 * len(rows)), layout="constrained")
     axes: Any = figure.add_subplot()

@@ -8,7 +8,7 @@ from types import ModuleType
 
 import pytest
 
-from autograder.calibrate import TABLE, Row, plot, to_csv
+from autograder.calibrate import REFERENCE, TABLE, Row, plot, to_csv
 from tests import corpus
 
 ASSIGNMENT = corpus.assignment()
@@ -39,13 +39,13 @@ def test_every_loss_test_was_measured_on_both_files_with_right_and_wrong_answers
     assert len(files) == 2
     for test in calibration().LOSS_TESTS:
         assert test.wrong
-        for answer in ("the reference", *test.wrong):
+        for answer in (REFERENCE, *test.wrong):
             assert {(test.question, test.test, file, answer) for file in files} <= measured
 
 
 def test_the_limits_are_those_that_were_measured() -> None:
-    limits = {row["question"]: float(row["limit"]) for row in rows() if row["names"] == "names"}
-    assert limits == {test.question: pytest.approx(test.limit(), abs=1e-3) for test in calibration().LOSS_TESTS}
+    limits = {row["test"]: float(row["limit"]) for row in rows() if row["names"] == "names"}
+    assert limits == {test.test: pytest.approx(test.limit(), abs=1e-3) for test in calibration().LOSS_TESTS}
 
 
 def test_the_plot_is_drawn(tmp_path: Path) -> None:
@@ -53,7 +53,7 @@ def test_the_plot_is_drawn(tmp_path: Path) -> None:
         question="B6",
         test="t",
         names="names",
-        answer="the reference",
+        answer=REFERENCE,
         right=True,
         seeds=20,
         mean=3.0,
