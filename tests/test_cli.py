@@ -33,9 +33,6 @@ def result(out: Path, student: str) -> dict[str, Any]:
     return json.loads((out / "results" / f"{student}.json").read_text())  # type: ignore[no-any-return]
 
 
-pytestmark = pytest.mark.xdist_group("sample")
-
-
 @pytest.mark.parametrize("student", sample())
 def test_sample_verdict(graded: tuple[Path, Path], student: str) -> None:
     entry, found = sample()[student], result(graded[1], student)

@@ -38,16 +38,35 @@ def judge(answer: corpus.Answer, scores: dict[str, Any]) -> None:
         assert key == answer.question or score["points"] == score["max_points"], f"lost points at {key}: {score}"
 
 
-@pytest.mark.parametrize("question", [one.id for one in QUESTIONS])
-def test_answers(grader: Grader, question: str, tmp_path: Path, subtests: pytest.Subtests) -> None:
+def check(grader: Grader, question: str, folder: Path, subtests: pytest.Subtests) -> None:
+    """Judge every answer to a question, and see that each hidden test has a wrong answer that fails it."""
     tripped: set[str] = set()
     for answer in ANSWERS[question]:
         with subtests.test(answer.id):
-            scores = grade(grader, answer, tmp_path)
+            scores = grade(grader, answer, folder)
             tripped |= {t["name"] for t in scores[question]["tests"] if not answer.right and t["status"] != "passed"}
             judge(answer, scores)
     every = {test.name for test in grader.tests[question]}
     assert every - tripped == set(), "no wrong answer of the corpus fails these hidden tests"
+
+
+def ids(notebook: str) -> list[str]:
+    return [question.id for question in corpus.assignment().in_notebook(notebook)]
+
+
+# A class a notebook, because a class is what the test workers share out.
+
+
+class TestBatchnorm:
+    @pytest.mark.parametrize("question", ids("batchnorm"))
+    def test_answers(self, grader: Grader, question: str, tmp_path: Path, subtests: pytest.Subtests) -> None:
+        check(grader, question, tmp_path, subtests)
+
+
+class TestResidualStream:
+    @pytest.mark.parametrize("question", ids("residual_stream"))
+    def test_answers(self, grader: Grader, question: str, tmp_path: Path, subtests: pytest.Subtests) -> None:
+        check(grader, question, tmp_path, subtests)
 
 
 def test_the_corpus_is_large_enough() -> None:

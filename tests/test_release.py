@@ -22,7 +22,6 @@ def rebuilt() -> dict[PurePosixPath, bytes]:
     return release_files(ASSIGNMENT)
 
 
-@pytest.mark.xdist_group("release")
 def test_the_committed_release_is_what_a_rebuild_gives(rebuilt: dict[PurePosixPath, bytes]) -> None:
     folder = ASSIGNMENT.release_dir
     committed = {
@@ -35,7 +34,6 @@ def test_the_committed_release_is_what_a_rebuild_gives(rebuilt: dict[PurePosixPa
     assert not stale, f"run `make release` and commit: {stale}"
 
 
-@pytest.mark.xdist_group("release")
 def test_the_manifest_lists_every_file(rebuilt: dict[PurePosixPath, bytes]) -> None:
     table = json.loads(rebuilt[PurePosixPath("MANIFEST.json")])
     others = {str(path): data for path, data in rebuilt.items() if path.name != "MANIFEST.json"}
