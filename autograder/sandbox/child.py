@@ -134,11 +134,8 @@ def describe(error: BaseException) -> dict[str, Any]:
     return {"type": type(error).__name__, "message": message[:MAX_MESSAGE], **place}
 
 
-def enter(fd: int, scratch: str) -> None:
-    """Close every descriptor but the channel, which becomes 3; input and output go nowhere.
-
-    The working folder is `scratch`, which goes away with the child.
-    """
+def enter(fd: int) -> None:
+    """Close every descriptor but the channel, which becomes 3; input and output go nowhere."""
     null = os.open(os.devnull, os.O_RDWR)
     for standard in (0, 1, 2):
         os.dup2(null, standard)
@@ -146,7 +143,9 @@ def enter(fd: int, scratch: str) -> None:
         os.dup2(fd, 3)
     os.closerange(4, 1 << 16)
     os.set_blocking(3, False)
-    os.chdir(scratch)
+
+
+def settle(scratch: str) -> None:
+    """Make the scratch folder, which goes away with the child, the place for whatever the code writes."""
     os.environ.update(HOME=scratch, TMPDIR=scratch)
     tempfile.tempdir = None
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
