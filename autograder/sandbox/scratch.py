@@ -75,7 +75,7 @@ def remove(folder: Path) -> None:
 
 
 def _flatten(top: int, name: str, moved: int) -> tuple[bool, int]:
-    """Remove an entry of the top folder, or empty it into the top; whether it is gone, and how many were moved so far."""
+    """Remove an entry of the top folder, or empty it into the top; whether it is gone, and the moves so far."""
     with contextlib.suppress(OSError):
         os.unlink(name, dir_fd=top)
         return True, moved

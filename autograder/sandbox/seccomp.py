@@ -35,14 +35,14 @@ ALLOWED = """
     epoll_create epoll_create1 epoll_ctl epoll_wait epoll_pwait epoll_pwait2 eventfd2
     stat lstat fstat newfstatat fstatat64 statx access faccessat faccessat2 readlink readlinkat getdents getdents64
     statfs fstatfs getcwd chdir fchdir umask mkdir mkdirat rmdir unlink unlinkat rename renameat renameat2
-    truncate ftruncate fallocate fsync fdatasync flock readahead fadvise64
+    ftruncate fallocate fsync fdatasync flock readahead fadvise64
     munmap mremap mprotect madvise msync mincore brk membarrier
     futex futex_waitv set_robust_list get_robust_list set_tid_address rseq sched_yield exit exit_group restart_syscall
     rt_sigaction rt_sigprocmask rt_sigreturn rt_sigpending rt_sigtimedwait rt_sigsuspend sigaltstack pause alarm
     getitimer setitimer timer_create timer_settime timer_gettime timer_getoverrun timer_delete
     nanosleep clock_nanosleep clock_gettime clock_getres gettimeofday time times getrusage
     getpid getppid gettid getuid geteuid getgid getegid getgroups getresuid getresgid getpgid getpgrp getsid
-    getrlimit sysinfo uname getcpu getrandom capget wait4 waitid
+    getrlimit getpriority sysinfo uname getcpu getrandom capget wait4 waitid
     sched_getaffinity sched_getparam sched_getscheduler sched_get_priority_max sched_get_priority_min
 """
 
@@ -56,7 +56,7 @@ REFUSED = """
     fork vfork execve execveat ptrace process_vm_readv process_vm_writev process_madvise process_mrelease kcmp
     tkill rt_sigqueueinfo rt_tgsigqueueinfo pidfd_open pidfd_getfd pidfd_send_signal
     link linkat symlink symlinkat mknod mknodat chown fchown lchown fchownat
-    setxattr lsetxattr fsetxattr removexattr lremovexattr fremovexattr
+    truncate setxattr lsetxattr fsetxattr removexattr lremovexattr fremovexattr
     setuid setgid setreuid setregid setresuid setresgid setfsuid setfsgid setgroups capset setsid setpgid
     setrlimit setpriority ioprio_set sched_setscheduler sched_setparam sched_setattr personality
     mount umount2 pivot_root chroot unshare setns mount_setattr move_mount open_tree fsopen fsmount fsconfig fspick
@@ -116,6 +116,7 @@ def build(architecture: str = "") -> bytes:
     _add(rules, pyseccomp.ALLOW, "clone", (0, CLONE_THREAD | CLONE_NEW, CLONE_THREAD))
     _add(rules, refuse, "clone", (0, CLONE_THREAD, 0))
     _add(rules, pyseccomp.ALLOW, "prlimit64", (2, (1 << 64) - 1, 0))
+    rules.add_rule(refuse, "prlimit64", pyseccomp.Arg(2, pyseccomp.NE, 0))
     anonymous = mmap.MAP_ANONYMOUS | MAP_GROWSDOWN
     _add(rules, pyseccomp.ALLOW, "mmap", (3, anonymous, 0))
     _add(rules, pyseccomp.ALLOW, "mmap", (3, anonymous | 3, mmap.MAP_ANONYMOUS | mmap.MAP_PRIVATE))
