@@ -1,6 +1,6 @@
-"""Carry out the attacks of the table, each in the sandbox: `python -m tests.attacks.run OUT [--no-namespaces]`.
+"""Carry out the attacks of the table, each in the sandbox: `python -m tests.attacks.run [--no-namespaces]`.
 
-Writes OUT, a JSON table: for each attack how it ended, or why it was skipped, and whether a right answer was still
+Prints a JSON table: for each attack how it ended, or why it was skipped, and whether a right answer was still
 graded as right after it. An attack is carried out only where the layers that it needs are active.
 """
 
@@ -47,7 +47,7 @@ def attacks() -> list[dict[str, Any]]:
 
 
 def main() -> None:
-    out, namespaces = Path(sys.argv[1]), "--no-namespaces" not in sys.argv
+    namespaces = "--no-namespaces" not in sys.argv
     os.environ["SECRET_OF_THE_GRADER"] = "1"
     assignment = dataclasses.replace(corpus.assignment(), limits=LIMITS)
     with tempfile.TemporaryDirectory() as folder, open_grader(assignment, namespaces=namespaces) as grader:
@@ -58,7 +58,7 @@ def main() -> None:
         names = _names(grader, other)
         results = {attack["name"]: _carry_out(attack, grader, names, Path(folder), clean) for attack in attacks()}
         results["layers"] = {"active": sorted(grader.sandbox.active)}
-    out.write_text(json.dumps(results), encoding="utf-8")
+    print(json.dumps(results))
 
 
 def _names(grader: Grader, other: Path) -> str:
