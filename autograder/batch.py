@@ -46,6 +46,7 @@ class Grader:
             "max_points": sum(question.points for question in questions),
         }
         submitted, flags = read_files(submission, self.assignment)
+        flags = [*map(unconfined, self.sandbox.missing), *flags]
         if not submitted:
             return Result(**common, status=SubmissionStatus.UNREADABLE, flags=tuple(flags))
         scores: dict[str, QuestionScore] = {}
@@ -63,6 +64,11 @@ class Grader:
             flags.extend(notes)
         ordered = {question.id: scores[question.id] for question in questions}
         return Result(**common, status=SubmissionStatus.GRADED, flags=tuple(flags), questions=ordered)
+
+
+def unconfined(missing: str) -> str:
+    """The flag of a result that came about without a required layer of the sandbox."""
+    return f"graded without confinement: {missing}"
 
 
 def read_files(submission: Submission, assignment: Assignment) -> tuple[dict[str, list[tuple[Cell, ...]]], list[str]]:
@@ -116,9 +122,12 @@ def load_released(assignment: Assignment) -> dict[str, ReleasedNotebook]:
     return released
 
 
-def fingerprint(assignment: Assignment, questions: Sequence[Question]) -> str:
-    """A digest of all that decides a result but the submission: kit, assignment, names file, questions."""
-    total = hashlib.sha256(repr([question.id for question in questions]).encode())
+def fingerprint(assignment: Assignment, questions: Sequence[Question], missing: Sequence[str] = ()) -> str:
+    """A digest of all that decides a result but the submission: kit, assignment, names file, questions.
+
+    missing: the required layers of the sandbox that are not there, so that no such result passes for a confined one.
+    """
+    total = hashlib.sha256(repr([[question.id for question in questions], *missing]).encode())
     folders = [Path(__file__).parent, assignment.masters_dir, assignment.hidden_tests_dir, assignment.release_dir]
     files = {path for folder in folders for kind in ("*.py", "*.toml", "*.ipynb") for path in folder.rglob(kind)}
     for path in [*sorted(files), assignment.names_file]:
@@ -127,13 +136,16 @@ def fingerprint(assignment: Assignment, questions: Sequence[Question]) -> str:
 
 
 @contextlib.contextmanager
-def open_grader(assignment: Assignment) -> Iterator[Grader]:
-    """A grader with a running sandbox; this process computes with one thread from then on."""
+def open_grader(assignment: Assignment, *, unsafe: bool = False, namespaces: bool = True) -> Iterator[Grader]:
+    """A grader with a running sandbox; this process computes with one thread from then on.
+
+    unsafe, namespaces: as for Sandbox.
+    """
     torch.set_num_threads(1)  # the tensors here are small: more threads only wait for each other
     released = load_released(assignment)
     reference = reference_cells(assignment, released)
     tests = collect(assignment)
-    with Sandbox(assignment, released) as sandbox:
+    with Sandbox(assignment, released, unsafe=unsafe, namespaces=namespaces) as sandbox:
         yield Grader(assignment=assignment, released=released, tests=tests, reference=reference, sandbox=sandbox)
 
 
@@ -191,15 +203,15 @@ class InlineExecutor(Executor):
 
 @contextlib.contextmanager
 def workers(
-    assignment: Assignment, jobs: int
+    assignment: Assignment, jobs: int, unsafe: bool = False
 ) -> Iterator[tuple[Executor, Callable[[Submission, tuple[str, ...]], dict[str, Any]]]]:
     """An executor over `jobs` workers and the function to submit to it."""
     if jobs == 1:
-        with open_grader(assignment) as grader:
+        with open_grader(assignment, unsafe=unsafe) as grader:
             yield InlineExecutor(), functools.partial(_grade, grader)
         return
     context = multiprocessing.get_context("spawn")
-    where = (assignment.name, assignment.home)
+    where = (assignment.name, assignment.home, unsafe)
     with ProcessPoolExecutor(jobs, mp_context=context, initializer=_start_worker, initargs=where) as executor:
         yield executor, _grade_in_worker
 
@@ -211,11 +223,11 @@ def _grade(grader: Grader, submission: Submission, question_ids: tuple[str, ...]
 _grader: Grader | None = None
 
 
-def _start_worker(name: str, home: Path) -> None:
+def _start_worker(name: str, home: Path, unsafe: bool) -> None:
     """Open this worker process's grader; it is closed when the process ends."""
     global _grader
     stack = contextlib.ExitStack()
-    _grader = stack.enter_context(open_grader(load_assignment(name, home)))
+    _grader = stack.enter_context(open_grader(load_assignment(name, home), unsafe=unsafe))
     multiprocessing.util.Finalize(None, stack.close, exitpriority=10)
 
 

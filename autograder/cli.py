@@ -34,7 +34,15 @@ def _parser() -> argparse.ArgumentParser:
         "--jobs", type=_jobs, default=_cores(), metavar="N", help="workers (default: one a core, %(default)s)"
     )
     grade.add_argument("--questions", default="", metavar="B3,B4", help="grade only these (default: all)")
+    grade.add_argument(
+        "--unsafe",
+        action="store_true",
+        help="grade also where student code cannot be confined; every result then says so (default: refuse)",
+    )
     grade.set_defaults(run=_grade)
+
+    doctor = verbs.add_parser("doctor", help="show how student code is confined on this machine", allow_abbrev=False)
+    doctor.set_defaults(run=_doctor)
 
     release = verbs.add_parser("release", help="rebuild the student version from the masters", allow_abbrev=False)
     release.set_defaults(run=_release)
@@ -48,7 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     calibrate.add_argument("--plot", type=Path, metavar="PNG", help="draw the losses and limits into this file")
     calibrate.set_defaults(run=_calibrate)
 
-    for verb in (grade, release, calibrate):
+    for verb in (grade, doctor, release, calibrate):
         verb.add_argument("--assignment", metavar="NAME", help="which assignment (default: the only one there is)")
     return parser
 
@@ -68,19 +76,33 @@ def _grade(options: argparse.Namespace) -> int:
     from autograder import batch, summary
     from autograder.gradebook import Gradebook
     from autograder.intake import find_submissions
+    from autograder.sandbox import examine, missing, unconfined
 
     assignment = load_assignment(options.assignment)
     questions = assignment.select(part.strip() for part in options.questions.split(",") if part.strip())
     if not assignment.names_file.is_file():
         raise UsageError("there is no such names file", assignment.names_file, "correct or unset NAMES")
     submissions = find_submissions(options.paths, assignment.notebooks)
-    gradebook = Gradebook(options.out, batch.fingerprint(assignment, questions))
+    lacking = missing(examine(assignment))
+    if lacking and not options.unsafe:
+        raise unconfined(lacking)
+    gradebook = Gradebook(options.out, batch.fingerprint(assignment, questions, lacking))
     jobs = min(options.jobs, len(submissions))
-    with summary.progress(len(submissions)) as advance, batch.workers(assignment, jobs) as (executor, grade):
+    workers = batch.workers(assignment, jobs, options.unsafe)
+    with summary.progress(len(submissions)) as advance, workers as (executor, grade):
         tables = batch.grade_batch(submissions, questions, gradebook, executor, grade, advance)
     grades = gradebook.write_grades(tables, questions)
     summary.show(tables, questions, grades)
     return 0
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from autograder import summary
+    from autograder.sandbox import examine, missing
+
+    layers = examine(load_assignment(options.assignment))
+    summary.show_layers(layers)
+    return 1 if missing(layers) else 0
 
 
 def _calibrate(options: argparse.Namespace) -> int:

@@ -219,6 +219,7 @@ class Observer:
         self.errors: dict[str, str] = {}
         self.flags: list[str] = []
         self.left_out_added = False
+        self.changed = False
 
     def __call__(self, probe: str, /, **inputs: Value) -> Observation:
         key = hashlib.blake2b(probe.encode() + encode(inputs)).digest()
@@ -256,6 +257,7 @@ class Observer:
             if run.failure is None:
                 self._run = run
                 self.errors = dict(run.errors)
+                self.changed = run.changed and len(self._programs) > 1
             elif len(self._programs) > 1:
                 self.flags.append(f"code outside the regions was left out: {run.failure.message}")
                 self.left_out_added = True
@@ -299,6 +301,15 @@ def score_program(
             best, observer = _score(one, tests[one.id], programs, replaced, assignment, sandbox)
         else:
             best, observer = _score(one, tests[one.id], programs, {}, assignment, sandbox)
+            if best.points < best.max_points and observer.changed:
+                # Another answer or added code changed what all code shares: that must not cost this question points.
+                programs = programs[-1:]
+                again, _ = _score(one, tests[one.id], programs, {}, assignment, sandbox)
+                if again.points > best.points:
+                    best = again
+                    flags.append(
+                        f"{one.id}: graded without other code of the notebook, which changes torch or builtins"
+                    )
             if best.points < best.max_points and needed:
                 again, _ = _score(one, tests[one.id], programs, replaced, assignment, sandbox)
                 best = again if again.points > best.points else best

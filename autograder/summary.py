@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from autograder.assignment import Question
-from autograder.sandbox import printable
+from autograder.sandbox import Layer, printable
 
 if TYPE_CHECKING:  # the tables need none of what training imports
     from autograder.calibrate import Row
@@ -30,6 +30,19 @@ MARKS = {
 }
 LEGEND = "! error   ⧖ timed out   ✗ crashed   · not attempted   ? missing   * dependencies by the reference"
 MAX_ROWS = 60
+
+
+def show_layers(layers: Sequence[Layer]) -> None:
+    """Each layer of the sandbox: whether it is active, what it does, and how to get it where it is not."""
+    table = Table("layer", "", "what it means", "how to get it", title="How student code is confined on this machine")
+    for layer in layers:
+        state = "[green]active" if layer.active else "[red]missing" if layer.required else "[yellow]not active"
+        reason = "" if layer.active else f"; here: {layer.reason}"
+        table.add_row(layer.name, state, escape(layer.means + reason), "" if layer.active else escape(layer.get))
+    console = Console()
+    console.print(table)
+    if any(layer.required and not layer.active for layer in layers):
+        console.print("`autograder grade` refuses to run here, unless --unsafe is given; every result then says so.")
 
 
 @contextlib.contextmanager

@@ -96,6 +96,13 @@ def _array(tensor: torch.Tensor) -> "np.ndarray[Any, np.dtype[Any]] | None":
 def decode(header: bytes, body: bytearray) -> Value:
     """The value of a frame. Raises ChannelError when anything about it is malformed."""
     try:
+        return _decode(header, body)
+    except (ArithmeticError, MemoryError, RuntimeError, TypeError, ValueError) as error:
+        raise ChannelError(f"a value that cannot be ({type(error).__name__})") from None
+
+
+def _decode(header: bytes, body: bytearray) -> Value:
+    try:
         table = json.loads(header.decode("utf-8"), parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise ChannelError(f"the header is no JSON ({type(error).__name__})") from None
@@ -122,6 +129,8 @@ def _tensors(specs: list[Any], body: bytearray) -> list[torch.Tensor]:
             or not all(type(n) is int and 0 <= n < 1 << 40 for n in shape)
         ):
             raise ChannelError("a tensor has no proper shape")
+        if math.prod(max(n, 1) for n in shape) > MAX_BODY:
+            raise ChannelError("a tensor is too large")
         dtype, count = DTYPES[spec[0]], math.prod(shape)
         if offset + count * dtype.itemsize > len(body):
             raise ChannelError("a tensor is larger than the frame")
@@ -141,6 +150,10 @@ def _tensors(specs: list[Any], body: bytearray) -> list[torch.Tensor]:
 def _unflatten(tree: Any, tensors: list[torch.Tensor], depth: int) -> Value:
     if depth == 0:
         raise ChannelError("nested too deeply")
+    if type(tree) is int and abs(tree) >= 1 << 63:
+        raise ChannelError("a number is too large")
+    if type(tree) is str:
+        tree.encode()  # raises for half of a surrogate pair, which no text of this side has
     if tree is None or type(tree) in (bool, int, float, str):
         return tree
     if type(tree) is not dict or len(tree) != 1:

@@ -4,11 +4,14 @@ This runs beside the student's code. Nothing here decides anything: it reports v
 believes none of it.
 """
 
+import builtins
 import linecache
+import math
 import os
 import signal
 import sys
 import tempfile
+import threading
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from types import FrameType, ModuleType
@@ -16,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from autograder.sandbox import channel
 
@@ -23,6 +27,8 @@ ADDED_CODE_S = 2.0
 """Wall seconds that one piece of added code may take; it is stopped then, and the rest goes on."""
 FOREVER = float("inf")
 MAX_MESSAGE = 1000
+
+SHARED = (builtins, math, np, torch, torch.Tensor, torch.autograd, nn, nn.Module, nn.functional, nn.init, torch.optim)
 
 Probe = Callable[..., Mapping[str, Any]]
 
@@ -50,21 +56,37 @@ def serve(fd: int, module: ModuleType, probes: Mapping[str, Probe]) -> None:
     request = channel.receive(fd, FOREVER)
     torch.set_num_threads(1)
     _seed(request["seed"])
-    channel.send(fd, channel.encode(run_program(request["steps"], module)), FOREVER)
+    before = shared_state()
+    outcomes = run_program(request["steps"], module)
+    channel.send(fd, channel.encode({"steps": outcomes, "changed": is_changed(before)}), FOREVER)
     student = Student(module)
     while True:
         request = channel.receive(fd, FOREVER)
         _seed(request["seed"])
         try:
-            reply = {"seen": dict(probes[request["probe"]](student, **request["inputs"]))}
+            frame = channel.encode({"seen": dict(probes[request["probe"]](student, **request["inputs"]))})
         except BaseException as error:
-            reply = {"error": describe(error)}
-        channel.send(fd, channel.encode(reply), FOREVER)
+            frame = channel.encode({"error": describe(error)})
+        channel.send(fd, frame, FOREVER)
 
 
 def _seed(seed: int) -> None:
     torch.manual_seed(seed)
     np.random.seed(seed % (1 << 32))
+
+
+def shared_state() -> list[dict[str, Any]]:
+    """What all code of a notebook shares, by name: the functions of torch and others, and torch's switches."""
+    switches = {"dtype": torch.get_default_dtype(), "grad": torch.is_grad_enabled(), "trace": sys.gettrace()}
+    switches |= {"threads": threading.active_count(), "timer": signal.getitimer(signal.ITIMER_REAL)[0] > 0}
+    return [switches, *(dict(vars(owner)) for owner in SHARED)]
+
+
+def is_changed(before: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether something shared was bound to another object. New names do not count: libraries add them as they load."""
+    return any(
+        now.get(name) is not then[name] for then, now in zip(before, shared_state(), strict=True) for name in then
+    )
 
 
 def run_program(steps: Sequence[Mapping[str, Any]], module: ModuleType) -> list[dict[str, Any] | None]:
@@ -134,11 +156,8 @@ def describe(error: BaseException) -> dict[str, Any]:
     return {"type": type(error).__name__, "message": message[:MAX_MESSAGE], **place}
 
 
-def enter(fd: int, scratch: str) -> None:
-    """Close every descriptor but the channel, which becomes 3; input and output go nowhere.
-
-    The working folder is `scratch`, which goes away with the child.
-    """
+def enter(fd: int) -> None:
+    """Close every descriptor but the channel, which becomes 3; input and output go nowhere."""
     null = os.open(os.devnull, os.O_RDWR)
     for standard in (0, 1, 2):
         os.dup2(null, standard)
@@ -146,7 +165,9 @@ def enter(fd: int, scratch: str) -> None:
         os.dup2(fd, 3)
     os.closerange(4, 1 << 16)
     os.set_blocking(3, False)
-    os.chdir(scratch)
+
+
+def settle(scratch: str) -> None:
+    """Make the scratch folder, which goes away with the child, the place for whatever the code writes."""
     os.environ.update(HOME=scratch, TMPDIR=scratch)
     tempfile.tempdir = None
-    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import select
-import shutil
 import signal
 import socket
 import subprocess
@@ -21,7 +20,7 @@ from typing import Any
 from autograder.assignment import NAMES_VARIABLE, Assignment, Limits
 from autograder.errors import GraderFault
 from autograder.reassemble import ReleasedNotebook, Step
-from autograder.sandbox import channel
+from autograder.sandbox import channel, confine, scratch
 
 START_S = 120
 EXIT_S = 10
@@ -50,8 +49,19 @@ class Sandbox:
     Raises GraderFault when the server does not start or goes away.
     """
 
-    def __init__(self, assignment: Assignment, released: Mapping[str, ReleasedNotebook]) -> None:
+    def __init__(
+        self,
+        assignment: Assignment,
+        released: Mapping[str, ReleasedNotebook],
+        *,
+        unsafe: bool = False,
+        namespaces: bool = True,
+    ) -> None:
+        """unsafe: go on where a required layer is missing; namespaces: use them where the machine has them."""
         self._assignment = assignment
+        self._choice = {"unsafe": unsafe, "namespaces": namespaces}
+        self.active: frozenset[str] = frozenset()
+        self.missing: tuple[str, ...] = ()
         self._prologues = {
             name: [{"label": cell.id, "source": cell.source} for cell in notebook.given()[: notebook.prologue]]
             for name, notebook in released.items()
@@ -71,19 +81,33 @@ class Sandbox:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=None,
+                start_new_session=True,
             )
         config = {
+            "home": str(self._assignment.home),
             "probes": str(self._assignment.hidden_tests_dir),
-            "working_folder": str(self._assignment.release_dir),
+            "private": [str(path) for path in private_folders(self._assignment)],
+            "release": str(self._assignment.release_dir),
+            "names_file": str(self._assignment.names_file),
+            "scratch": str(self._scratch),
             "prologues": self._prologues,
+            **self._choice,
         }
         self._control.send(json.dumps(config).encode())
-        reply = self._receive(START_S)[0]
+        try:
+            reply = self._receive(START_S)[0]
+        except GraderFault:
+            self.__exit__(None, None, None)
+            raise
+        if "refused" in reply:
+            self.__exit__(None, None, None)
+            raise unconfined(reply["refused"])
         if "ready" not in reply:
             self.__exit__(None, None, None)
             raise GraderFault(
                 "a given cell of the release fails", reply.get("failed", "fork server"), "mend the master"
             )
+        self.active, self.missing = frozenset(reply["active"]), tuple(reply["missing"])
         return self
 
     def __exit__(
@@ -95,30 +119,28 @@ class Sandbox:
         except subprocess.TimeoutExpired:
             self._server.kill()
             self._server.wait()
-        shutil.rmtree(self._scratch, ignore_errors=True)
+        scratch.remove(self._scratch)
 
     def start(self, notebook: str, steps: Sequence[Step], defines: Mapping[str, Sequence[str]], seed: int) -> "Run":
         """A child that executes these steps (those after the notebook's prologue), ready for probes."""
         return Run(self, notebook, steps, defines, seed, self._assignment.limits)
 
-    def spawn(self, notebook: str, limits: Limits, end: socket.socket) -> tuple[int, Path]:
-        """Fork a child that owns `end`; its pidfd and its scratch folder."""
-        scratch = Path(tempfile.mkdtemp(dir=self._scratch))
-        request = {"notebook": notebook, "limits": asdict(limits), "scratch": str(scratch)}
+    def spawn(self, notebook: str, limits: Limits, end: socket.socket) -> int:
+        """Fork a child that owns `end`; its pidfd."""
+        request = {"notebook": notebook, "limits": asdict(limits)}
         try:
             socket.send_fds(self._control, [json.dumps(request).encode()], [end.fileno()])
         except OSError as error:
             raise _server_gone() from error
         _, (handle,) = self._receive(EXIT_S)
-        return handle, scratch
+        return handle
 
-    def reap(self, handle: int, scratch: Path) -> dict[str, Any]:
+    def reap(self, handle: int) -> dict[str, Any]:
         """Kill a child, if it still runs, and say how it ended."""
         with contextlib.suppress(ProcessLookupError):
             signal.pidfd_send_signal(handle, signal.SIGKILL)
         report, _ = self._receive(EXIT_S)
         os.close(handle)
-        shutil.rmtree(scratch, ignore_errors=True)
         return report
 
     def _receive(self, timeout_s: float) -> tuple[dict[str, Any], list[int]]:
@@ -130,6 +152,23 @@ class Sandbox:
         if not message:
             raise _server_gone()
         return json.loads(message), fds
+
+
+def examine(assignment: Assignment) -> list[confine.Layer]:
+    """The layers of confinement that student code of this assignment would have on this machine."""
+    readable = confine.readable_paths(assignment.home, [assignment.release_dir, assignment.names_file])
+    return confine.survey(readable, private_folders(assignment))
+
+
+def private_folders(assignment: Assignment) -> tuple[Path, Path]:
+    """What no child may read."""
+    return assignment.hidden_tests_dir, assignment.masters_dir
+
+
+def unconfined(missing: Sequence[str]) -> GraderFault:
+    """The refusal to run student code without these required layers."""
+    fix = "`autograder doctor` tells more; --unsafe grades all the same, and says so in every result"
+    return GraderFault(f"student code cannot be confined: {'; '.join(missing)}", "sandbox", fix)
 
 
 def _server_gone() -> GraderFault:
@@ -161,7 +200,8 @@ def _environment(scratch: Path) -> dict[str, str]:
 class Run:
     """One child with one program. `failure` is set when the program did not come to its end.
 
-    errors: for the label of a step, what stopped it; a step that stopped does not stop the program.
+    errors: for the label of a step, what stopped it; a step that stopped does not stop the program
+    changed: whether the program bound names that all code shares, as torch's functions, anew, by what the child says
     """
 
     def __init__(
@@ -179,13 +219,14 @@ class Run:
         self._deadline = time.monotonic() + limits.wall_s
         self.cpu_s = 0.0
         self.errors: dict[str, str] = {}
+        self.changed = False
         self.failure: Failure | None = None
         self._open = True
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         self._socket = ours
         with theirs:
-            self._handle, self._scratch = sandbox.spawn(notebook, limits, theirs)
+            self._handle = sandbox.spawn(notebook, limits, theirs)
         program = [
             {
                 "label": step.label,
@@ -198,10 +239,11 @@ class Run:
         reply = self._ask({"steps": program, "seed": seed})
         if isinstance(reply, Failure):
             return
-        outcomes = reply if isinstance(reply, list) and len(reply) == len(steps) else None
-        if outcomes is None:
+        outcomes = reply.get("steps") if isinstance(reply, dict) else None
+        if not isinstance(outcomes, list) or len(outcomes) != len(steps):
             self._fail(FailureKind.CRASHED, "the program's answer was not of the agreed form")
             return
+        self.changed = reply.get("changed") is not False
         for step, outcome in zip(steps, outcomes, strict=True):
             if outcome is not None:
                 self.errors[step.label] = error_text(outcome)
@@ -224,7 +266,7 @@ class Run:
         if self._open:
             self._open = False
             self._socket.close()
-            self._exit = self._sandbox.reap(self._handle, self._scratch)
+            self._exit = self._sandbox.reap(self._handle)
             self.cpu_s = float(self._exit["cpu_s"])
 
     def _ask(self, message: dict[str, Any]) -> Any:
@@ -252,6 +294,8 @@ class Run:
 
     def _why(self) -> tuple[FailureKind, str]:
         code = int(self._exit["exit"])
+        if self._exit["scratch_full"]:
+            return FailureKind.CRASHED, "wrote more files or more to disk than it may"
         if code == -signal.SIGXCPU or self.cpu_s >= self._limits.cpu_s - 0.5:
             return FailureKind.TIMED_OUT, f"used more than {self._limits.cpu_s:g} s of CPU: is there an endless loop?"
         if code < 0:

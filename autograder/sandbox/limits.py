@@ -1,40 +1,76 @@
-"""The limits that a child puts on itself before it sees a line of a submission."""
+"""Resource limits that a child puts on itself before it sees a line of a submission, all of them hard.
 
-import ctypes
+CPU time, memory, file size, descriptors and threads. The wall clock is the grader's to keep, and the size of the
+scratch folder belongs to `scratch.py` and `namespaces.py`.
+"""
+
 import os
 import resource
+from dataclasses import dataclass
 
 from autograder.assignment import Limits
 
-PR_SET_PDEATHSIG = 1
-PR_SET_NO_NEW_PRIVS = 38
-SIGKILL = 9
 FILE_MIB = 16
-PROCESSES = 256
+DESCRIPTORS = 64
+THREADS = 64
+PENDING_SIGNALS = 64
+ADDRESS_MIB = 2048
 
 
-def confine(limits: Limits) -> None:
-    """Limit CPU time, memory, files and processes for good; the wall clock is the grader's to keep.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryUse:
+    """Bytes that count against RLIMIT_AS and RLIMIT_DATA."""
 
-    Memory is counted from what the process already uses, because torch alone maps several hundred MiB.
+    mapped: int
+    data: int
+
+
+def set_limits(limits: Limits, threads: int, used: MemoryUse) -> None:
+    """Limit this process for good. threads: how many tasks its user may have in all; used: its memory now.
+
+    Memory is counted from what the process already uses, because torch alone maps several hundred MiB. RLIMIT_DATA
+    counts private writable memory, that is what a program really allocates; the wider RLIMIT_AS is only there so that
+    page tables of huge empty mappings stay small.
     """
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0)
-    libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     cpu = max(1, round(limits.cpu_s))
-    memory = _data_bytes() + (limits.memory_mib << 20)
+    memory = limits.memory_mib << 20
+    data, address = used.data + memory, used.mapped + 4 * memory + (ADDRESS_MIB << 20)
     for kind, soft, hard in (
         (resource.RLIMIT_CORE, 0, 0),
         (resource.RLIMIT_CPU, cpu, cpu + 1),
-        (resource.RLIMIT_DATA, memory, memory),
+        (resource.RLIMIT_DATA, data, data),
+        (resource.RLIMIT_AS, address, address),
         (resource.RLIMIT_FSIZE, FILE_MIB << 20, FILE_MIB << 20),
-        (resource.RLIMIT_NOFILE, 64, 64),
-        (resource.RLIMIT_NPROC, PROCESSES, PROCESSES),
+        (resource.RLIMIT_NOFILE, DESCRIPTORS, DESCRIPTORS),
+        (resource.RLIMIT_NPROC, threads, threads),
+        (resource.RLIMIT_SIGPENDING, PENDING_SIGNALS, PENDING_SIGNALS),
+        (resource.RLIMIT_STACK, 8 << 20, 8 << 20),
+        (resource.RLIMIT_MEMLOCK, 0, 0),
+        (resource.RLIMIT_MSGQUEUE, 0, 0),
+        (resource.RLIMIT_NICE, 0, 0),
+        (resource.RLIMIT_RTPRIO, 0, 0),
     ):
+        _, most = resource.getrlimit(kind)
+        if most != resource.RLIM_INFINITY:  # a limit from outside may be lowered, and never raised
+            soft, hard = min(soft, most), min(hard, most)
         resource.setrlimit(kind, (soft, hard))
 
 
-def _data_bytes() -> int:
-    """What the kernel counts against RLIMIT_DATA now."""
-    with open(f"/proc/{os.getpid()}/status", encoding="ascii") as status:
-        return next(int(line.split()[1]) << 10 for line in status if line.startswith("VmData:"))
+def threads_of_user(uid: int) -> int:
+    """How many tasks this user has now: outside a user namespace the kernel counts all of them against the limit."""
+    count = 0
+    for entry in os.scandir("/proc"):
+        if entry.name.isdigit():
+            try:
+                if entry.stat().st_uid == uid:
+                    count += len(os.listdir(f"{entry.path}/task"))
+            except OSError:
+                continue  # it ended meanwhile
+    return count
+
+
+def memory_use() -> MemoryUse:
+    """What the kernel counts against the limits of this process now."""
+    with open("/proc/self/statm", encoding="ascii") as file:
+        pages = [int(word) for word in file.read().split()]
+    return MemoryUse(mapped=pages[0] * resource.getpagesize(), data=pages[5] * resource.getpagesize())

@@ -3,16 +3,21 @@
 Started by `client.Sandbox` as `python -m autograder.sandbox.server FD`. The first message on the socket FD says what to
 load; every later one asks for a child and carries the child's end of its own socket. For each child the server answers
 with its pidfd at once, and with its exit status and CPU time when it ended. Source text of a submission never passes
-through here, so that nothing of one student is in the memory that the next one's child inherits.
+through here, so that nothing of one student is in the memory that the next one's child inherits. For the same reason
+hidden tests, their inputs and reference answers are never imported here, only the probes.
 """
 
+import contextlib
 import gc
 import importlib
 import json
 import os
 import select
+import signal
 import socket
 import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -24,18 +29,33 @@ from torch.nn import functional as F
 
 from autograder import hidden_tests
 from autograder.assignment import Limits
-from autograder.sandbox import child
-from autograder.sandbox.limits import confine
+from autograder.sandbox import child, confine, scratch
 
 MAX_MESSAGE = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Running:
+    """A child that has not ended: its process id, and its scratch folder where that lies on disk."""
+
+    pid: int
+    folder: Path | None
 
 
 def main() -> None:
     control = socket.socket(fileno=int(sys.argv[1]))
     config = json.loads(control.recv(MAX_MESSAGE))
+    release, private = Path(config["release"]), [Path(path) for path in config["private"]]
+    readable = confine.readable_paths(Path(config["home"]), [release, Path(config["names_file"])])
+    layers = confine.survey(readable, private, use_namespaces=config["namespaces"])
+    missing = confine.missing(layers)
+    if missing and not config["unsafe"]:
+        control.send(json.dumps({"refused": missing}).encode())
+        return
+    plan = confine.prepare(readable, layers, Path(config["scratch"]))
     torch.set_num_threads(1)
-    sys.path[:0] = [config["working_folder"]]
-    os.chdir(config["working_folder"])
+    sys.path[:0] = [str(release)]
+    os.chdir(release)
     probes = load_probes(Path(config["probes"]))
     modules: dict[str, ModuleType] = {}
     for name, cells in config["prologues"].items():
@@ -44,10 +64,13 @@ def main() -> None:
             control.send(json.dumps({"failed": f"{name}: {error}"}).encode())
             return
     warm_up()
+    forget(private, readable)
+    plan = confine.close(plan)
     gc.collect()
     gc.freeze()
-    control.send(json.dumps({"ready": os.getpid()}).encode())
-    serve(control, modules, probes)
+    active = [layer.name for layer in layers if layer.active]
+    control.send(json.dumps({"ready": os.getpid(), "active": active, "missing": missing}).encode())
+    serve(control, modules, probes, plan)
 
 
 def load_probes(folder: Path) -> dict[str, child.Probe]:
@@ -60,6 +83,21 @@ def load_probes(folder: Path) -> dict[str, child.Probe]:
             if getattr(function, "__module__", "") == module.__name__ and not name.startswith("_"):
                 probes[name] = function
     return probes
+
+
+def forget(private: Iterable[Path], readable: Iterable[Path]) -> None:
+    """Take the ways to private folders out of the import system, with the lists of file names that it keeps."""
+    for name, module in sys.modules.items():
+        if name.startswith(hidden_tests.__name__) and hasattr(module, "__path__"):
+            module.__path__ = []
+            if module.__spec__ is not None:
+                module.__spec__.submodule_search_locations = []
+    allowed = set(map(str, readable))
+    sys.path[:] = [path for path in sys.path if path in allowed]
+    private = [*private, Path(hidden_tests.__file__ or "").parent]
+    for path in list(sys.path_importer_cache):
+        if any(Path(path).is_relative_to(folder) or folder.is_relative_to(path) for folder in private):
+            del sys.path_importer_cache[path]
 
 
 def run_prologue(cells: list[dict[str, str]]) -> tuple[ModuleType, str]:
@@ -86,44 +124,71 @@ def warm_up() -> None:
     repr(torch.randn(3))
 
 
-def serve(control: socket.socket, modules: dict[str, ModuleType], probes: dict[str, child.Probe]) -> None:
+def serve(
+    control: socket.socket, modules: dict[str, ModuleType], probes: dict[str, child.Probe], plan: confine.Plan
+) -> None:
     """Fork a child for each request until the grader goes away."""
     poll = select.poll()
     poll.register(control, select.POLLIN)
-    running: dict[int, int] = {}
+    running: dict[int, Running] = {}
+    full: set[int] = set()
     while True:
-        for fd, _ in poll.poll():
+        on_disk = any(one.folder for one in running.values())
+        for fd, _ in poll.poll(scratch.LOOK_EVERY_MS if on_disk else None):
             if fd != control.fileno():
                 poll.unregister(fd)
+                report = end(running.pop(fd), plan, others=bool(running))
                 os.close(fd)
-                _, status, usage = os.wait4(running.pop(fd), 0)
-                report = {
-                    "exit": os.waitstatus_to_exitcode(status),
-                    "cpu_s": usage.ru_utime + usage.ru_stime,
-                    "memory_mib": usage.ru_maxrss >> 10,
-                }
-                control.send(json.dumps(report).encode())
+                control.send(json.dumps(report | {"scratch_full": fd in full}).encode())
+                full.discard(fd)
                 continue
             message, fds, _, _ = socket.recv_fds(control, MAX_MESSAGE, 1)
             if not message:
                 return
             request = json.loads(message)
+            folder = confine.make_scratch(plan)
             pid = os.fork()
             if pid == 0:
-                start_child(request, fds[0], modules[request["notebook"]], probes)
+                start_child(request, fds[0], modules[request["notebook"]], probes, plan, folder)
             os.close(fds[0])
             handle = os.pidfd_open(pid)
-            running[handle] = pid
+            running[handle] = Running(pid=pid, folder=folder)
             poll.register(handle, select.POLLIN)
             socket.send_fds(control, [b"{}"], [handle])
+        for handle, one in running.items():
+            if one.folder and scratch.is_full(one.folder):
+                full.add(handle)
+                with contextlib.suppress(ProcessLookupError):
+                    signal.pidfd_send_signal(handle, signal.SIGKILL)
 
 
-def start_child(request: dict[str, Any], fd: int, module: ModuleType, probes: dict[str, child.Probe]) -> None:
+def end(one: Running, plan: confine.Plan, *, others: bool) -> dict[str, Any]:
+    """Take leave of a child that ended, of whatever it left running, and of its folder; how it ended."""
+    _, status, usage = os.wait4(one.pid, 0)
+    if not others:
+        confine.end_strays(plan)
+    if one.folder:
+        scratch.remove(one.folder)
+    return {
+        "exit": os.waitstatus_to_exitcode(status),
+        "cpu_s": usage.ru_utime + usage.ru_stime,
+        "memory_mib": usage.ru_maxrss >> 10,
+    }
+
+
+def start_child(
+    request: dict[str, Any],
+    fd: int,
+    module: ModuleType,
+    probes: dict[str, child.Probe],
+    plan: confine.Plan,
+    folder: Path | None,
+) -> None:
     """Never returns: whatever happens in the child ends it."""
     code = 1
     try:
-        child.enter(fd, request["scratch"])
-        confine(Limits(**request["limits"]))
+        child.enter(fd)
+        child.settle(str(confine.confine(plan, Limits(**request["limits"]), folder)))
         child.serve(3, module, probes)
     except EOFError:
         code = 0
