@@ -45,7 +45,6 @@ def rows() -> list[Any]:
             namespaces,
             attack,
             id=f"{user}-{'with' if namespaces else 'without'}-namespaces: {attack['name']}",
-            marks=pytest.mark.xdist_group(f"attacks-{user}-{namespaces}"),
         )
         for user, namespaces in VARIANTS
         for attack in attacks()
@@ -75,10 +74,7 @@ def test_there_are_enough_attacks_and_each_has_its_own_name() -> None:
     assert len(set(names)) == len(names)
 
 
-@pytest.mark.parametrize(
-    ("user", "namespaces"),
-    [pytest.param(*one, marks=pytest.mark.xdist_group(f"attacks-{one[0]}-{one[1]}")) for one in VARIANTS],
-)
+@pytest.mark.parametrize(("user", "namespaces"), VARIANTS)
 def test_nothing_was_left_behind(user: str, namespaces: bool) -> None:
     outcomes(user, namespaces)
     assert not [path for path in (Path("/tmp"), Path("/dev/shm")) if (path / "left-by-an-attack").exists()]

@@ -38,7 +38,7 @@ def test_every_verb_exists(verb: str, capsys: pytest.CaptureFixture[str]) -> Non
 
 
 def test_every_file_exists() -> None:
-    top = ("solutions/", "assignments/", "autograder/", "data/", "tests/")
+    top = ("solutions/", "assignments/", "autograder/", "data/", "docs/", "tests/")
     named = [text for text in CODE if text.startswith(top) and not re.search(r"[<*… ]", text)]
     generated = {"data/classic_names.txt"}
     assert named

@@ -1,12 +1,15 @@
 """The sandbox: whatever student code does is a value, and the next child is not touched by it."""
 
 import re
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
 
-from autograder.batch import Grader
+from autograder.assignment import Limits
+from autograder.batch import Grader, open_grader
 from autograder.reassemble import Step
 from autograder.sandbox import Failure, FailureKind, Run
 from tests import corpus
@@ -14,7 +17,15 @@ from tests import corpus
 X = torch.arange(12.0, dtype=torch.float64).reshape(4, 3)
 ONES, ZEROS = torch.ones(3, dtype=torch.float64), torch.zeros(3, dtype=torch.float64)
 INPUTS = {"x": X, "gamma": ONES, "beta": ZEROS, "eps": None}
+LIMITS = Limits(wall_s=5, cpu_s=2, memory_mib=1024)
 DEFINES = {"B3": ("batchnorm_forward",)}
+
+
+@pytest.fixture(scope="module")
+def grader() -> Iterator[Grader]:
+    """A grader with little patience."""
+    with open_grader(replace(corpus.assignment(), limits=LIMITS)) as opened:
+        yield opened
 
 
 def answer(body: str) -> Step:

@@ -26,7 +26,7 @@ from tests import corpus
 
 TABLE = Path(__file__).parent / "table.toml"
 LIMITS = Limits(wall_s=3, cpu_s=1, memory_mib=256)
-INPUTS = {"x": torch.arange(12.0).reshape(4, 3), "gamma": torch.ones(3), "beta": torch.zeros(3)}
+INPUTS = {"x": torch.arange(12.0).reshape(4, 3), "gamma": torch.ones(3), "beta": torch.zeros(3), "eps": None}
 PRELUDE = """
 import ctypes, errno, os, platform, signal, struct, threading, time, torch
 libc = ctypes.CDLL(None, use_errno=True)
