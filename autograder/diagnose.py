@@ -15,6 +15,8 @@ from autograder.sandbox import Opaque, Value
 
 FLOAT64 = 1e-9
 FLOAT32 = 2e-4
+SINGLE = 2e-6
+"""What float32 keeps of numbers around one."""
 
 
 def fail(message: str) -> NoReturn:
@@ -87,14 +89,19 @@ def assert_close(
     """
     goal = torch.as_tensor(target).detach().to(torch.float64)
     if isinstance(value, Tensor) and tuple(value.shape) not in (tuple(goal.shape), (1, *goal.shape)):
-        _name_mistake(value.to(torch.float64), name, mistakes or {}, tolerance)
+        _name_mistake(value.to(torch.float64), goal, name, mistakes or {}, tolerance)
     yours = as_tensor(value, name, tuple(goal.shape))
     agrees = close(yours, goal, tolerance)
     if bool(agrees.all()):
         return
-    _name_mistake(yours, name, mistakes or {}, tolerance)
+    _name_mistake(yours, goal, name, mistakes or {}, tolerance)
     if bool(yours.isnan().any()) and not bool(goal.isnan().any()):
         fail(f"your {name} holds NaN in {int(yours.isnan().sum())} of {yours.numel()} entries")
+    if tolerance < FLOAT32 and bool(close(yours, goal, SINGLE).all()):
+        fail(
+            f"your {name} {'are' if _is_plural(name) else 'is'} right to single precision only; "
+            "keep the dtype of the input (no .float(), torch.zeros_like for new tensors)"
+        )
     first = tuple(int(i) for i in (~agrees).nonzero()[0])
     largest = float((yours - goal).abs().nan_to_num(nan=math.inf).max())
     entry = f"[{', '.join(map(str, first))}]" if first else ""
@@ -104,12 +111,22 @@ def assert_close(
     )
 
 
-def _name_mistake(yours: Tensor, name: str, mistakes: Mapping[str, Tensor | float], tolerance: float) -> None:
-    """Fail with the first mistake that has as many entries as the value, and the same."""
+def _name_mistake(
+    yours: Tensor, goal: Tensor, name: str, mistakes: Mapping[str, Tensor | float], tolerance: float
+) -> None:
+    """Fail with the first mistake that has as many entries as the value, and the same, and is not the target itself."""
     for mistake, wrong in mistakes.items():
         other = torch.as_tensor(wrong).detach().to(torch.float64)
+        if other.shape == goal.shape and bool(close(other, goal, max(tolerance, 1e-7)).all()):
+            continue
         if other.numel() == yours.numel() and bool(close(yours.flatten(), other.flatten(), max(tolerance, 1e-7)).all()):
-            fail(f"your {name} matches {mistake}")
+            fail(f"your {name} {'match' if _is_plural(name) else 'matches'} {mistake}")
+
+
+def _is_plural(name: str) -> bool:
+    """Whether a name takes a verb in the plural, by the ending of its first word: losses, not bias."""
+    first = name.partition(" ")[0]
+    return first.endswith("s") and not first.endswith(("ss", "as", "is", "us"))
 
 
 def assert_deviation(
@@ -144,7 +161,7 @@ def assert_below(value: float, limit: float, name: str, reason: str) -> None:
     if not math.isfinite(value):
         fail(f"{name} is {value}: the training diverged; {reason}")
     if value >= limit:
-        fail(f"{name} is {value:.3f}, and should be below {limit:.3f}; {reason}")
+        fail(f"{name} is {value:.4g}, and should be below {limit:.4g}; {reason}")
 
 
 def mapping(value: Value) -> dict[str, Value]:

@@ -5,6 +5,7 @@ import json
 import math
 import os
 import time
+from collections import namedtuple
 from collections.abc import Iterator
 from typing import Any
 
@@ -91,6 +92,11 @@ def test_tensors_arrive_as_plain_numbers(tensor: torch.Tensor) -> None:
     assert type(back) is torch.Tensor
     assert not back.requires_grad
     assert torch.equal(back.nan_to_num(7.0), tensor.detach().nan_to_num(7.0))
+
+
+def test_a_named_tuple_arrives_as_a_tuple() -> None:
+    Pair = namedtuple("Pair", "a b")
+    assert there_and_back(Pair(1, [2])) == (1, [2])
 
 
 def test_bfloat16_arrives_as_float32() -> None:

@@ -74,8 +74,9 @@ def _flatten(value: Value, specs: list[list[Any]], bodies: list[bytes], depth: i
             specs.append([array.dtype.str[1:], list(array.shape)])
             bodies.append(array.tobytes())
             return {"tensor": len(specs) - 1}
-    if depth and kind in (list, tuple) and len(value) <= MAX_ITEMS:
-        return {kind.__name__: [_flatten(item, specs, bodies, depth - 1) for item in value]}
+    if depth and isinstance(value, list | tuple) and len(value) <= MAX_ITEMS:
+        form = "tuple" if isinstance(value, tuple) else "list"  # a namedtuple is a tuple too
+        return {form: [_flatten(item, specs, bodies, depth - 1) for item in value]}
     if depth and isinstance(value, Mapping) and len(value) <= MAX_ITEMS and all(type(key) is str for key in value):
         return {"dict": [[key[:MAX_TEXT], _flatten(item, specs, bodies, depth - 1)] for key, item in value.items()]}
     return {"opaque": (value.type_name if isinstance(value, Opaque) else kind.__name__)[:100]}
