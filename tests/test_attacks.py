@@ -35,7 +35,7 @@ def outcomes(user: str, namespaces: bool) -> dict[str, Any]:
     done = subprocess.run(
         [sys.executable, *command], cwd=HOME, env=environment, timeout=500, capture_output=True, text=True
     )
-    return json.loads(done.stdout) if done.returncode == 0 else {"fault": done.stderr}  # type: ignore[no-any-return]
+    return json.loads(done.stdout) if done.returncode == 0 else {"fault": done.stderr}
 
 
 def rows() -> list[Any]:
