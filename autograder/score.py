@@ -219,7 +219,7 @@ class Observer:
         self.errors: dict[str, str] = {}
         self.flags: list[str] = []
         self.left_out_added = False
-        self.changed = False
+        self.disturbed = False
 
     def __call__(self, probe: str, /, **inputs: Value) -> Observation:
         key = hashlib.blake2b(probe.encode() + encode(inputs)).digest()
@@ -241,6 +241,7 @@ class Observer:
             own = run.errors.get(self._question.id)
             return Failure(kind=reply.kind, message=own) if own else reply
         self.close()
+        self.disturbed = reply.kind is FailureKind.CRASHED and len(self._programs) > 1
         self._restarts -= 1
         if reply.kind is FailureKind.TIMED_OUT or self._restarts < 0:
             self._given_up = reply
@@ -257,7 +258,6 @@ class Observer:
             if run.failure is None:
                 self._run = run
                 self.errors = dict(run.errors)
-                self.changed = run.changed and len(self._programs) > 1
             elif len(self._programs) > 1:
                 self.flags.append(f"code outside the regions was left out: {run.failure.message}")
                 self.left_out_added = True
@@ -266,6 +266,11 @@ class Observer:
                 self._given_up = run.failure
                 return run.failure
         return self._run
+
+    def look(self) -> None:
+        """Note whether code that this question can be graded without changed what all code shares."""
+        if self._run and len(self._programs) > 1:
+            self.disturbed = self._run.changed()
 
     def close(self) -> None:
         if self._run:
@@ -301,7 +306,7 @@ def score_program(
             best, observer = _score(one, tests[one.id], programs, replaced, assignment, sandbox)
         else:
             best, observer = _score(one, tests[one.id], programs, {}, assignment, sandbox)
-            if best.points < best.max_points and observer.changed:
+            if best.points < best.max_points and observer.disturbed:
                 # Another answer or added code changed what all code shares: that must not cost this question points.
                 programs = programs[-1:]
                 again, _ = _score(one, tests[one.id], programs, {}, assignment, sandbox)
@@ -335,6 +340,8 @@ def _score(
     observer = Observer(sandbox, [program.with_answers(replaced) for program in programs], assignment, one)
     try:
         results = tuple(_run_test(test, observer) for test in tests)
+        if any(result.status is not Status.PASSED for result in results):
+            observer.look()
     finally:
         observer.close()
     return _question_score(one, results, "reference" if replaced else "own"), observer

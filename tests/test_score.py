@@ -11,6 +11,8 @@ from autograder.assignment import Assignment, Limits, Question
 from autograder.batch import Grader
 from autograder.errors import MasterError
 from autograder.intake import Submission
+from autograder.notebook import parse_notebook
+from autograder.reassemble import reassemble
 from autograder.score import collect
 from tests import corpus
 
@@ -156,3 +158,29 @@ def test_one_notebook_of_two(grader: Grader, tmp_path: Path) -> None:
     assert result["questions"]["B3"]["status"] == "passed"
     assert result["questions"]["R2"]["status"] == "missing"
     assert "residual_stream.ipynb was not handed in" in result["flags"]
+
+
+@pytest.mark.parametrize(
+    "patch",
+    [
+        "torch.Tensor.mean = lambda self, *rest, **more: self",
+        "import builtins\nbuiltins.len = lambda *rest: 0",
+        "torch.set_grad_enabled(False)",
+        "import threading, time\nthreading.Thread(target=time.sleep, args=(99,)).start()\ntorch.sqrt = torch.abs",
+    ],
+)
+def test_what_other_code_changes_costs_only_its_own_question(grader: Grader, tmp_path: Path, patch: str) -> None:
+    answers = {"B5": f"{corpus.reference()['B5']}\n{patch}", "B3": corpus.reference()["B3"]}
+    result = scores(grader, tmp_path, answers, "B3")
+    assert result["questions"]["B3"]["status"] == "passed"
+
+
+def test_the_reference_changes_nothing_that_all_code_shares(grader: Grader, tmp_path: Path) -> None:
+    corpus.write(tmp_path, corpus.submission(corpus.reference()))
+    for name, released in grader.released.items():
+        cells = parse_notebook((tmp_path / f"{name}.ipynb").read_bytes())
+        program = reassemble(released, [cells], grader.assignment)
+        run = grader.sandbox.start(name, program.steps[released.prologue :], {}, seed=1)
+        assert run.failure is None
+        assert not run.changed()
+        run.close()

@@ -30,6 +30,7 @@ MAX_MESSAGE = 1000
 
 SHARED = (builtins, math, np, torch, torch.Tensor, torch.autograd, nn, nn.Module, nn.functional, nn.init, torch.optim)
 
+SharedState = list[dict[str, Any]]
 Probe = Callable[..., Mapping[str, Any]]
 
 
@@ -50,18 +51,22 @@ class Student:
             raise NameError(f"{name} is not defined: its cell stopped with an error, or was changed") from None
 
 
-def serve(fd: int, module: ModuleType, probes: Mapping[str, Probe]) -> None:
-    """Receive a program on `fd`, execute it in `module`, answer with what became of each step, then serve probes."""
+def serve(fd: int, module: ModuleType, probes: Mapping[str, Probe], before: SharedState) -> None:
+    """Receive a program on `fd`, execute it in `module`, answer with what became of each step, then serve probes.
+
+    before: the shared state that the program finds; a request that names no probe asks whether it is another one now.
+    """
     sys.modules["__main__"] = module
     request = channel.receive(fd, FOREVER)
     torch.set_num_threads(1)
     _seed(request["seed"])
-    before = shared_state()
-    outcomes = run_program(request["steps"], module)
-    channel.send(fd, channel.encode({"steps": outcomes, "changed": is_changed(before)}), FOREVER)
+    channel.send(fd, channel.encode(run_program(request["steps"], module)), FOREVER)
     student = Student(module)
     while True:
         request = channel.receive(fd, FOREVER)
+        if "probe" not in request:
+            channel.send(fd, channel.encode({"changed": is_changed(before)}), FOREVER)
+            continue
         _seed(request["seed"])
         try:
             frame = channel.encode({"seen": dict(probes[request["probe"]](student, **request["inputs"]))})
@@ -75,18 +80,24 @@ def _seed(seed: int) -> None:
     np.random.seed(seed % (1 << 32))
 
 
-def shared_state() -> list[dict[str, Any]]:
+def shared_state() -> SharedState:
     """What all code of a notebook shares, by name: the functions of torch and others, and torch's switches."""
     switches = {"dtype": torch.get_default_dtype(), "grad": torch.is_grad_enabled(), "trace": sys.gettrace()}
     switches |= {"threads": threading.active_count(), "timer": signal.getitimer(signal.ITIMER_REAL)[0] > 0}
     return [switches, *(dict(vars(owner)) for owner in SHARED)]
 
 
-def is_changed(before: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether something shared was bound to another object. New names do not count: libraries add them as they load."""
-    return any(
-        now.get(name) is not then[name] for then, now in zip(before, shared_state(), strict=True) for name in then
-    )
+def is_changed(before: SharedState) -> bool:
+    """Whether something shared was bound to another object.
+
+    New names in a module do not count, as libraries add them when they load; in a class they may hide an inherited one.
+    """
+    after = shared_state()
+    pairs = list(zip(before, after, strict=True))
+    if any(now.get(name) is not value for then, now in pairs for name, value in then.items()):
+        return True
+    classes = [pair for owner, pair in zip(SHARED, pairs[1:], strict=True) if isinstance(owner, type)]
+    return any(len(then) != len(now) for then, now in classes)
 
 
 def run_program(steps: Sequence[Mapping[str, Any]], module: ModuleType) -> list[dict[str, Any] | None]:

@@ -201,7 +201,6 @@ class Run:
     """One child with one program. `failure` is set when the program did not come to its end.
 
     errors: for the label of a step, what stopped it; a step that stopped does not stop the program
-    changed: whether the program bound names that all code shares, as torch's functions, anew, by what the child says
     """
 
     def __init__(
@@ -219,7 +218,6 @@ class Run:
         self._deadline = time.monotonic() + limits.wall_s
         self.cpu_s = 0.0
         self.errors: dict[str, str] = {}
-        self.changed = False
         self.failure: Failure | None = None
         self._open = True
         ours, theirs = socket.socketpair()
@@ -239,11 +237,10 @@ class Run:
         reply = self._ask({"steps": program, "seed": seed})
         if isinstance(reply, Failure):
             return
-        outcomes = reply.get("steps") if isinstance(reply, dict) else None
-        if not isinstance(outcomes, list) or len(outcomes) != len(steps):
+        outcomes = reply if isinstance(reply, list) and len(reply) == len(steps) else None
+        if outcomes is None:
             self._fail(FailureKind.CRASHED, "the program's answer was not of the agreed form")
             return
-        self.changed = reply.get("changed") is not False
         for step, outcome in zip(steps, outcomes, strict=True):
             if outcome is not None:
                 self.errors[step.label] = error_text(outcome)
@@ -260,6 +257,13 @@ class Run:
         if isinstance(reply, dict) and set(reply) == {"error"}:
             return Failure(kind=FailureKind.ERROR, message=error_text(reply["error"]))
         return self._fail(FailureKind.CRASHED, "the answer was not of the agreed form")
+
+    def changed(self) -> bool:
+        """Whether the code bound names that all code shares, as torch's functions, anew, by what the child says."""
+        if self.failure:
+            return self.failure.kind is not FailureKind.TIMED_OUT
+        reply = self._ask({})
+        return not isinstance(reply, dict) or reply.get("changed") is not False
 
     def close(self) -> None:
         """End the child. Calling it again does nothing."""

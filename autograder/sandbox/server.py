@@ -66,11 +66,12 @@ def main() -> None:
     warm_up()
     forget(private, readable)
     plan = confine.close(plan)
+    before = child.shared_state()
     gc.collect()
     gc.freeze()
     active = [layer.name for layer in layers if layer.active]
     control.send(json.dumps({"ready": os.getpid(), "active": active, "missing": missing}).encode())
-    serve(control, modules, probes, plan)
+    serve(control, modules, probes, plan, before)
 
 
 def load_probes(folder: Path) -> dict[str, child.Probe]:
@@ -125,7 +126,11 @@ def warm_up() -> None:
 
 
 def serve(
-    control: socket.socket, modules: dict[str, ModuleType], probes: dict[str, child.Probe], plan: confine.Plan
+    control: socket.socket,
+    modules: dict[str, ModuleType],
+    probes: dict[str, child.Probe],
+    plan: confine.Plan,
+    before: child.SharedState,
 ) -> None:
     """Fork a child for each request until the grader goes away."""
     poll = select.poll()
@@ -149,7 +154,7 @@ def serve(
             folder = confine.make_scratch(plan)
             pid = os.fork()
             if pid == 0:
-                start_child(request, fds[0], modules[request["notebook"]], probes, plan, folder)
+                start_child(request, fds[0], modules[request["notebook"]], probes, plan, folder, before)
             os.close(fds[0])
             handle = os.pidfd_open(pid)
             running[handle] = Running(pid=pid, folder=folder)
@@ -183,13 +188,14 @@ def start_child(
     probes: dict[str, child.Probe],
     plan: confine.Plan,
     folder: Path | None,
+    before: child.SharedState,
 ) -> None:
     """Never returns: whatever happens in the child ends it."""
     code = 1
     try:
         child.enter(fd)
         child.settle(str(confine.confine(plan, Limits(**request["limits"]), folder)))
-        child.serve(3, module, probes)
+        child.serve(3, module, probes, before)
     except EOFError:
         code = 0
     finally:
