@@ -987,6 +987,10 @@ def test_as_torch_on_one_batch(env):
         draw = torch.Generator().manual_seed(5)
         bn = answer(env, "B4", "BatchNorm1d")(5, eps=1e-3, momentum=0.3).double()
         judge = torch.nn.BatchNorm1d(5, eps=1e-3, momentum=0.3, dtype=torch.float64)
+        with torch.no_grad():
+            for mine, its in ((bn.gamma, judge.weight), (bn.beta, judge.bias)):
+                its.copy_(torch.randn(5, dtype=torch.float64, generator=draw))
+                mine.copy_(its.reshape(mine.shape))
         x = 2 * torch.randn(6, 5, dtype=torch.float64, generator=draw) + 1
         compare("the output in training mode", bn(x), judge(x), **FLOAT64)
         require(
@@ -1504,13 +1508,17 @@ def test_parameters_of_mlpv3(env):
 def test_logits_of_mlpv3(env):
     import torch
     import torch.nn.functional as F
-    from src.checks import answer, checking, compare
+    from src.checks import answer, checking, compare, require
 
     with checking("B7"):
         draw = torch.Generator().manual_seed(9)
+        layers = {"bn1.gamma", "bn1.beta", "bn2.gamma", "bn2.beta"}
         for batch_norm in (False, True):
             model = answer(env, "B7", "MLPv3")(27, 3, 4, 6, batch_norm=batch_norm)
             weights = {name: parameter.detach() for name, parameter in model.named_parameters()}
+            wanted = {"C", "W1", "W2", "W3", "b3"} | (layers if batch_norm else {"b1", "b2"})
+            missing = sorted(wanted - set(weights))
+            require(not missing, f"with batch_norm={batch_norm} these parameters are missing: {missing}")
             for value in weights.values():
                 value.copy_(torch.randn(value.shape, generator=draw))
             x = torch.randint(27, (40, 3), generator=draw)
@@ -1604,8 +1612,8 @@ with demonstration():
 # - in evaluation mode, so that batch normalization uses its running statistics, and without gradients;
 # - each **example** counts the same. The last batch may be smaller than the others, so a mean of batch means is not
 #   enough;
-# - afterwards the model is in the mode it was in before, even when something went wrong in between. No parameter and
-#   no buffer has changed.
+# - afterwards the model is in the mode it was in before, even when something went wrong in between; the error itself
+#   goes on to the caller. No parameter and no buffer has changed.
 #
 # <details><summary>Hint 1: the concept</summary>
 #
@@ -1754,8 +1762,8 @@ with demonstration():
 # $$z = \gamma\, \frac{(x W + b) - \mu_\text{run}}{\sqrt{\sigma^2_\text{run} + \epsilon}} + \beta \;=\; x W' + b'$$
 #
 # Find $W'$ and $b'$ on paper, then write `fold_batchnorm(weight, bias, bn)`. `weight` has shape (in, out), `bias` has
-# shape (out,) or is `None` (no bias, as in `MLPv3`), and `bn` is a `BatchNorm1d(out)`. Return the new weight and the
-# new bias, of shapes (in, out) and (out,). The given tensors and the layer must not change.
+# shape (out,) or is `None` (no bias, as in `MLPv3`), and `bn` is a `BatchNorm1d(out)`, in whichever mode it is. Return
+# the new weight and the new bias, of shapes (in, out) and (out,). The given tensors and the layer must not change.
 #
 # <details><summary>Hint 1: the concept</summary>
 #
@@ -1996,8 +2004,11 @@ def test_known_transitions(env):
                 self.unused = torch.nn.Parameter(torch.zeros(1))  # for answers that ask the model for its device
                 tokens = [0, 0, 0] + [ord(letter) - 96 for letter in word] + [0]
                 self.next = {tuple(tokens[i : i + 3]): tokens[i + 3] for i in range(len(tokens) - 3)}
+                self.calls = 0
 
             def forward(self, x):
+                self.calls += 1
+                require(self.calls <= 200, "the model was asked 200 times: does the loop end at max_len?")
                 logits = torch.full((len(x), 27), -1e4, device=x.device)
                 for row, context in enumerate(x.tolist()):
                     logits[row, self.next.get(tuple(context), 24)] = 0.0

@@ -363,7 +363,7 @@ def test_gradient_norms_of_a_plain_network(env):
     from torch.func import functional_call, grad
     from torch.nn.functional import cross_entropy
 
-    from src.checks import FLOAT64, answer, checking, compare, require
+    from src.checks import answer, checking, compare, require
 
     with checking("R1"):
         grad_norms = answer(env, "R1", "grad_norms")
@@ -377,7 +377,7 @@ def test_gradient_norms_of_a_plain_network(env):
 
         yours = grad_norms(model, inputs, targets)
         require(isinstance(yours, torch.Tensor), f"grad_norms returns a {type(yours).__name__}; make it a tensor (L,)")
-        compare("grad_norms(model, inputs, targets)", yours, torch.tensor(target, dtype=torch.float64), **FLOAT64)
+        compare("grad_norms(model, inputs, targets)", yours, torch.tensor(target, dtype=torch.float64), rtol=1e-6, atol=1e-9)
         require(
             all(weight.grad is None for weight in model.parameters()),
             "the call left gradients behind in `.grad`; a training step after it would use them",
@@ -387,6 +387,47 @@ def test_gradient_norms_of_a_plain_network(env):
             all(torch.equal(weight, start[name]) for name, weight in model.named_parameters()),
             "the call changed the model's weights; it should only measure",
         )
+
+
+# %%
+def test_gradient_norms_of_a_network_with_a_norm(env):
+    import copy
+
+    import torch
+    from torch.nn.functional import cross_entropy
+
+    from src.checks import answer, checking, compare, require
+
+    class Block(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.norm, self.fc1 = torch.nn.BatchNorm1d(8), torch.nn.Linear(8, 8)
+
+        def forward(self, x):
+            return x + self.fc1(self.norm(x)).tanh()
+
+    class Net(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.embedding, self.head = torch.nn.Embedding(27, 8), torch.nn.Linear(8, 27)
+            self.blocks = torch.nn.Sequential(Block(), Block(), Block())
+
+        def forward(self, tokens):
+            return self.head(self.blocks(self.embedding(tokens).sum(1)))
+
+    with checking("R1"):
+        grad_norms = answer(env, "R1", "grad_norms")
+        torch.manual_seed(0)
+        model = Net().double()
+        inputs, targets = torch.randint(27, (40, 3)), torch.randint(27, (40,))
+        model(inputs)
+        for training in (True, False):
+            twin = copy.deepcopy(model.train(training))
+            cross_entropy(twin(inputs), targets).backward()
+            target = torch.stack([block.fc1.weight.grad.square().sum().sqrt() for block in twin.blocks])
+            mode = "training" if training else "evaluation"
+            compare(f"the norms of a network in {mode} mode", grad_norms(model, inputs, targets), target, rtol=1e-6, atol=1e-9)
+            require(model.training == training, f"the model was in {mode} mode before the call and is not after it")
 
 
 # %% [raw]
@@ -558,8 +599,12 @@ def test_block_adds_its_branch_to_the_stream(env):
         after = block(given)
         require(torch.equal(given, stream), "the block changed its input in place; make a new tensor instead")
         compare("(block(x) - x)", after - stream, target, **FLOAT64)
+        as_built = ResidualBlock(6, 10)(stream.float())
+        kind = as_built.dtype
+        require(kind == torch.float32, f"for a float32 stream a new block returns {kind}; draw float32 weights")
 
 
+# %%
 def test_block_starts_with_the_right_spread(env):
     import torch
 
@@ -730,6 +775,7 @@ def test_network_has_the_right_parts(env):
         compare("the standard deviation of fc2.weight", spread, 0.25 / 90**0.5, rtol=0.05, atol=0)
 
 
+# %%
 def test_stream_runs_through_all_blocks(env):
     import torch
     from torch.nn.functional import batch_norm, linear
@@ -819,8 +865,8 @@ with demonstration("The gradients of residual networks"):
 # Smith 2020).
 #
 # Write `zero_init_`: change the model in place such that **every block starts as the identity** and can still learn,
-# and return the same model. Set as few weights as possible to zero: one layer of each block is enough, and everything
-# else stays exactly as it is.
+# and return the same model. Set to zero only the weight with which each block *writes* to the stream; everything else
+# stays exactly as it is.
 #
 # <details><summary>Hint 1: the concept</summary>
 #
@@ -1065,6 +1111,7 @@ def test_stream_variance(env):
         compare("stream_variance(model, inputs)", yours, target, **FLOAT64)
 
 
+# %%
 def test_scaled_start(env):
     import torch
 
@@ -1101,7 +1148,7 @@ def unscale_(model):
 # **The effect.** Without the factor, the stream grows with every block; with it, the end is the same at any depth.
 
 # %% tags=["demo"]
-with demonstration("The variance of the stream"):
+with demonstration("The variance of the stream"), torch.no_grad():
     set_seed(config.seed)
     table = ["variance at the end over variance at the start"]
     table.append(f"{'blocks':>6}{'without':>10}{'with factor':>14}")
@@ -1144,10 +1191,11 @@ with demonstration("The variance of the stream"):
 # - `PostNormBlock(d_model, d_ff, scale=1.0)`, with `norm`, `fc1`, `fc2` and starting weights just as in R2, and the
 #   forward pass above.
 # - `is_identity_path(block)`, which finds out by experiment whether a block leaves the stream alone when it writes
-#   nothing: with `fc2.weight` at zero, does the block return its input **exactly**? It returns `True` or `False`.
-#   Experiment on a copy, so that the block (its weights, running statistics and mode) stays as it is. Run the copy in
-#   **training mode** on a random batch of at least 8 examples whose mean is not 0 and whose standard deviation is not
-#   1 (why would a standard normal batch be a poor choice?), with the dtype and device of the block's weights.
+#   nothing: with `fc2.weight` at zero, does the block return its input **exactly**? It returns `True` or `False` (a
+#   tensor that holds one of them will do). Experiment on a copy, so that the block (its weights, running statistics
+#   and mode) stays as it is. Run the copy in **training mode** on a random batch of at least 8 examples, with the
+#   dtype and device of the block's weights. Numbers of mean 1 and standard deviation 3, say, make the verdict clear.
+#   (Why would numbers of mean 0 and standard deviation 1 be a poor choice?)
 #
 # <details><summary>Hint 1: the concept</summary>
 #
@@ -1266,6 +1314,7 @@ def test_post_norm_block(env):
         compare("block(x)", block(stream), target, **FLOAT64)
 
 
+# %%
 def test_identity_path(env):
     import torch
 
@@ -1457,7 +1506,7 @@ def test_contributions_add_up(env):
 # %% tags=["demo"]
 def plot_writes(model, title):
     """A bar for the size of each write to the stream."""
-    sizes = contributions(model, look_inputs).square().mean((1, 2)).sqrt().cpu()
+    sizes = contributions(model, look_inputs).detach().square().mean((1, 2)).sqrt().cpu()
     _, ax = plt.subplots(figsize=(7, 3))
     ax.bar(range(len(sizes)), sizes, color=[GREY] + [BLUE] * (len(sizes) - 1))
     ax.set_xticks(range(len(sizes)), ["emb"] + [str(i) for i in range(1, len(sizes))])
@@ -1602,6 +1651,7 @@ def test_logit_lens(env):
         compare("logit_lens(...)[-1] (the model's logits) ", yours[-1], model.eval()(inputs), **FLOAT64)
 
 
+# %%
 def test_attribution_adds_up(env):
     import torch
     from torch.nn.functional import batch_norm, linear
@@ -1649,7 +1699,7 @@ def to_tokens(contexts):
 
 def plot_lens(model, contexts):
     """The likeliest next character after each block, and how sure the head is of it."""
-    sure, top = logit_lens(model, to_tokens(contexts)).softmax(-1).max(-1)  # (L+1, N) each
+    sure, top = logit_lens(model, to_tokens(contexts)).detach().softmax(-1).max(-1)  # (L+1, N) each
     fig, ax = plt.subplots(figsize=(7, 0.28 * len(top) + 1))
     shown = ax.imshow(sure.cpu(), cmap="cividis", vmin=0, vmax=1, aspect="auto", origin="lower")
     for layer in range(len(top)):
@@ -1668,7 +1718,7 @@ def plot_attribution(model, context):
     tokens = to_tokens([context])
     with eval_mode(model), torch.no_grad():
         winner = model(tokens)[0].argmax().item()
-    shares = attribution(model, tokens)[:, 0]  # (L+1, V)
+    shares = attribution(model, tokens).detach()[:, 0]  # (L+1, V)
     speaks = (shares[:, winner] - shares.mean(1)).cpu()
     _, ax = plt.subplots(figsize=(7, 3))
     ax.bar(range(len(speaks)), speaks, color=[BLUE if value > 0 else ORANGE for value in speaks])

@@ -29,6 +29,10 @@ def test_as_torch_on_one_batch(env):
         draw = torch.Generator().manual_seed(5)
         bn = answer(env, 'B4', 'BatchNorm1d')(5, eps=0.001, momentum=0.3).double()
         judge = torch.nn.BatchNorm1d(5, eps=0.001, momentum=0.3, dtype=torch.float64)
+        with torch.no_grad():
+            for mine, its in ((bn.gamma, judge.weight), (bn.beta, judge.bias)):
+                its.copy_(torch.randn(5, dtype=torch.float64, generator=draw))
+                mine.copy_(its.reshape(mine.shape))
         x = 2 * torch.randn(6, 5, dtype=torch.float64, generator=draw) + 1
         compare('the output in training mode', bn(x), judge(x), **FLOAT64)
         require(not (bn.running_mean.requires_grad or bn.running_var.requires_grad), 'the running statistics hold on to the graph; update them without autograd')

@@ -29,12 +29,16 @@ def test_parameters_of_mlpv3(env):
 def test_logits_of_mlpv3(env):
     import torch
     import torch.nn.functional as F
-    from src.checks import answer, checking, compare
+    from src.checks import answer, checking, compare, require
     with checking('B7'):
         draw = torch.Generator().manual_seed(9)
+        layers = {'bn1.gamma', 'bn1.beta', 'bn2.gamma', 'bn2.beta'}
         for batch_norm in (False, True):
             model = answer(env, 'B7', 'MLPv3')(27, 3, 4, 6, batch_norm=batch_norm)
             weights = {name: parameter.detach() for name, parameter in model.named_parameters()}
+            wanted = {'C', 'W1', 'W2', 'W3', 'b3'} | (layers if batch_norm else {'b1', 'b2'})
+            missing = sorted(wanted - set(weights))
+            require(not missing, f'with batch_norm={batch_norm} these parameters are missing: {missing}')
             for value in weights.values():
                 value.copy_(torch.randn(value.shape, generator=draw))
             x = torch.randint(27, (40, 3), generator=draw)

@@ -29,4 +29,18 @@ def test_block_adds_its_branch_to_the_stream(env):
         after = block(given)
         require(torch.equal(given, stream), 'the block changed its input in place; make a new tensor instead')
         compare('(block(x) - x)', after - stream, target, **FLOAT64)
+        as_built = ResidualBlock(6, 10)(stream.float())
+        kind = as_built.dtype
+        require(kind == torch.float32, f'for a float32 stream a new block returns {kind}; draw float32 weights')
+
+@test_case(points=None, hidden=False)
+def test_block_starts_with_the_right_spread(env):
+    import torch
+    from src.checks import answer, checking, compare
+    with checking('R2'):
+        ResidualBlock = answer(env, 'R2', 'ResidualBlock')
+        torch.manual_seed(0)
+        block = ResidualBlock(100, 400, scale=0.25)
+        compare('the standard deviation of fc1.weight', block.fc1.weight.std(), 0.1, rtol=0.05, atol=0)
+        compare('the standard deviation of fc2.weight at scale 0.25', block.fc2.weight.std(), 0.0125, rtol=0.05, atol=0)
 

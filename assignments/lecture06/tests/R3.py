@@ -23,3 +23,25 @@ def test_network_has_the_right_parts(env):
         spread = torch.stack([block.fc2.weight.detach().std() for block in model.blocks]).mean()
         compare('the standard deviation of fc2.weight', spread, 0.25 / 90 ** 0.5, rtol=0.05, atol=0)
 
+@test_case(points=None, hidden=False)
+def test_stream_runs_through_all_blocks(env):
+    import torch
+    from torch.nn.functional import batch_norm, linear
+    from src.checks import FLOAT64, answer, checking, compare, require
+    with checking('R3'):
+        ResidualMLP = answer(env, 'R3', 'ResidualMLP')
+        torch.manual_seed(0)
+        model = ResidualMLP(27, 3, 4, 8, 10, 5).double()
+        inputs = torch.randint(27, (40, 3))
+        seen = {}
+        for index, block in enumerate(model.blocks):
+            block.register_forward_hook(lambda _, got, gave, index=index: seen.__setitem__(index, (got[0], gave)))
+        logits = model(inputs)
+        require(set(seen) == set(range(5)), f'only the blocks {sorted(seen)} of 0 to 4 were called')
+        side_by_side = model.embedding.weight[inputs].reshape(40, 12)
+        compare('what block 0 reads', seen[0][0], linear(side_by_side, model.inp.weight, model.inp.bias), **FLOAT64)
+        for index in range(1, 5):
+            compare(f'what block {index} reads', seen[index][0], seen[index - 1][1], **FLOAT64)
+        last = batch_norm(seen[4][1], None, None, model.norm_f.weight, model.norm_f.bias, training=True)
+        compare('logits', logits, linear(last, model.head.weight, model.head.bias), **FLOAT64)
+

@@ -30,3 +30,18 @@ def test_stream_variance(env):
         target = torch.stack([(x.square().mean(0) - x.mean(0).square()).mean() for x in streams])
         compare('stream_variance(model, inputs)', yours, target, **FLOAT64)
 
+@test_case(points=None, hidden=False)
+def test_scaled_start(env):
+    import torch
+    from src.checks import FLOAT64, answer, checking, compare, require
+    with checking('R5'):
+        scale_residual_init_ = answer(env, 'R5', 'scale_residual_init_')
+        ResidualMLP = answer(env, 'R3', 'ResidualMLP')
+        torch.manual_seed(0)
+        model = ResidualMLP(27, 3, 4, 8, 10, 8).double()
+        start = {name: weight.detach().clone() for name, weight in model.named_parameters()}
+        require(scale_residual_init_(model) is model, 'scale_residual_init_ does not return its model')
+        for name, weight in model.named_parameters():
+            factor = 0.25 if name.endswith('fc2.weight') else 1.0
+            compare(f'{name} (times {factor} at 8 blocks) ', weight, start[name] * factor, **FLOAT64)
+

@@ -26,3 +26,19 @@ def test_post_norm_block(env):
         target = batch_norm(total, None, None, block.norm.weight, block.norm.bias, training=True, eps=block.norm.eps)
         compare('block(x)', block(stream), target, **FLOAT64)
 
+@test_case(points=None, hidden=False)
+def test_identity_path(env):
+    import torch
+    from src.checks import answer, checking, require
+    with checking('R6'):
+        is_identity_path = answer(env, 'R6', 'is_identity_path')
+        blocks = {'ResidualBlock': (answer(env, 'R2', 'ResidualBlock')(6, 10), True), 'PostNormBlock': (answer(env, 'R6', 'PostNormBlock')(6, 10), False)}
+        for name, (block, target) in blocks.items():
+            start = {key: value.clone() for key, value in block.state_dict().items()}
+            block.eval()
+            yours = is_identity_path(block)
+            require(bool(yours) == target, f'is_identity_path of a {name} is {bool(yours)}; the target is {target}')
+            require(not block.training, f'the call put the {name} into training mode; experiment on a copy')
+            for key, value in block.state_dict().items():
+                require(torch.equal(value, start[key]), f'the call changed `{key}` of the {name}; experiment on a copy')
+

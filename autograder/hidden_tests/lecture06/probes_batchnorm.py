@@ -123,10 +123,30 @@ def layer_single(student: Any, features: int) -> Seen:
     return {"y": y, "raised": None}
 
 
-def layer_state(student: Any, features: int, x: Tensor) -> Seen:
-    """The parameters, buffers and state dict of a fresh `BatchNorm1d`, and a copy's output after a round trip."""
+def _number(value: Any) -> float | None:
+    """The value as a float, None for what cannot be read as one."""
+    try:
+        return float(value)
+    except (TypeError, ValueError, RuntimeError):
+        return None
+
+
+def layer_state(student: Any, features: int, settings: dict[str, float], x: Tensor) -> Seen:
+    """The parameters, buffers and state dict of a fresh `BatchNorm1d`, and a copy's output after a round trip.
+
+    attributes: those of a layer made with `settings`; second: the values of a layer made after the first has changed.
+    """
     layer = student.BatchNorm1d(features)
     fresh = {"parameters": parameters_of(layer), "buffers": buffers_of(layer), "statistics": _statistics(layer)}
+    layer.train()
+    layer(x.float())
+    with torch.no_grad():
+        for parameter in layer.parameters():
+            parameter.add_(1.0)
+    second = student.BatchNorm1d(features)
+    fresh["second"] = {**parameters_of(second), **_statistics(second)}
+    configured = student.BatchNorm1d(features, **settings)
+    fresh["attributes"] = {name: _number(getattr(configured, name, None)) for name in settings}
     layer = _layer(student, features, {})
     layer.train()
     layer(x)
@@ -151,6 +171,14 @@ def batchnorm_backward(student: Any, dout: Tensor, x_hat: Tensor, gamma: Tensor,
     autograd: whether something was kept for a backward pass, so that autograd was at work.
     """
     given = {"dout": dout.clone(), "x_hat": x_hat.clone(), "gamma": gamma.clone(), "var": var.clone()}
-    with tracked_by_autograd() as kept, Operators() as operators:
-        returned = student.batchnorm_backward(*given.values(), eps)
+    with Operators() as operators:
+        try:
+            with tracked_by_autograd() as kept:
+                returned = student.batchnorm_backward(*given.values(), eps)
+        except RuntimeError as error:
+            if "saved tensor hooks" not in str(error):
+                raise
+            # torch.func's gradients refuse to be watched.
+            kept = [True]
+            returned = student.batchnorm_backward(*given.values(), eps)
     return {"returned": returned, "autograd": bool(kept), "operators": sorted(operators.names), **given}

@@ -12,6 +12,17 @@ from torch import Tensor, nn
 
 from autograder.hidden_tests.lecture06.probe_tools import Seen, set_values
 
+
+class _Diary(list[dict[str, Any]]):
+    """What a model was asked. A copy of the model goes on writing into the same one."""
+
+    def __copy__(self) -> "_Diary":
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "_Diary":
+        return self
+
+
 # --- B8 ---------------------------------------------------------------------------------------------------------------
 
 
@@ -26,7 +37,7 @@ class _Watched(nn.Module):
         self.table = nn.Parameter(table.clone())
         self.norm = nn.BatchNorm1d(table.shape[1], dtype=table.dtype) if normed else None
         self.fail_at = fail_at
-        self.diary: list[dict[str, Any]] = []
+        self.diary = _Diary()
 
     def forward(self, x: Tensor) -> Tensor:
         logits = self.table[x[:, -1]]
@@ -59,7 +70,7 @@ def evaluated(
     runs = []
     for size in sizes:
         model.train()
-        model.diary = []
+        model.diary = _Diary()
         options = {"batch_size": size} if size else {}
         returned = student.evaluate(model, inputs.clone(), targets.clone(), **options)
         runs.append({"returned": returned, "plain": isinstance(returned, float), "calls": model.diary})
@@ -76,28 +87,32 @@ def evaluated(
 def evaluated_modes(
     student: Any, table: Tensor, inputs: Tensor, targets: Tensor, batch_size: int, fail_at: int
 ) -> Seen:
-    """`evaluate` of a model in training, then in evaluation mode, whose call `fail_at` fails: the modes it was in."""
+    """`evaluate` of a model in training, then in evaluation mode, whose call `fail_at` fails: its modes, any error."""
     modes = []
     for training in (True, False):
         model = _Watched(table, False, fail_at)
         model.train(training)
+        raised = False
         try:
             student.evaluate(model, inputs.clone(), targets.clone(), batch_size)
         except Exception:
+            raised = True
             if not fail_at or len(model.diary) < fail_at:
                 raise
-        modes.append({"calls": model.diary, "after": model.training})
+        modes.append({"calls": model.diary, "after": model.training, "raised": raised})
     return {"modes": modes}
 
 
 # --- B9 ---------------------------------------------------------------------------------------------------------------
 
 
-def fold_batchnorm(student: Any, weight: Tensor, bias: Tensor | None, start: dict[str, Tensor], eps: float) -> Seen:
-    """`fold_batchnorm` with a `BatchNorm1d` in evaluation mode and the state `start`: the result, all inputs after."""
+def fold_batchnorm(
+    student: Any, weight: Tensor, bias: Tensor | None, start: dict[str, Tensor], eps: float, training: bool
+) -> Seen:
+    """`fold_batchnorm` with a `BatchNorm1d` in this mode, of the state `start`: the result, and all inputs after."""
     bn = student.BatchNorm1d(weight.shape[1], eps=eps).double()
     set_values(bn, start)
-    bn.eval()
+    bn.train(training)
     given = weight.clone(), None if bias is None else bias.clone()
     returned = student.fold_batchnorm(*given, bn)
     return {
@@ -127,7 +142,7 @@ class _Speaker(nn.Module):
         self.known, self.otherwise = known, otherwise
         self.context_size, self.talk, self.patience = context_size, talk, patience
         self.parameter = nn.Parameter(torch.zeros(1))
-        self.diary: list[dict[str, bool]] = []
+        self.diary = _Diary()
 
     def forward(self, x: Tensor) -> Tensor:
         if self.known and tuple(x.shape) != (1, self.context_size):

@@ -10,21 +10,44 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from autograder.hidden_tests.lecture06.probe_tools import Seen, parameters_of, set_values, train_sgd
+from autograder.hidden_tests.lecture06.probe_tools import (
+    Seen,
+    buffers_of,
+    gradients,
+    parameters_of,
+    set_values,
+    train_sgd,
+)
 
 # --- B6, B7 -----------------------------------------------------------------------------------------------------------
 
 
 def mlp_outputs(
-    student: Any, name: str, sizes: list[int], options: dict[str, bool], start: dict[str, Tensor], inputs: Tensor
+    student: Any,
+    name: str,
+    sizes: list[int],
+    options: dict[str, bool],
+    start: dict[str, Tensor],
+    inputs: Tensor,
+    cotangent: Tensor,
 ) -> Seen:
-    """A model `name` with the weights `start`: its logits twice in evaluation, then in training."""
+    """A model `name` with the weights `start`: its logits twice in evaluation, then once from there in training.
+
+    gradients: of the logits in training, by parameter, None where nothing flows; buffers: those after that one call.
+    """
     model = getattr(student, name)(*sizes, **options).double()
     set_values(model, start)
     model.eval()
     first, again = model(inputs), model(inputs)
     model.train()
-    return {"eval": first, "again": again, "train": model(inputs)}
+    set_values(model, start)
+    logits = model(inputs)
+    seen = {"eval": first, "again": again, "train": logits, "buffers": buffers_of(model)}
+    if not isinstance(logits, Tensor) or logits.shape != cotangent.shape:
+        return {**seen, "gradients": {}}
+    parameters = dict(model.named_parameters())
+    found = gradients(logits, list(parameters.values()), cotangent)
+    return {**seen, "gradients": dict(zip(parameters, found, strict=True))}
 
 
 def mlp_parameters(student: Any, name: str, sizes: list[int], options: dict[str, bool]) -> Seen:

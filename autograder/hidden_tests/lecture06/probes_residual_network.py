@@ -39,60 +39,83 @@ def gradient_norms(
 # --- R2 ---------------------------------------------------------------------------------------------------------------
 
 
-def _block(student: Any, name: str, sizes: list[int], start: dict[str, Tensor], training: bool) -> Any:
-    model = getattr(student, name)(*sizes).double()
-    set_values(model, start)
-    model.train(training)
-    return model
+def _layout(model: Any) -> Seen:
+    """The type of each part of a model, and the shapes of its parameters and buffers by name."""
+    state = {name: list(value.shape) for name, value in model.state_dict().items()}
+    return {"types": {name: type(part).__name__ for name, part in model.named_modules()}, "shapes": state}
+
+
+def _fits(model: Any, start: dict[str, Tensor]) -> bool:
+    """Whether the model has a place for each of these values."""
+    state = model.state_dict()
+    return all(name in state and state[name].numel() == value.numel() for name, value in start.items())
 
 
 def block_output(
-    student: Any, name: str, sizes: list[int], start: dict[str, Tensor], x: Tensor, training: bool
+    student: Any, name: str, arguments: list[float], start: dict[str, Tensor], x: Tensor, training: bool
 ) -> Seen:
     """A block `name` with the weights `start` on x (N, d_model): its output, and x afterwards."""
-    x = x.clone()
+    model, x = getattr(student, name)(*arguments).double(), x.clone()
+    if not _fits(model, start):
+        return {"layout": _layout(model), "y": None, "x": x}
+    set_values(model, start)
     with torch.no_grad():
-        y = _block(student, name, sizes, start, training)(x)
-    return {"y": y, "x": x}
+        y = model.train(training)(x)
+    return {"layout": _layout(model), "y": y, "x": x}
 
 
 def block_gradients(
-    student: Any, name: str, sizes: list[int], start: dict[str, Tensor], x: Tensor, cotangent: Tensor, training: bool
+    student: Any, name: str, arguments: list[float], start: dict[str, Tensor], x: Tensor, cotangent: Tensor
 ) -> Seen:
     """The gradients of a block's output for x and for its parameters by name, None where nothing flows."""
-    model = _block(student, name, sizes, start, training)
+    model = getattr(student, name)(*arguments).double()
+    if not _fits(model, start):
+        return {"layout": _layout(model), "dx": None, "gradients": {}}
+    set_values(model, start)
     x = x.clone().requires_grad_()
     named = dict(model.named_parameters())
-    dx, *rest = gradients(model(x), (x, *named.values()), cotangent)
-    return {"dx": dx, "gradients": dict(zip(named, rest, strict=True))}
+    dx, *rest = gradients(model.train()(x), (x, *named.values()), cotangent)
+    return {"layout": _layout(model), "dx": dx, "gradients": dict(zip(named, rest, strict=True))}
 
 
 def block_start(student: Any, name: str, arguments: list[float]) -> Seen:
-    """The parameters of a new block `name`, in its own dtype."""
-    return {"parameters": parameters_of(getattr(student, name)(*arguments))}
+    """The parameters of two new blocks `name`, in their own dtype."""
+    one, other = (getattr(student, name)(*arguments) for _ in range(2))
+    return {"layout": _layout(one), "parameters": parameters_of(one), "others": parameters_of(other)}
+
+
+def block_as_built(student: Any, name: str, arguments: list[float], x: Tensor) -> Seen:
+    """What a new block `name` makes of x, both in their own dtype."""
+    with torch.no_grad():
+        return {"y": getattr(student, name)(*arguments)(x)}
 
 
 # --- R3 ---------------------------------------------------------------------------------------------------------------
 
 
-def network_logits(student: Any, sizes: list[int], start: dict[str, Tensor], inputs: Tensor, training: bool) -> Seen:
-    """The logits of `ResidualMLP` with the weights `start`."""
-    model = student.ResidualMLP(*sizes).double()
-    set_values(model, start)
-    model.train(training)
-    return {"logits": model(inputs)}
-
-
-def network_parts(student: Any, sizes: list[int]) -> Seen:
-    """A new `ResidualMLP`: its parameters, its blocks, and how many of them are different objects."""
-    model = student.ResidualMLP(*sizes)
+def _blocks(model: Any) -> Seen:
+    """The blocks of a model: how many there are, how many of them are different objects, and what holds them."""
     blocks = list(model.blocks)
-    return {
-        "parameters": parameters_of(model),
+    return _layout(model) | {
         "blocks": len(blocks),
         "distinct": len({id(one) for one in blocks}),
         "container": type(model.blocks).__name__,
     }
+
+
+def network_logits(student: Any, sizes: list[int], start: dict[str, Tensor], inputs: Tensor, training: bool) -> Seen:
+    """The logits of `ResidualMLP` with the weights `start`."""
+    model = student.ResidualMLP(*sizes).double()
+    if not _fits(model, start):
+        return {"layout": _blocks(model), "logits": None}
+    set_values(model, start)
+    return {"layout": _blocks(model), "logits": model.train(training)(inputs)}
+
+
+def network_parts(student: Any, sizes: list[int]) -> Seen:
+    """The parameters of a new `ResidualMLP`, and its blocks."""
+    model = student.ResidualMLP(*sizes)
+    return {"layout": _blocks(model), "parameters": parameters_of(model)}
 
 
 def network_gradients(
@@ -100,7 +123,9 @@ def network_gradients(
 ) -> Seen:
     """The gradients of the logits of `ResidualMLP` in training mode for its parameters, by name."""
     model = student.ResidualMLP(*sizes).double()
+    if not _fits(model, start):
+        return {"layout": _blocks(model), "gradients": {}}
     set_values(model, start)
-    model.train()
     named = dict(model.named_parameters())
-    return {"gradients": dict(zip(named, gradients(model(inputs), list(named.values()), cotangent), strict=True))}
+    found = gradients(model.train()(inputs), list(named.values()), cotangent)
+    return {"layout": _blocks(model), "gradients": dict(zip(named, found, strict=True))}

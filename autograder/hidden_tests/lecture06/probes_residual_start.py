@@ -45,12 +45,12 @@ def zero_start_learning(
 ) -> Seen:
     """A ResidualMLP after `zero_init_` and after each SGD step on batches (steps, N, 3): its parameters."""
     model = residual_mlp(student, sizes, start, training=True)
-    student.zero_init_(model)
-    steps = [parameters_of(model)]
+    returned = student.zero_init_(model)
+    steps, frozen = [parameters_of(model)], condition_of(model)["frozen"]
     for step in range(len(contexts)):
         train_sgd(model, contexts[step : step + 1], targets[step : step + 1], lr)
         steps.append(parameters_of(model))
-    return {"steps": steps}
+    return {"same": returned is model, "returned": type(returned).__name__, "frozen": frozen, "steps": steps}
 
 
 # --- R5 ---------------------------------------------------------------------------------------------------------------
@@ -84,8 +84,13 @@ def scaled_growth(student: Any, sizes: list[int], start: dict[str, Tensor], inpu
     """`stream_variance` before and after `scale_residual_init_`."""
     model = residual_mlp(student, sizes, start, training=True)
     unscaled = student.stream_variance(model, inputs)
-    student.scale_residual_init_(model)
-    return {"unscaled": unscaled, "scaled": student.stream_variance(model, inputs)}
+    returned = student.scale_residual_init_(model)
+    return {
+        "same": returned is model,
+        "returned": type(returned).__name__,
+        "unscaled": unscaled,
+        "scaled": student.stream_variance(model, inputs),
+    }
 
 
 # --- R6 ---------------------------------------------------------------------------------------------------------------

@@ -1,22 +1,33 @@
 """The residual network as plain functions of named weights, and what tests of several of its questions assert."""
 
+import functools
 import itertools
 import math
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from autograder.diagnose import assert_same_tensors, fail, mapping, tensors
-from autograder.hidden_tests.lecture06.inputs import VOCAB, normal
+from autograder.hidden_tests.lecture06.inputs import VOCAB, Examples, names, normal
 from autograder.sandbox import Value
 from autograder.score import Observation
 
 EPS = 1e-5
+SCALE = 0.4
+"""The `scale` that tests of a block give to it: far from 1, and its root far from other known wrong factors."""
 SMALL = [VOCAB, 3, 4, 8, 12, 3]
 """Sizes of a small network: vocab_size, context_size, d_embed, d_model, d_ff, n_layers."""
 COLLECTED = 1e-6
 """The tolerance where an answer may collect Python floats, which `torch.tensor` keeps as float32."""
+
+
+@functools.cache
+def look() -> Examples:
+    """A few examples that are not one name after the other."""
+    contexts, targets = names().batches(1, 30, seed=1100)
+    return Examples(contexts=contexts[0], targets=targets[0])
 
 
 def block_weights(d_model: int, d_ff: int, seed: int, prefix: str = "") -> dict[str, Tensor]:
@@ -110,11 +121,12 @@ def plain_logits(w: dict[str, Tensor], inputs: Tensor, layers: int) -> Tensor:
 
 
 def wrong_blocks(w: dict[str, Tensor], x: Tensor, training: bool) -> dict[str, Tensor]:
-    """What known wrong forms of either block give."""
+    """What known wrong forms of ResidualBlock give, made with scale SCALE."""
     read, other = norm(w, x, training), norm(w, x, not training)
     fc1, fc2 = w["fc1.weight"].T, w["fc2.weight"].T
     write, raw = torch.tanh(read @ fc1) @ fc2, torch.tanh(x @ fc1) @ fc2
     return {
+        "a block that multiplies by `scale` in forward; `scale` belongs to the start of fc2 alone": x + SCALE * write,
         "the branch without the skip; add x to it": write,
         "a skip from the normalised value; add x itself": read + write,
         "the average of x and the branch; add them": (x + write) / 2,
@@ -140,40 +152,85 @@ def wrong_blocks(w: dict[str, Tensor], x: Tensor, training: bool) -> dict[str, T
     }
 
 
-def assert_block_initialisation(parameters: Value, d_model: int, d_ff: int, scale: float) -> None:
-    """Names, shapes and deviations (within 4 %) of a block's initial weights."""
+def assert_layout(layout: Value, expected: dict[str, tuple[int, ...]]) -> None:
+    """Assert that a model has blocks that learn apart, norms that keep statistics, and numbers of these shapes."""
+    found, count = mapping(layout), len({name.split(".")[1] for name in expected if name.startswith("blocks.")})
+    types, shapes = mapping(found.get("types")), mapping(found.get("shapes"))
+    if count and found.get("blocks") != count:
+        fail(f"a model with n_layers={count} has {found.get('blocks')} blocks")
+    if count and not any(name.startswith("blocks.") for name in shapes):
+        fail(f"the blocks are hidden in a {found.get('container')}: parameters() does not see them; use nn.ModuleList")
+    if count and found.get("distinct") != count:
+        fail(f"{count} blocks are {found.get('distinct')} different objects: they share weights; build each one anew")
+    for name in expected:
+        part, _, last = name.rpartition(".")
+        kind = types.get(part)
+        if last == "running_mean" and name not in shapes and kind is not None:
+            if kind == "BatchNorm1d":
+                fail(f"{part} keeps no running statistics; make it as the table says: nn.BatchNorm1d(d_model)")
+            fail(f"{part} is a {kind}; the table says nn.BatchNorm1d")
+    assert_shapes({name: shapes[name] for name in expected if name in shapes}, expected)
+
+
+def assert_block_layout(layout: Value, d_model: int, d_ff: int) -> None:
+    assert_layout(layout, {name: tuple(value.shape) for name, value in block_weights(d_model, d_ff, seed=1).items()})
+
+
+def assert_block_initialisation(seen: Observation, d_model: int, d_ff: int, scale: float) -> None:
+    """Names, shapes and deviations (within 4 %) of a block's initial weights, which are drawn anew each time."""
     expected = {
         "norm.weight": (d_model,),
         "norm.bias": (d_model,),
         "fc1.weight": (d_ff, d_model),
         "fc2.weight": (d_model, d_ff),
     }
-    found = tensors(parameters)
-    assert_shapes(found, expected)
+    found, others = tensors(seen["parameters"]), tensors(seen["others"])
+    assert_shapes({name: list(value.shape) for name, value in found.items()}, expected)
+    assert_block_layout(seen["layout"], d_model, d_ff)
+    if len({value.dtype for value in found.values()}) > 1:
+        kinds = ", ".join(f"{name} {str(found[name].dtype).removeprefix('torch.')}" for name in expected)
+        fail(f"the weights have different dtypes, so that they cannot compute together: {kinds}; draw with torch")
     for name, wanted in (("norm.weight", 1.0), ("norm.bias", 0.0)):
         if bool((found[name] != wanted).any()):
             fail(f"{name} does not start at {wanted:g}, as nn.BatchNorm1d makes it")
-    for name, std, other in (("fc1.weight", d_model**-0.5, 1.0), ("fc2.weight", scale * d_ff**-0.5, d_ff**-0.5)):
-        seen = float(found[name].double().std(correction=0))
-        fan_in, fan_out = (d_model, d_ff) if name == "fc1.weight" else (d_ff, d_model)
-        if abs(seen / std - 1) < 0.04:
+    for name, std in (("fc1.weight", d_model**-0.5), ("fc2.weight", scale * d_ff**-0.5)):
+        if name in others and torch.equal(found[name], others[name]):
+            fail(f"two new blocks have the same {name}: draw it anew in each block, and set no seed in it")
+        seen_std = float(found[name].double().std(correction=0))
+        if abs(seen_std / std - 1) < 0.04:
             assert_normal(found[name], std, name)
             continue
-        ways = {
-            "the deviation without scale": other,
-            "the deviation of nn.Linear's own initialisation": (3 * fan_in) ** -0.5,
-            "the deviation of nn.Linear's own initialisation, times scale": scale * (3 * fan_in) ** -0.5,
-            "the variance in the place of the deviation": std**2,
-            "the variance 1/fan_in in the place of the deviation": 1 / fan_in,
-            "the variance 1/fan_in in the place of the deviation, times scale": scale / fan_in,
-            "the deviation for fan_out": fan_out**-0.5,
-            "the deviation for fan_out, times scale": scale * fan_out**-0.5,
-            "the deviation with scale on fc1 too": scale * d_model**-0.5,
-            "the deviation with scale twice": scale * std,
-            "the deviation with the root of scale": math.sqrt(scale) * d_ff**-0.5,
+        ways = wrong_deviations(d_model, d_ff, scale, name == "fc1.weight")
+        known = min(ways, key=lambda label: abs(seen_std / ways[label] - 1))
+        it_is = f"; it is {known}" if abs(seen_std / ways[known] - 1) < 0.03 else ""
+        fail(f"{name} has deviation {seen_std:.4f}; {std:.4f} was expected{it_is}")
+
+
+def wrong_deviations(d_model: int, d_ff: int, scale: float, first: bool) -> dict[str, float]:
+    """The deviations that known wrong ways to start give to fc1 (`first`) or fc2."""
+    fan_in, fan_out = (d_model, d_ff) if first else (d_ff, d_model)
+    std = fan_in**-0.5
+    plain = {
+        "the deviation of nn.Linear's own initialisation": (3 * fan_in) ** -0.5,
+        "the variance 1/fan_in in the place of the deviation": 1 / fan_in,
+        "the deviation for fan_out": fan_out**-0.5,
+        "kaiming_normal_ with its default gain of sqrt(2); the gain here is 1": math.sqrt(2) * std,
+    }
+    scaled = {f"{label}, times scale": scale * value for label, value in plain.items()} if scale != 1 else {}
+    if scale == 1:
+        return plain
+    if first:
+        return plain | scaled | {"the deviation with scale on fc1 too": scale * std}
+    return (
+        plain
+        | scaled
+        | {
+            "the deviation without scale": std,
+            "the deviation with scale twice": scale**2 * std,
+            "the deviation with the root of scale; scale stands outside the root": math.sqrt(scale) * std,
+            "the square of the deviation": scale**2 / fan_in,
         }
-        known = next((label for label, value in ways.items() if abs(seen / value - 1) < 0.04), "")
-        fail(f"{name} has deviation {seen:.4f}; {std:.4f} was expected" + (f"; it is {known}" if known else ""))
+    )
 
 
 def assert_normal(weight: Tensor, std: float, name: str) -> None:
@@ -189,14 +246,14 @@ def assert_normal(weight: Tensor, std: float, name: str) -> None:
         )
 
 
-def assert_shapes(found: dict[str, Tensor], expected: dict[str, tuple[int, ...]]) -> None:
-    """Assert that parameters have these names and shapes, whatever their order."""
-    shapes = {name: tuple(value.shape) for name, value in found.items()}
+def assert_shapes(shapes: Mapping[str, Value], expected: dict[str, tuple[int, ...]]) -> None:
+    """Assert that parameters have these names and shapes, whatever their order; a (1, D) one stands for (D,)."""
     missing, extra = [sorted(set(one) - set(other)) for one, other in ((expected, shapes), (shapes, expected))]
     notes = [f"missing {', '.join(missing[:4])}"] * bool(missing) + [f"too many: {', '.join(extra[:4])}"] * bool(extra)
-    notes += [
-        f"{n} has shape {shapes[n]}, not {expected[n]}" for n in expected if shapes.get(n, expected[n]) != expected[n]
-    ]
+    for name, shape in expected.items():
+        found = shapes.get(name, [])
+        if name in shapes and found != list(shape):
+            notes.append(f"{name} has shape {tuple(found) if isinstance(found, list) else found}, not {shape}")
     if notes:
         fail(f"the parameters are not those of the table: {'; '.join(notes[:3])}")
 

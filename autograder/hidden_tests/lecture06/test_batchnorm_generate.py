@@ -62,9 +62,9 @@ def test_spells_what_the_model_knows(observe: Observe, case: tuple[str, int]) ->
         word[:1]: "it stopped after the first letter: each new context drops its first token and ends with the new one",
         word[::-1]: "it is written backwards",
     }
-    why = known.get(name, "each new context drops its first token and ends with the new one")
+    why = known.get(name, "check the softmax, the context of each step, and what is joined to the name")
     if word and name.startswith(word):
-        why = known.get(name, "it went on after the dot, which ends the name")
+        why = known.get(name, "it went on; a name ends at a dot or at max_len")
     fail(f"a model that knows one word of {len(word)} letters by heart said another of length {len(name)}; {why}")
 
 

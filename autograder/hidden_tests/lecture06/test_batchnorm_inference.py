@@ -112,6 +112,8 @@ def test_restores_the_mode(observe: Observe, fail_at: int) -> None:
             when = "after an exception in the model" if fail_at else "afterwards"
             was, now = ("training", "evaluation") if before else ("evaluation", "training")
             fail(f"the model was in {was} mode before and is in {now} mode {when}; restore what it was")
+        if fail_at and mode["raised"] is not True:
+            fail("the model raised an error and your function swallowed it; restore the mode, and let the error go on")
 
 
 @question("B8", points=0.5, hint="Under torch.no_grad() nothing is kept for a backward pass; .item() gives the float.")
@@ -146,7 +148,9 @@ FOLDS = [(5, 5), (4, 6), (7, 3)]
 FoldCase = tuple[Observation, Tensor, Tensor | None, Named]
 
 
-def folded(observe: Observe, sizes: tuple[int, int], with_bias: bool, large: bool = True) -> FoldCase:
+def folded(
+    observe: Observe, sizes: tuple[int, int], with_bias: bool, large: bool = True, training: bool = False
+) -> FoldCase:
     """A fold and what it was given. With large running statistics eps does not count: that is the weight's to show."""
     fan_in, fan_out = sizes
     weight = normal(fan_in, fan_out, seed=900 + fan_in)
@@ -156,7 +160,8 @@ def folded(observe: Observe, sizes: tuple[int, int], with_bias: bool, large: boo
         state["running_mean"], state["running_var"] = LARGE * state["running_mean"], LARGE**2 * state["running_var"]
         bias = None if bias is None else LARGE * bias
     eps = 1e-5 if large else FOLD_EPS
-    return observe("fold_batchnorm", weight=weight, bias=bias, start=state, eps=eps), weight, bias, state
+    seen = observe("fold_batchnorm", weight=weight, bias=bias, start=state, eps=eps, training=training)
+    return seen, weight, bias, state
 
 
 def assert_folded_weight(case: FoldCase) -> None:
@@ -229,9 +234,10 @@ def test_folds_without_a_bias(observe: Observe, sizes: tuple[int, int]) -> None:
 
 
 @question("B9", points=0.5, hint="Return new tensors: `weight * scale`, and not `weight *= scale`.")
+@pytest.mark.parametrize("training", [False, True], ids=["in evaluation mode", "in training mode"])
 @pytest.mark.parametrize("with_bias", [True, False], ids=["with a bias", "without a bias"])
-def test_folding_changes_nothing_that_is_given(observe: Observe, with_bias: bool) -> None:
-    case = folded(observe, (5, 5), with_bias)
+def test_folding_changes_nothing_that_is_given(observe: Observe, with_bias: bool, training: bool) -> None:
+    case = folded(observe, (5, 5), with_bias, training=training)
     seen, weight, bias, state = case
     parts(seen["returned"], ("weight", "bias"))
     assert_unchanged(seen["weight"], weight, "weight")
@@ -242,8 +248,9 @@ def test_folding_changes_nothing_that_is_given(observe: Observe, with_bias: bool
         same = as_tensor(after[name], name).flatten()
         if same.shape != before.shape or not torch.equal(same, before):
             fail(f"{name} of the layer changed; leave the layer as it is")
-    if seen["training"] is not False:
-        fail("the layer was in evaluation mode before and is in training mode now")
+    if seen["training"] is not training:
+        was, now = ("training", "evaluation") if training else ("evaluation", "training")
+        fail(f"the layer was in {was} mode before and is in {now} mode now; leave its mode as it is")
     if not (_holds(assert_folded_weight, case) or _holds(assert_folded_bias, case)):
         fail("neither the weight nor the bias is right yet")
 

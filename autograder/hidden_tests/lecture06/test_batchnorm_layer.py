@@ -1,5 +1,9 @@
 """Hidden tests of the batch normalization notebook, part 3: the layer with running statistics."""
 
+import contextlib
+import math
+from collections.abc import Iterator
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -7,6 +11,7 @@ from torch import Tensor, nn
 from autograder.diagnose import as_dict, as_tensor, assert_close, assert_unchanged, describe_kind, fail
 from autograder.hidden_tests.lecture06.batchnorm_reference import (
     Named,
+    agrees,
     assert_from_scratch,
     assert_gradients,
     inner,
@@ -40,6 +45,17 @@ def step(seen: Observation, index: int) -> Observation:
     return inner(steps[index] if isinstance(steps, list) and index < len(steps) else None)
 
 
+@contextlib.contextmanager
+def made_with(settings: dict[str, float]) -> Iterator[None]:
+    """Failures of a layer without settings point at the default values."""
+    try:
+        yield
+    except AssertionError as error:
+        if settings:
+            raise
+        fail(f"{error}; this layer is made without eps and momentum: check the default values")
+
+
 SETTINGS = [{"eps": 0.01, "momentum": 0.3}, {}, {"eps": 1e-3, "momentum": 0.02}]
 
 
@@ -70,7 +86,8 @@ def test_training_uses_batch_statistics(observe: Observe, settings: dict[str, fl
             **wrong_outputs(x, gamma, beta, eps),
         }
         where = "training output under no_grad" if modes[index] == "train_no_grad" else "training output"
-        assert_close(step(seen, index)["y"], normalise(x, gamma, beta, eps), where, mistakes=mistakes)
+        with made_with(settings):
+            assert_close(step(seen, index)["y"], normalise(x, gamma, beta, eps), where, mistakes=mistakes)
         assert_unchanged(step(seen, index)["x"], x, "x")
 
 
@@ -106,7 +123,8 @@ def test_running_statistics(observe: Observe, settings: dict[str, float]) -> Non
         now = step(seen, index)
         for name in ("running_mean", "running_var"):
             mistakes = {label: values[name][index] for label, values in wrong.items()}
-            assert_close(now[name], expected[index][name], name, mistakes=mistakes)
+            with made_with(settings):
+                assert_close(now[name], expected[index][name], name, mistakes=mistakes)
         if counted(now["num_batches_tracked"]) != index + 1:
             fail(
                 f"num_batches_tracked is {counted(now['num_batches_tracked']):g} "
@@ -225,8 +243,8 @@ def test_a_single_example_raises_in_training(observe: Observe) -> None:
 
 @question("B4", points=1.5, hint="nn.Parameter for gamma and beta, register_buffer for the three statistics.")
 def test_parameters_and_buffers(observe: Observe) -> None:
-    features = 5
-    seen = observe("layer_state", features=features, x=batch(12, features, seed=480))
+    features, settings = 5, {"eps": 0.02, "momentum": 0.3}
+    seen = observe("layer_state", features=features, settings=settings, x=batch(12, features, seed=480))
     parameters = as_dict(seen["parameters"], "table of parameters", ())
     buffers = as_dict(seen["buffers"], "table of buffers", ())
     if set(parameters) != {"gamma", "beta"}:
@@ -238,6 +256,21 @@ def test_parameters_and_buffers(observe: Observe) -> None:
     assert_close(statistics["running_var"], torch.ones(features), "initial running_var")
     if counted(statistics["num_batches_tracked"]) != 0:
         fail("num_batches_tracked should be 0 before the first batch")
+    second = inner(seen["second"])
+    for name, start in (("gamma", 1.0), ("beta", 0.0), ("running_mean", 0.0), ("running_var", 1.0)):
+        if not agrees(second[name], torch.full((features,), start)):
+            fail(
+                f"a second new layer does not start afresh: its {name} is no longer {start:g} after another layer "
+                f"has changed; each layer has tensors of its own, made in __init__"
+            )
+    attributes = inner(seen["attributes"])
+    for name, default in (("eps", 1e-5), ("momentum", 0.1)):
+        # An answer that ignores what is given has the default; other tests tell.
+        value = attributes[name]
+        if not isinstance(value, float):
+            fail(f"{name} is not an attribute of the layer that can be read as a number; keep it as self.{name}")
+        if not any(math.isclose(value, goal, rel_tol=1e-6) for goal in (settings[name], default)):
+            fail(f"the attribute {name} is {value:g} for a layer made with {name}={settings[name]:g}")
     if missing := [name for name in ("running_mean", "running_var") if name not in buffers]:
         fail(
             f"{' and '.join(missing)} should be a buffer (register_buffer), "

@@ -9,12 +9,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from autograder.diagnose import as_dict, as_tensor, assert_below, assert_close, assert_deviation, fail
-from autograder.hidden_tests.lecture06.batchnorm_reference import Named, layer_state, normalise, normalised
+from autograder.hidden_tests.lecture06.batchnorm_reference import Named, inner, layer_state, normalise, normalised
 from autograder.hidden_tests.lecture06.inputs import VOCAB, names, normal
 from autograder.score import Observation, Observe, question
 
 SIZES = [VOCAB, 3, 16, 256]
 SMALL = [VOCAB, 3, 4, 10]
+ODD = [11, 4, 5, 10]
 STEPS, BATCH_SIZE, LEARNING_RATE = 300, 32, 0.1
 B6_LIMIT = 5.5
 B7_MARGIN = 0.07
@@ -53,20 +54,46 @@ def assert_same_again(seen: Observation) -> None:
         )
 
 
+def random_contexts(sizes: list[int], seed: int) -> Tensor:
+    """48 contexts of any tokens, also of the rare ones."""
+    return torch.randint(sizes[0], (48, sizes[1]), generator=torch.Generator().manual_seed(seed))
+
+
+def assert_learns(
+    seen: Observation, forward: Callable[[Named], Tensor], weights: Named, cotangent: Tensor, optional: str = ""
+) -> None:
+    """The gradients in training agree with those of the reference; None will do where `optional` has none."""
+    leaves = {name: value.clone().requires_grad_() for name, value in weights.items() if "running" not in name}
+    goals = torch.autograd.grad(forward(weights | leaves), list(leaves.values()), cotangent)
+    found = inner(seen["gradients"])
+    for name, goal in zip(leaves, goals, strict=True):
+        if found[name] is not None:
+            assert_close(found[name], goal, f"gradient of {name} in training", tolerance=1e-7)
+        elif name != optional:
+            fail(
+                f"no gradient reaches {name} in training, so it cannot learn: "
+                "somewhere behind it the result is cut off (detach, .data or no_grad)"
+            )
+
+
+def assert_updated_once(seen: Observation, state: Named, pre: Tensor, name: str) -> None:
+    """One call of the model in training updated the running statistics of the layer `name` once."""
+    found = inner(seen["buffers"])
+    for kept, new in (("running_mean", pre.mean(0)), ("running_var", pre.var(0))):
+        goal, unchanged = state[kept].lerp(new, 0.1), state[kept]
+        wrong = {
+            f"two updates; call self.{name} once in a forward pass": goal.lerp(new, 0.1),
+            f"its value before; call self.{name} itself, in the mode of the model": unchanged,
+        }
+        assert_close(found[f"{name}.{kept}"], goal, f"{name}.{kept} after one training batch", mistakes=wrong)
+
+
 def trained_loss(observe: Observe, name: str, options: dict[str, bool], seed: int) -> float:
     """The held-out loss of a fresh model after training."""
     data = names()
     contexts, targets = data.batches(STEPS, BATCH_SIZE, seed)
-    seen = observe(
-        "trained_logits",
-        name=name,
-        sizes=SIZES,
-        options=options,
-        contexts=contexts,
-        targets=targets,
-        lr=LEARNING_RATE,
-        held_out=data.held_out.contexts,
-    )
+    run = {"contexts": contexts, "targets": targets, "lr": LEARNING_RATE, "held_out": data.held_out.contexts}
+    seen = observe("trained_logits", name=name, sizes=SIZES, options=options, **run)
     return data.loss(as_tensor(seen["logits"], "logits", (len(data.held_out.targets), VOCAB)))
 
 
@@ -135,14 +162,24 @@ def wrong_mlps(w: Named, inputs: Tensor, norm: Norm) -> Named:
 
 def assert_mlp_forward(observe: Observe, mode: str) -> None:
     weights = mlp_weights(SMALL, seed=600)
-    inputs = names().train.contexts[:48]
-    seen = observe("mlp_outputs", name="MLPv2", sizes=SMALL, options={}, start=weights, inputs=inputs)
+    inputs, cotangent = random_contexts(SMALL, seed=610), normal(48, VOCAB, seed=611)
+    seen = observe(
+        "mlp_outputs", name="MLPv2", sizes=SMALL, options={}, start=weights, inputs=inputs, cotangent=cotangent
+    )
     assert_same_again(seen)
-    pre = weights["C"][inputs].flatten(1) @ weights["W1"] + weights["b1"]
-    norm = norm_in(mode, within(weights, "bn."))
-    target = torch.tanh(norm(pre)) @ weights["W2"] + weights["b2"]
+
+    def before(w: Named) -> Tensor:
+        return w["C"][inputs].flatten(1) @ w["W1"] + w["b1"]
+
+    def forward(w: Named) -> Tensor:
+        return torch.tanh(norm_in(mode, within(w, "bn."))(before(w))) @ w["W2"] + w["b2"]
+
     name = "output in training" if mode == "train" else "output in evaluation"
-    assert_close(seen[mode], target, name, mistakes=wrong_mlps(weights, inputs, norm))
+    mistakes = wrong_mlps(weights, inputs, norm_in(mode, within(weights, "bn.")))
+    assert_close(seen[mode], forward(weights), name, mistakes=mistakes)
+    if mode == "train":
+        assert_learns(seen, forward, weights, cotangent, optional="b1")
+        assert_updated_once(seen, within(weights, "bn."), before(weights), "bn")
 
 
 @question(
@@ -189,32 +226,43 @@ def flat(shape: tuple[int, ...]) -> tuple[int, ...]:
     return shape[1:] if len(shape) == 2 and shape[0] == 1 else shape
 
 
-SETTINGS = [({"batch_norm": True}, True), ({"batch_norm": False}, False), ({}, False)]
-SETTING_IDS = ["with BN", "without BN", "by default"]
+SETTINGS = [
+    (SMALL, {"batch_norm": True}, True),
+    (SMALL, {"batch_norm": False}, False),
+    (SMALL, {}, False),
+    (ODD, {"batch_norm": True}, True),
+]
+SETTING_IDS = ["with BN", "without BN", "by default", "other sizes"]
 
 
 @question(
     "B7", points=1, hint="The mean takes any constant away again: before a norm a bias is idle, and beta has its role."
 )
-@pytest.mark.parametrize(("options", "batch_norm"), SETTINGS, ids=SETTING_IDS)
-def test_parameters_with_and_without_norm(observe: Observe, options: dict[str, bool], batch_norm: bool) -> None:
-    seen = observe("mlp_parameters", name="MLPv3", sizes=SMALL, options=options)
+@pytest.mark.parametrize(("sizes", "options", "batch_norm"), SETTINGS, ids=SETTING_IDS)
+def test_parameters_with_and_without_norm(
+    observe: Observe, sizes: list[int], options: dict[str, bool], batch_norm: bool
+) -> None:
+    seen = observe("mlp_parameters", name="MLPv3", sizes=sizes, options=options)
     parameters = as_dict(seen["parameters"], "table of parameters", ())
     found = {name: tuple(value.shape) for name, value in parameters.items() if isinstance(value, Tensor)}
-    expected = deep_shapes(SMALL, batch_norm)
+    expected = deep_shapes(sizes, batch_norm)
     if batch_norm and (idle := sorted({"b1", "b2"} & set(found))):
         fail(f"with BN {' and '.join(idle)} should not be there: the norm takes the mean away, and a bias with it")
     if not batch_norm and (norms := sorted(name for name in found if name.startswith("bn"))):
         fail(f"without BN there should be no {norms[0]}; make the norms only when batch_norm is true")
     if batch_norm and "bn1.gamma" in found and "bn2.gamma" not in found:
         fail("bn2.gamma is missing: is one norm shared by both layers? Each layer has a BatchNorm1d of its own")
-    if missing := [name for name in expected if name not in found]:
+    missing = [name for name in expected if name not in found]
+    if norms := [name for name in missing if name.startswith("bn")]:
+        fail(f"bn1 and bn2 are your BatchNorm1d layers, stored on self under these names; missing: {', '.join(norms)}")
+    if missing:
         fail(f"these parameters are missing: {', '.join(missing)}; each is an nn.Parameter stored on self")
     if extra := sorted(set(found) - set(expected)):
         fail(f"these parameters do not belong there: {', '.join(extra[:4])}")
     for name, shape in expected.items():
         if flat(found[name]) != flat(shape):
-            fail(f"{name} has shape {found[name]}; {shape} was expected")
+            given = " for vocab_size 11 and context_size 4; use the sizes given to __init__" if sizes is ODD else ""
+            fail(f"{name} has shape {found[name]}; {shape} was expected{given}")
 
 
 @question(
@@ -311,18 +359,28 @@ def wrong_deep(w: Named, inputs: Tensor, first: Norm, second: Norm, batch_norm: 
 @pytest.mark.parametrize("batch_norm", [True, False], ids=["with BN", "without BN"])
 def test_deep_forward_pass(observe: Observe, batch_norm: bool, mode: str) -> None:
     weights = deep_weights(SMALL, batch_norm, seed=700)
-    inputs = names().train.contexts[:48]
+    inputs, cotangent = random_contexts(SMALL, seed=710), normal(48, VOCAB, seed=711)
+    options = {"batch_norm": batch_norm}
     seen = observe(
-        "mlp_outputs", name="MLPv3", sizes=SMALL, options={"batch_norm": batch_norm}, start=weights, inputs=inputs
+        "mlp_outputs", name="MLPv3", sizes=SMALL, options=options, start=weights, inputs=inputs, cotangent=cotangent
     )
     assert_same_again(seen)
-    if batch_norm:
-        first, second = (norm_in(mode, within(weights, prefix)) for prefix in ("bn1.", "bn2."))
-    else:
-        first, second = weights["b1"].add, weights["b2"].add
+
+    def both(w: Named) -> tuple[Norm, Norm]:
+        if not batch_norm:
+            return w["b1"].add, w["b2"].add
+        return norm_in(mode, within(w, "bn1.")), norm_in(mode, within(w, "bn2."))
+
+    first, second = both(weights)
     name = f"output {'with' if batch_norm else 'without'} BN in {'training' if mode == 'train' else 'evaluation'}"
     target = deep_forward(weights, inputs, first, second)
     assert_close(seen[mode], target, name, mistakes=wrong_deep(weights, inputs, first, second, batch_norm))
+    if mode == "train":
+        assert_learns(seen, lambda w: deep_forward(w, inputs, *both(w)), weights, cotangent)
+    if mode == "train" and batch_norm:
+        pre = weights["C"][inputs].flatten(1) @ weights["W1"]
+        assert_updated_once(seen, within(weights, "bn1."), pre, "bn1")
+        assert_updated_once(seen, within(weights, "bn2."), torch.tanh(first(pre)) @ weights["W2"], "bn2")
 
 
 @question(

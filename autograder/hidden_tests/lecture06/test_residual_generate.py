@@ -8,13 +8,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from autograder.diagnose import as_tensor, describe_kind, fail
+from autograder.diagnose import as_tensor, describe_kind, fail, mapping, tensors
 from autograder.hidden_tests.lecture06.inputs import VOCAB
 from autograder.hidden_tests.lecture06.residual_reference import assert_left_alone, mlp_logits, mlp_weights
 from autograder.sandbox import Value
 from autograder.score import Observation, Observe, question
 
 NAMES_SEED = 2000
+ADVANCE = 5
+"""How many numbers the generator has given out before a call."""
 
 
 @functools.cache
@@ -37,6 +39,8 @@ class Rule10:
     dot: bool = False
     past_dot: bool = False
     short: int = 0
+    behind: bool = True
+    advance: int = ADVANCE
 
 
 RIGHT = Rule10()
@@ -49,18 +53,20 @@ def write(
     """The names by the rule, the generator's next number, and how near a number came to a limit between two letters."""
     sizes, weights = speaker(context, ending)
     generator, near = torch.Generator().manual_seed(seed), 1.0
+    torch.rand(rule.advance, generator=generator)
+    in_advance = torch.rand(n, max_len, generator=generator) if rule.draws == "in advance" else torch.empty(n, 0)
     history = torch.zeros(n, context, dtype=torch.int64)
     written: list[list[int]] = [[] for _ in range(n)]
     done = torch.zeros(n, dtype=torch.bool)
-    for _ in range(max_len - rule.short):
+    for step in range(max_len - rule.short):
         shares = mlp_logits(weights, history[:, -context:], sizes[-1], False).softmax(1)
         if rule.draws == "unfinished rows":
             numbers = torch.zeros(n)
             numbers[~done] = torch.rand(int((~done).sum()), generator=generator)
         elif rule.draws == "one for all":
             numbers = torch.rand(1, generator=generator).expand(n)
-        elif rule.draws == "row by row":
-            numbers = torch.cat([torch.rand(1, generator=generator) for _ in range(n)])
+        elif rule.draws == "in advance":
+            numbers = in_advance[:, step]
         else:
             numbers = torch.rand(n, generator=generator)
         limits = shares.cumsum(1)
@@ -82,7 +88,7 @@ def write(
                 written[row].append(token)
         done |= tokens == 0
         if rule.shift:
-            history = torch.cat([history, tokens[:, None]], 1)
+            history = torch.cat([history, tokens[:, None]] if rule.behind else [tokens[:, None], history[:, :-1]], 1)
         if done.any() if rule.finish == "any" else done.all():
             break
     texts = ["".join("." if token == 0 else chr(96 + token) for token in row) for row in written]
@@ -103,6 +109,9 @@ def wrong_names(n: int, context: int, ending: float, max_len: int) -> dict[str, 
         ),
         "names from one number for all rows; each row has its own": Rule10(draws="one for all"),
         "names from a context that never moves on": Rule10(shift=False),
+        "names from a context with the new token in front; it belongs at the end": Rule10(behind=False),
+        "names from numbers that are all drawn in advance; draw n in each step": Rule10(draws="in advance"),
+        "names from a generator that is seeded anew; go on with it as it comes": Rule10(advance=0),
         "names with their dot; leave it out": Rule10(dot=True),
         "names that go on behind the dot; what follows the first dot is thrown away": Rule10(past_dot=True),
         "names that go on behind the dot, dots included; keep what stands before the first": Rule10(
@@ -111,10 +120,24 @@ def wrong_names(n: int, context: int, ending: float, max_len: int) -> dict[str, 
         "names that are one letter short; max_len steps may write max_len letters": Rule10(short=1),
     }
     wrong = {way: write(n, context, ending, max_len, rule)[0] for way, rule in rules.items()}
+    wrong["names that are written one after the other; in each step draw one number for each row"] = one_by_one(
+        n, context, ending, max_len
+    )
     wrong["names from the global random state; draw from `generator`"] = write(
-        n, context, ending, max_len, seed=NAMES_SEED + 1
+        n, context, ending, max_len, Rule10(advance=0), NAMES_SEED + 1
     )[0]
     return wrong
+
+
+def one_by_one(n: int, context: int, ending: float, max_len: int) -> list[str]:
+    """The names when each row is written to its end before the next one begins."""
+    found: list[str] = []
+    taken = ADVANCE
+    for _ in range(n):
+        name = write(1, context, ending, max_len, Rule10(advance=taken))[0][0]
+        found.append(name)
+        taken += min(len(name) + 1, max_len)
+    return found
 
 
 def seen_names(
@@ -128,6 +151,7 @@ def seen_names(
         n=n,
         options=list(options),
         seed=NAMES_SEED,
+        advance=ADVANCE,
         other_seed=NAMES_SEED + 1,
         training=training,
     )
@@ -137,8 +161,15 @@ def list_of_names(value: Value, n: int) -> list[str]:
     if not isinstance(value, list | tuple) or not all(isinstance(one, str) for one in value):
         fail(f"generate_batch returned {describe_kind(value)}; a list of {n} strings was expected")
     if len(value) != n:
-        fail(f"generate_batch returned {len(value)} names; n was {n}")
+        empty = ", and an empty name counts as well" if len(value) < n else ""
+        fail(f"generate_batch returned {len(value)} names; n was {n}{empty}")
     return list(value)
+
+
+def assert_no_dots(names: list[str]) -> None:
+    for i, name in enumerate(names):
+        if "." in name:
+            fail(f"name {i} holds a dot; a name is the text before its dot")
 
 
 def assert_names(value: Value, n: int, context: int, ending: float, max_len: int) -> None:
@@ -150,6 +181,7 @@ def assert_names(value: Value, n: int, context: int, ending: float, max_len: int
     for mistake, wrong in wrong_names(n, context, ending, max_len).items():
         if yours == wrong:
             fail(f"your names match {mistake}")
+    assert_no_dots(yours)
     row = next(i for i in range(n) if yours[i] != target[i])
     start = next((i for i, pair in enumerate(zip(yours[row], target[row], strict=False)) if pair[0] != pair[1]), None)
     if start is None:
@@ -176,12 +208,11 @@ def test_one_name(observe: Observe, context: int, max_len: int) -> None:
 
 @question(
     "R10",
-    points=1.5,
-    hint="Each row lives on its own: one that has finished keeps its name, takes its place in every draw, "
-    "and does not stop "
-    "the others.",
+    points=1,
+    hint="Each row lives on its own: one that has finished keeps its name, which may be empty, takes its place in "
+    "every draw, and does not stop the others.",
 )
-@pytest.mark.parametrize(("n", "ending"), [(6, 6.0), (9, 6.0)])
+@pytest.mark.parametrize(("n", "ending"), [(6, 6.0), (9, 8.0)])
 def test_rows_do_not_depend_on_each_other(observe: Observe, n: int, ending: float) -> None:
     seen = seen_names(observe, n, 3, ending, [])
     assert_names(seen["names"], n, 3, ending, 50)
@@ -198,6 +229,7 @@ def test_rows_do_not_depend_on_each_other(observe: Observe, n: int, ending: floa
 def test_stops_in_time(observe: Observe, ending: float, max_len: int) -> None:
     seen = seen_names(observe, 4, 3, ending, [3, max_len])
     found = list_of_names(seen["names"], 4)
+    assert_no_dots(found)
     if any(len(name) > max_len for name in found):
         fail(f"a name has {max(map(len, found))} letters; max_len was {max_len}")
     if max_len == 7 and any(len(name) != 7 for name in found):
@@ -205,8 +237,10 @@ def test_stops_in_time(observe: Observe, ending: float, max_len: int) -> None:
     upcoming = float(as_tensor(seen["next"], "generator's next number", (1,)))
     if upcoming == write(4, 3, ending, max_len)[1]:
         return
+    if upcoming == write(4, 3, ending, max_len, Rule10(advance=0))[1]:
+        fail("your code seeds `generator` anew; go on with it as it comes")
     generator = torch.Generator().manual_seed(NAMES_SEED)
-    numbers = torch.rand(400, generator=generator).tolist()
+    numbers = torch.rand(ADVANCE + 400, generator=generator).tolist()[ADVANCE:]
     drawn = next((count for count, number in enumerate(numbers) if number == upcoming), None)
     target = next(c for c, number in enumerate(numbers) if number == write(4, 3, ending, max_len)[1])
     if drawn is None:
@@ -228,6 +262,9 @@ def test_stops_in_time(observe: Observe, ending: float, max_len: int) -> None:
 def test_writing_leaves_everything_alone(observe: Observe, training: bool) -> None:
     seen = seen_names(observe, 5, 3, 6.0, [], training)
     found = list_of_names(seen["names"], 5)
+    before, after = (tensors(mapping(seen[key]).get("buffers")) for key in ("before", "after"))
+    if any(name in after and not torch.equal(after[name], value) for name, value in before.items()):
+        fail("writing moved the running statistics of the norms; use evaluation mode")
     assert_left_alone(seen)
     state = seen["state"]
     if not isinstance(state, Tensor):
@@ -236,3 +273,47 @@ def test_writing_leaves_everything_alone(observe: Observe, training: bool) -> No
         fail("your code drew from the global random state; draw from `generator` alone")
     if not any(found):
         fail("all names are empty: was anything written?")
+
+
+ROWS = 48
+TIE_SEED, TOP_SEED = 339, 28086
+"""Seeds with which `torch.rand(ROWS)` holds a multiple of 1/16, and the greatest float32 number below 1."""
+
+
+def limits_of(logits: Tensor) -> Tensor:
+    return logits.softmax(0).cumsum(0)
+
+
+@functools.cache
+def short_sums() -> Tensor:
+    """Logits (K, V) with a likely last token, whose probabilities add up to less than 1 by rounding."""
+    drawn = 2 * torch.randn(80, VOCAB, generator=torch.Generator().manual_seed(2020))
+    drawn[:, -1] = 1.0
+    return torch.stack([row for row in drawn if limits_of(row)[-1] < 1][:6])
+
+
+@question(
+    "R10",
+    points=0.5,
+    hint="Greater means greater: a number that equals a cumulative probability belongs to the next token. And rounding "
+    "may leave the last cumulative probability below 1, and a number above it; then the last token is meant.",
+)
+def test_a_number_at_a_limit(observe: Observe) -> None:
+    sixteen = torch.full((1, VOCAB), -1e4)
+    sixteen[:, :16] = 0.0
+    numbers = torch.rand(ROWS, generator=torch.Generator().manual_seed(TIE_SEED))
+    seen = observe("first_letters", logits=sixteen, n=ROWS, seed=TIE_SEED)["names"]
+    yours = list_of_names(seen[0] if isinstance(seen, list) and len(seen) == 1 else None, ROWS)
+    for row, number in enumerate((16 * numbers).tolist()):
+        target = chr(96 + int(number)) if number >= 1 else ""
+        if yours[row] != target and number == int(number):
+            fail("a number that equals a cumulative probability got the token before; greater (>) means greater")
+        if yours[row] != target:
+            fail(f"with 16 tokens of probability 1/16, name {row} is {yours[row]!r}, where {target!r} was expected")
+    top = int(torch.rand(ROWS, generator=torch.Generator().manual_seed(TOP_SEED)).argmax())
+    seen = observe("first_letters", logits=short_sums(), n=ROWS, seed=TOP_SEED)["names"]
+    for found in seen if isinstance(seen, list) else []:
+        if list_of_names(found, ROWS)[top] != "z":
+            fail("where rounding leaves no cumulative probability greater than the number, the last token is meant")
+    if not isinstance(seen, list) or len(seen) != len(short_sums()):
+        fail("no names were written")

@@ -1,171 +1,32 @@
-"""Hidden tests of R1 to R3: gradient norms, the residual block, the network around the stream."""
+"""Hidden tests of R2 and R3: the residual block, the network around the stream."""
 
-import functools
 import math
-from collections.abc import Callable
 
 import pytest
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from autograder.diagnose import as_tensor, assert_close, assert_unchanged, fail, tensors
-from autograder.hidden_tests.lecture06.inputs import VOCAB, Examples, batch, names, normal
+from autograder.hidden_tests.lecture06.inputs import VOCAB, batch, normal
 from autograder.hidden_tests.lecture06.residual_reference import (
-    COLLECTED,
+    SCALE,
     SMALL,
     assert_block_initialisation,
-    assert_left_alone,
+    assert_block_layout,
+    assert_layout,
     assert_shapes,
     block_forward,
     block_weights,
+    look,
     mlp_head,
     mlp_logits,
     mlp_stream,
     mlp_weights,
     norm,
-    plain_logits,
-    plain_weights,
     wrong_blocks,
 )
-from autograder.score import Observation, Observe, question
-
-# --- R1 ---------------------------------------------------------------------------------------------------------------
-
-PLAIN = [VOCAB, 3, 4, 8, 5]
-"""Sizes of a plain network: vocab_size, context_size, d_embed, d_model, n_layers."""
-
-
-@functools.cache
-def look() -> Examples:
-    """A few examples that are not one name after the other."""
-    contexts, targets = names().batches(1, 30, seed=1100)
-    return Examples(contexts=contexts[0], targets=targets[0])
-
-
-def weight_gradients(logits: Callable[[dict[str, Tensor]], Tensor], weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The gradient of the cross-entropy for every weight by name."""
-    leaves = {name: value.clone().requires_grad_() for name, value in weights.items() if "running" not in name}
-    loss = F.cross_entropy(logits(weights | leaves), look().targets)
-    found = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True)
-    return {n: g for n, g in zip(leaves, found, strict=True) if g is not None}
-
-
-def sizes_of(gradients: dict[str, Tensor], layers: int, part: str = "fc1.weight") -> Tensor:
-    return torch.stack([gradients[f"blocks.{layer}.{part}"].norm() for layer in range(layers)])
-
-
-def wrong_norms(gradients: dict[str, Tensor], weights: dict[str, Tensor], layers: int) -> dict[str, Tensor]:
-    """What known wrong ways to measure give."""
-    each = [gradients[f"blocks.{layer}.fc1.weight"] for layer in range(layers)]
-    right = sizes_of(gradients, layers)
-    wrong = {
-        "the squared norms; take the square root": right**2,
-        "the sums of absolute values; the norm is the root of the sum of squares": torch.stack(
-            [g.abs().sum() for g in each]
-        ),
-        "the means of absolute values; the norm is the root of the sum of squares": torch.stack(
-            [g.abs().mean() for g in each]
-        ),
-        "the largest absolute values; the norm is the root of the sum of squares": torch.stack(
-            [g.abs().max() for g in each]
-        ),
-        "the root mean squares; the norm sums the squares": torch.stack([g.square().mean().sqrt() for g in each]),
-        "the largest singular values; the norm is the root of the sum of squares": torch.stack(
-            [torch.linalg.matrix_norm(g, 2) for g in each]
-        ),
-        "the norms of the summed loss; cross_entropy averages over the examples": right * len(look().targets),
-        "the norms in reverse; item 0 belongs to the block next to the input": right.flip(0),
-        "the norms of the weights; take those of their gradients": torch.stack(
-            [weights[f"blocks.{layer}.fc1.weight"].norm() for layer in range(layers)]
-        ),
-        "the norms relative to those of the weights; do not divide": right
-        / torch.stack([weights[f"blocks.{layer}.fc1.weight"].norm() for layer in range(layers)]),
-    }
-    for part in ("fc1.bias", "fc2.weight"):
-        if f"blocks.0.{part}" in gradients:
-            wrong[f"the norms at {part}; measure at fc1.weight"] = sizes_of(gradients, layers, part)
-            both = (right**2 + sizes_of(gradients, layers, part) ** 2).sqrt()
-            wrong[f"the norms over fc1.weight and {part} together; measure at fc1.weight alone"] = both
-    return wrong
-
-
-def seen_norms(observe: Observe, name: str, training: bool, stored: dict[str, Tensor]) -> Observation:
-    sizes, weights = (PLAIN, plain_weights(5, seed=1110)) if name == "PlainMLP" else (SMALL, mlp_weights(SMALL, 1120))
-    return observe(
-        "gradient_norms",
-        name=name,
-        sizes=sizes,
-        start=weights,
-        inputs=look().contexts,
-        targets=look().targets,
-        training=training,
-        stored=stored,
-    )
-
-
-@question(
-    "R1",
-    points=1.5,
-    hint="One number for each block: the root of the sum of the squared entries of the gradient at its fc1.weight. "
-    "cross_entropy takes the logits as they are.",
-)
-def test_norms_of_a_plain_network(observe: Observe) -> None:
-    weights = plain_weights(5, seed=1110)
-    gradients = weight_gradients(lambda w: plain_logits(w, look().contexts, 5), weights)
-    wrong = wrong_norms(gradients, weights, 5)
-    twice = weight_gradients(lambda w: torch.softmax(plain_logits(w, look().contexts, 5), 1), weights)
-    wrong["the norms with softmax before cross_entropy, which takes logits"] = sizes_of(twice, 5)
-    seen = seen_norms(observe, "PlainMLP", True, {})
-    assert_close(seen["returned"], sizes_of(gradients, 5), "grad_norms", mistakes=wrong, tolerance=COLLECTED)
-
-
-@question(
-    "R1",
-    points=1,
-    hint="Any model with blocks that have an fc1 will do, and it is measured in the mode it is in: with batch norm in "
-    "it, the two modes give different gradients.",
-)
-@pytest.mark.parametrize("training", [True, False], ids=["training", "evaluation"])
-def test_norms_of_a_residual_network_in_its_own_mode(observe: Observe, training: bool) -> None:
-    weights = mlp_weights(SMALL, 1120)
-    gradients = weight_gradients(lambda w: mlp_logits(w, look().contexts, 3, training), weights)
-    other = weight_gradients(lambda w: mlp_logits(w, look().contexts, 3, not training), weights)
-    mode = "evaluation" if training else "training"
-    wrong = {f"the norms of the model in {mode} mode; leave it in the mode it is in": sizes_of(other, 3)}
-    seen = seen_norms(observe, "ResidualMLP", training, {})
-    assert_close(
-        seen["returned"],
-        sizes_of(gradients, 3),
-        "grad_norms",
-        mistakes=wrong | wrong_norms(gradients, weights, 3),
-        tolerance=COLLECTED,
-    )
-
-
-@question(
-    "R1",
-    points=1.5,
-    hint="Measuring must not disturb: gradients that were in .grad stay there, and none are added. Which function of "
-    "torch.autograd hands the gradients out and stores nothing?",
-)
-@pytest.mark.parametrize("stored", ["none", "some", "all"])
-@pytest.mark.parametrize("training", [True, False], ids=["training", "evaluation"])
-def test_measuring_leaves_no_trace(observe: Observe, training: bool, stored: str) -> None:
-    weights = plain_weights(5, seed=1110)
-    kept = {"none": [], "some": ["blocks.1.fc1.weight", "head.bias"], "all": list(weights)}[stored]
-    grads = {name: normal(*weights[name].shape, seed=1130) for name in kept}
-    clean, seen = seen_norms(observe, "PlainMLP", training, {}), seen_norms(observe, "PlainMLP", training, grads)
-    first, second = (as_tensor(one["returned"], "grad_norms", (5,)) for one in (clean, seen))
-    if not bool((first > 0).all()):
-        fail("your grad_norms holds a norm that is not positive: was anything measured?")
-    assert_left_alone(seen)
-    mistake = "the norms of new gradients added to those that were in .grad"
-    added = weight_gradients(lambda w: plain_logits(w, look().contexts, 5), weights)
-    for name, value in grads.items():
-        added[name] = added[name] + value
-    assert_close(second, first, "grad_norms", mistakes={mistake: sizes_of(added, 5)}, tolerance=COLLECTED)
-
+from autograder.sandbox import Value
+from autograder.score import Observe, question
 
 # --- R2 ---------------------------------------------------------------------------------------------------------------
 
@@ -175,8 +36,9 @@ def test_measuring_leaves_no_trace(observe: Observe, training: bool, stored: str
 )
 @pytest.mark.parametrize("training", [True, False], ids=["training", "evaluation"])
 def test_block_forward(observe: Observe, training: bool) -> None:
-    weights, x = block_weights(6, 10, seed=1200), batch(12, 6, seed=1210)
-    seen = observe("block_output", name="ResidualBlock", sizes=[6, 10], start=weights, x=x, training=training)
+    weights, x, given = block_weights(6, 10, seed=1200), batch(12, 6, seed=1210), [6, 10, SCALE]
+    seen = observe("block_output", name="ResidualBlock", arguments=given, start=weights, x=x, training=training)
+    assert_block_layout(seen["layout"], 6, 10)
     assert_unchanged(seen["x"], x, "x")
     assert_close(seen["y"], block_forward(weights, x, training), "output", mistakes=wrong_blocks(weights, x, training))
 
@@ -191,12 +53,12 @@ def test_block_gradients(observe: Observe) -> None:
     seen = observe(
         "block_gradients",
         name="ResidualBlock",
-        sizes=[6, 10],
+        arguments=[6, 10, SCALE],
         start=weights,
         x=x,
         cotangent=cotangent,
-        training=True,
     )
+    assert_block_layout(seen["layout"], 6, 10)
     leaves = {name: value.clone().requires_grad_() for name, value in weights.items() if "running" not in name}
     leaf = x.clone().requires_grad_()
     dx, *rest = torch.autograd.grad(block_forward(weights | leaves, leaf, True), [leaf, *leaves.values()], cotangent)
@@ -229,7 +91,8 @@ def test_block_is_the_identity_without_fc2(observe: Observe, training: bool) -> 
     weights = block_weights(6, 10, seed=1220)
     weights["fc2.weight"] = torch.zeros(6, 10, dtype=torch.float64)
     x = batch(9, 6, seed=1221)
-    seen = observe("block_output", name="ResidualBlock", sizes=[6, 10], start=weights, x=x, training=training)
+    seen = observe("block_output", name="ResidualBlock", arguments=[6, 10], start=weights, x=x, training=training)
+    assert_block_layout(seen["layout"], 6, 10)
     y = as_tensor(seen["y"], "output", (9, 6))
     if not torch.equal(y, x):
         read = norm(weights, x, training)
@@ -241,13 +104,19 @@ def test_block_is_the_identity_without_fc2(observe: Observe, training: bool) -> 
 @question(
     "R2",
     points=1.5,
-    hint="Weights are N(0, 1/fan_in); fan_in is what goes in; `scale` belongs to fc2, because fc2 writes.",
+    hint="Weights are N(0, 1/fan_in), drawn anew for each block; fan_in is what goes in; `scale` belongs to fc2, "
+    "because fc2 writes.",
 )
-@pytest.mark.parametrize("scale", [None, 0.25], ids=["default scale", "scale 0.25"])
+@pytest.mark.parametrize("scale", [None, SCALE], ids=["default scale", "scale 0.4"])
 def test_block_initialisation(observe: Observe, scale: float | None) -> None:
     arguments = [96, 384] if scale is None else [96, 384, scale]
     seen = observe("block_start", name="ResidualBlock", arguments=arguments)
-    assert_block_initialisation(seen["parameters"], 96, 384, 1.0 if scale is None else scale)
+    assert_block_initialisation(seen, 96, 384, 1.0 if scale is None else scale)
+    x = batch(8, 96, seed=1230).float()
+    y = observe("block_as_built", name="ResidualBlock", arguments=arguments, x=x)["y"]
+    if not isinstance(y, Tensor) or y.dtype is not torch.float32:
+        kind = str(y.dtype).removeprefix("torch.") if isinstance(y, Tensor) else type(y).__name__
+        fail(f"for a float32 stream a new block returns {kind}; float32 was expected")
 
 
 # --- R3 ---------------------------------------------------------------------------------------------------------------
@@ -258,6 +127,7 @@ def test_block_initialisation(observe: Observe, scale: float | None) -> None:
 def test_network_forward(observe: Observe, training: bool) -> None:
     weights, inputs = mlp_weights(SMALL, seed=1300), look().contexts
     seen = observe("network_logits", sizes=SMALL, start=weights, inputs=inputs, training=training)
+    assert_network_layout(seen["layout"], SMALL)
     stream, head = mlp_stream(weights, inputs, 3, training), weights["head.weight"].T
     first = block_forward(weights, stream[0], training, "blocks.0.")
     same, reverse, apart = stream[0], stream[0], stream[0]
@@ -270,7 +140,15 @@ def test_network_forward(observe: Observe, training: bool) -> None:
     for layer in range(3):
         swapped = block_forward(weights, swapped, training, f"blocks.{layer}.")
     right = mlp_head(weights, stream[-1], training)
+    early, squashed = norm(weights, stream[0], training, "norm_f."), torch.tanh(stream[0])
+    for layer in range(3):
+        early = block_forward(weights, early, training, f"blocks.{layer}.")
+        squashed = block_forward(weights, squashed, training, f"blocks.{layer}.")
     mistakes = {
+        "logits with norm_f before the blocks; it reads the end of the stream": early @ head + weights["head.bias"],
+        "logits of a stream that begins with tanh of inp's output; it begins with that output itself": mlp_head(
+            weights, squashed, training
+        ),
         "logits without norm_f": stream[-1] @ head + weights["head.bias"],
         "logits of a stream without its blocks": mlp_head(weights, stream[0], training),
         "logits of a stream that is one block short": mlp_head(weights, stream[-2], training),
@@ -316,6 +194,7 @@ def test_network_gradients_reach_every_part(observe: Observe) -> None:
     weights, inputs = mlp_weights(SMALL, seed=1310), look().contexts
     cotangent = normal(len(inputs), VOCAB, seed=1311)
     seen = observe("network_gradients", sizes=SMALL, start=weights, inputs=inputs, cotangent=cotangent)
+    assert_network_layout(seen["layout"], SMALL)
     leaves = {name: value.clone().requires_grad_() for name, value in weights.items() if "running" not in name}
     goals = torch.autograd.grad(
         mlp_logits(weights | leaves, inputs, 3, True), list(leaves.values()), cotangent, allow_unused=True
@@ -337,24 +216,24 @@ def test_network_gradients_reach_every_part(observe: Observe) -> None:
 def test_network_parts(observe: Observe, layers: int) -> None:
     sizes = [VOCAB, 3, 4, 8, 12, layers]
     seen = observe("network_parts", sizes=sizes)
-    count, distinct = seen["blocks"], seen["distinct"]
-    if not isinstance(count, int) or count != layers:
-        fail(f"a model with n_layers={layers} has {count} blocks")
-    found = tensors(seen["parameters"])
-    if not any(name.startswith("blocks.") for name in found):
-        fail(f"the blocks are hidden in a {seen['container']}: parameters() does not see them; use nn.ModuleList")
-    if not isinstance(distinct, int) or distinct != layers:
-        fail(f"{layers} blocks are {distinct} different objects: they share weights; build each one anew")
+    assert_network_layout(seen["layout"], sizes)
+    found = {name: list(value.shape) for name, value in tensors(seen["parameters"]).items()}
     reference = mlp_weights(sizes, seed=1)
     assert_shapes(found, {name: tuple(value.shape) for name, value in reference.items() if "running" not in name})
 
 
+def assert_network_layout(layout: Value, sizes: list[int]) -> None:
+    assert_layout(layout, {name: tuple(value.shape) for name, value in mlp_weights(sizes, seed=1).items()})
+
+
 @question(
-    "R3", points=1.5, hint="Every block adds to the stream: with scale 1 / sqrt(2 L) the sum of L writes stays small."
+    "R3", points=1, hint="Every block adds to the stream: with scale 1 / sqrt(2 L) the sum of L writes stays small."
 )
 @pytest.mark.parametrize("layers", [2, 8])
 def test_network_scales_its_blocks(observe: Observe, layers: int) -> None:
-    seen = observe("network_parts", sizes=[VOCAB, 3, 4, 64, 192, layers])
+    sizes = [VOCAB, 3, 4, 64, 192, layers]
+    seen = observe("network_parts", sizes=sizes)
+    assert_network_layout(seen["layout"], sizes)
     found = tensors(seen["parameters"])
     target = 1 / math.sqrt(2 * layers)
     ways = {
@@ -363,6 +242,9 @@ def test_network_scales_its_blocks(observe: Observe, layers: int) -> None:
         "1 / (2 L); take the square root": 1 / (2 * layers),
         "1 / L; it is the square root of 2 L": 1 / layers,
         "sqrt(2 L); divide by it": math.sqrt(2 * layers),
+        "1 / sqrt(2) * L; put 2 * L into brackets": layers / math.sqrt(2),
+        "sqrt(2) * L; it is 1 / sqrt(2 * L)": layers * math.sqrt(2),
+        "1 / (sqrt(2) * L); L stands under the root, too": 1 / (math.sqrt(2) * layers),
     }
     writes = {name: value for name, value in found.items() if name.endswith("fc2.weight")}
     if not writes:
@@ -375,3 +257,33 @@ def test_network_scales_its_blocks(observe: Observe, layers: int) -> None:
                 f"{name} is scaled by {ratio:.3f} where 1 / sqrt(2 * {layers}) = {target:.3f} was expected"
                 + (f"; this is {known}" if known else "")
             )
+
+
+@question(
+    "R3",
+    points=0.5,
+    hint="Leave the starting values of embedding, inp, norm_f and head to PyTorch, and those inside the blocks to "
+    "ResidualBlock.",
+)
+def test_the_rest_starts_as_pytorch_makes_it(observe: Observe) -> None:
+    sizes = [VOCAB, 3, 48, 64, 192, 2]
+    seen = observe("network_parts", sizes=sizes)
+    assert_network_layout(seen["layout"], sizes)
+    found = tensors(seen["parameters"])
+    deviations = {
+        "embedding.weight": (1.0, 0.1),
+        "inp.weight": ((3 * 144) ** -0.5, 0.1),
+        "head.weight": ((3 * 64) ** -0.5, 0.1),
+        "inp.bias": ((3 * 144) ** -0.5, 0.4),
+        "head.bias": ((3 * 64) ** -0.5, 0.5),
+    } | {f"blocks.{layer}.fc1.weight": (64**-0.5, 0.05) for layer in range(2)}
+    for name, (std, tolerance) in deviations.items():
+        value = found.get(name, torch.zeros(1)).double()
+        if not bool(value.any()):
+            fail(f"{name} starts at zero; leave it as PyTorch makes it")
+        if abs(float(value.std(correction=0)) / std - 1) > tolerance:
+            whose = "as ResidualBlock makes it" if "blocks" in name else "as PyTorch makes it"
+            fail(f"{name} starts with deviation {float(value.std(correction=0)):.4f}, not {std:.4f}; leave it {whose}")
+    for name, wanted in (("norm_f.weight", 1.0), ("norm_f.bias", 0.0)):
+        if bool((found[name] != wanted).any()):
+            fail(f"{name} does not start at {wanted:g}, as nn.BatchNorm1d makes it")

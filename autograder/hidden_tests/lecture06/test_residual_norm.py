@@ -8,7 +8,9 @@ from torch.nn import functional as F
 from autograder.diagnose import assert_close, assert_same_tensors, assert_unchanged, fail, mapping, tensors, truth
 from autograder.hidden_tests.lecture06.inputs import batch, normal
 from autograder.hidden_tests.lecture06.residual_reference import (
+    SCALE,
     assert_block_initialisation,
+    assert_block_layout,
     assert_left_alone,
     block_forward,
     block_weights,
@@ -25,6 +27,12 @@ def wrong_post_norms(w: dict[str, Tensor], x: Tensor, training: bool) -> dict[st
     write, read = torch.tanh(x @ fc1) @ fc2, norm(w, x, training)
     right = norm(w, x + write, training)
     return {
+        "a block that multiplies by `scale` in forward; `scale` belongs to the start of fc2 alone": norm(
+            w, x + SCALE * write, training
+        ),
+        "the norm of tanh of the whole sum; tanh belongs between fc1 and fc2 alone": norm(
+            w, torch.tanh(x + write), training
+        ),
         "the pre-norm block of R2; here the norm comes after the addition": block_forward(w, x, training),
         "the sum without the norm": x + write,
         "the branch without the skip; add x before the norm": norm(w, write, training),
@@ -50,7 +58,9 @@ def wrong_post_norms(w: dict[str, Tensor], x: Tensor, training: bool) -> dict[st
 @pytest.mark.parametrize("training", [True, False], ids=["training", "evaluation"])
 def test_post_norm_forward(observe: Observe, training: bool) -> None:
     weights, x = block_weights(6, 10, seed=1600), batch(12, 6, seed=1610)
-    seen = observe("block_output", name="PostNormBlock", sizes=[6, 10], start=weights, x=x, training=training)
+    given = [6, 10, SCALE]
+    seen = observe("block_output", name="PostNormBlock", arguments=given, start=weights, x=x, training=training)
+    assert_block_layout(seen["layout"], 6, 10)
     assert_unchanged(seen["x"], x, "x")
     wrong = wrong_post_norms(weights, x, training)
     assert_close(seen["y"], post_norm_forward(weights, x, training), "output", mistakes=wrong)
@@ -64,17 +74,16 @@ def test_post_norm_forward(observe: Observe, training: bool) -> None:
     "and to the branch; nothing is detached.",
 )
 def test_post_norm_initialisation_and_gradients(observe: Observe) -> None:
-    seen = observe("block_start", name="PostNormBlock", arguments=[96, 384, 0.25])
-    assert_block_initialisation(seen["parameters"], 96, 384, 0.25)
+    seen = observe("block_start", name="PostNormBlock", arguments=[96, 384, SCALE])
+    assert_block_initialisation(seen, 96, 384, SCALE)
     weights, x, cotangent = block_weights(6, 10, seed=1600), batch(12, 6, seed=1610), normal(12, 6, seed=1611)
     seen = observe(
         "block_gradients",
         name="PostNormBlock",
-        sizes=[6, 10],
+        arguments=[6, 10, SCALE],
         start=weights,
         x=x,
         cotangent=cotangent,
-        training=True,
     )
     leaves = {name: value.clone().requires_grad_() for name, value in weights.items() if "running" not in name}
     leaf = x.clone().requires_grad_()
@@ -90,18 +99,32 @@ def test_post_norm_initialisation_and_gradients(observe: Observe) -> None:
 EXPECTED_PATHS: dict[str, tuple[str, bool, dict[str, Value]]] = {
     "ResidualBlock": ("ResidualBlock", True, {}),
     "float64 ResidualBlock": ("ResidualBlock", True, {"double": True}),
-    "sum without a norm": ("sum", True, {}),
-    "norm on the stream": ("normed", False, {"training": False}),
-    "norm on the stream, at rest in evaluation mode": (
+    "block without a norm": ("sum", True, {}),
+    "block with the norm on the stream": ("normed", False, {}),
+    "block with the norm on the stream, which is in evaluation mode": ("normed", False, {"training": False}),
+    "block whose norm on the stream does nothing in evaluation mode": (
         "normed",
         False,
         {"training": False, "double": True, "statistics": {"running_var": 1 - 1e-5}},
     ),
-    "skip from the normalised value": ("normed skip", False, {}),
-    "halved sum": ("halved", False, {}),
-    "tanh of the sum": ("squashed", False, {}),
-    "no skip": ("broken", False, {}),
-    "skip times 1.000002": ("nearly", False, {"double": True}),
+    "block with a skip from the normalised value": ("normed skip", False, {}),
+    "block that halves the sum": ("halved", False, {}),
+    "block with tanh of the sum": ("squashed", False, {}),
+    "block without a skip": ("broken", False, {}),
+    "block whose skip is multiplied by 1.000002": ("nearly", False, {"double": True}),
+}
+NEVER_RUN = "the block was never run: find out by experiment, not by its type or its source"
+ANY_BATCH = "does the batch have a mean other than 0 and a deviation other than 1, and is every entry compared?"
+ADVICE = {
+    "ResidualBlock": "was fc2 set to zero, and does the verdict say True for an identity?",
+    "float64 ResidualBlock": "was fc2 set to zero?",
+    "block without a norm": "was fc2 set to zero?",
+    "block with the norm on the stream": ANY_BATCH,
+    "block with the norm on the stream, which is in evaluation mode": "run the copy in training mode",
+    "block whose norm on the stream does nothing in evaluation mode": "run the copy in training mode",
+    "block with tanh of the sum": ANY_BATCH,
+    "block that halves the sum": ANY_BATCH,
+    "block whose skip is multiplied by 1.000002": "compare every entry exactly, not up to a tolerance",
 }
 
 
@@ -123,13 +146,12 @@ def path_verdict(seen: Observation) -> bool:
 @pytest.mark.parametrize("what", EXPECTED_PATHS)
 def test_identity_path(observe: Observe, what: str) -> None:
     kind, target, changes = EXPECTED_PATHS[what]
-    if path_verdict(seen_path(observe, kind, changes)) is not target:
-        known = {
-            "norm on the stream, at rest in evaluation mode": "; run the copy in training mode",
-            "norm on the stream": "; run the copy in training mode",
-            "skip times 1.000002": "; compare exactly, not up to a tolerance",
-        }.get(what, "")
-        fail(f"is_identity_path is {not target} for a block with {what}; {target} was expected{known}")
+    seen = seen_path(observe, kind, changes)
+    if path_verdict(seen) is not target:
+        if kind != "ResidualBlock" and not seen["experiments"]:
+            fail(NEVER_RUN)
+        advice = f"; {ADVICE[what]}" if what in ADVICE else ""
+        fail(f"is_identity_path is {not target} for a {what}; {target} was expected{advice}")
 
 
 @question(
@@ -146,7 +168,7 @@ def test_the_experiment_leaves_the_block_alone(observe: Observe, kind: str, trai
     path_verdict(seen)
     calls = seen["experiments"]
     if not isinstance(calls, list) or not calls:
-        fail("the block was never run: find out by experiment, not by its type or its source")
+        fail(NEVER_RUN)
     now, was = (mapping(seen[key]) for key in ("after", "before"))
     assert_same_tensors(now.get("parameters"), was.get("parameters"), "the block's")
     assert_same_tensors(now.get("buffers"), was.get("buffers"), "the block's")

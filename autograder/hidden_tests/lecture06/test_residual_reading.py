@@ -10,6 +10,7 @@ from autograder.hidden_tests.lecture06.residual_reference import (
     EPS,
     SMALL,
     assert_left_alone,
+    block_forward,
     mlp_head,
     mlp_stream,
     mlp_weights,
@@ -97,14 +98,25 @@ def assert_items(value: Value, target: Tensor, name: str, mistakes: dict[str, Te
 )
 @pytest.mark.parametrize("layers", [1, 4])
 def test_writes_add_up_to_the_end_of_the_stream(observe: Observe, layers: int) -> None:
-    seen, _, stream = reading(observe, "contributions", 1700, layers=layers)
+    seen, w, stream = reading(observe, "contributions", 1700, layers=layers)
     value = as_tensor(seen["returned"], "contributions", (layers + 1, 12, 8))
     wrong = {
+        "the writes of blocks that all read the beginning of the stream; each reads what the one before it leaves": (
+            apart(w, stream).sum(0)
+        ),
+        "what norm_f makes of the end of the stream; it takes no part": norm(w, stream[-1], False, "norm_f."),
+        "the beginning of the stream less what the blocks write; they add": stream[0] - (stream[-1] - stream[0]),
         "a sum of streams; add up differences": torch.stack(stream).sum(0),
         "the sum of the blocks' writes without the embedding's": stream[-1] - stream[0],
         "the stream before the last block": stream[-2],
     }
     assert_close(value.sum(0), stream[-1], "sum of all contributions", mistakes=wrong)
+
+
+def apart(w: dict[str, Tensor], stream: list[Tensor]) -> Tensor:
+    """The writes of blocks that all read the beginning of the stream. (L+1, N, d_model)."""
+    first, layers = stream[0], range(len(stream) - 1)
+    return torch.stack([first, *(block_forward(w, first, False, f"blocks.{i}.") - first for i in layers)])
 
 
 @question(
@@ -118,7 +130,14 @@ def test_each_write_is_that_of_its_block(observe: Observe) -> None:
     seen, w, stream = reading(observe, "contributions", 1720)
     target = mlp_writes(stream)
     read = [norm(w, x, False, f"blocks.{layer}.norm.") for layer, x in enumerate(stream[:-1])]
+    normed = norm(w, stream[-1], False, "norm_f.") - stream[-2]
     mistakes = {
+        "the writes of blocks that all read the beginning of the stream; each reads what the one before it leaves": (
+            apart(w, stream)
+        ),
+        "the writes with that of the last block taken behind norm_f, which takes no part": torch.cat(
+            [target[:-1], normed[None]]
+        ),
         "the streams; a write is the difference of the stream behind and before a block": torch.stack(stream),
         "the writes with their signs turned; take what is behind the block minus what is before it": torch.cat(
             [target[:1], -target[1:]]
@@ -186,6 +205,9 @@ def test_lens(observe: Observe) -> None:
         "the lens in reverse": target.flip(0),
         "the attribution; the lens reads the stream": terms(w, writes, EPS),
         "the model's own logits at every place": target[-1:].expand_as(target),
+        "the lens on a running sum over the examples; sum over the items (dim 0)": torch.stack(
+            [mlp_head(w, x, False) for x in writes.cumsum(1)]
+        ),
     }
     assert_items(seen["returned"], target, "logit_lens", mistakes)
 
@@ -257,8 +279,11 @@ def test_attribution_and_constant_make_the_logits(observe: Observe, layers: int)
     seen, w, stream = reading(observe, "attribution", 1840, layers=layers, eps=LARGE_EPS)
     value = as_tensor(seen["returned"], "attribution", (layers + 1, 12, VOCAB))
     constant = mlp_head(w, torch.zeros(1, 8, dtype=torch.float64), False, LARGE_EPS)
-    mistakes = {name: wrong.sum(0) + constant for name, wrong in wrong_terms(w, stream, LARGE_EPS).items()}
     logits = mlp_head(w, stream[-1], False, LARGE_EPS)
+    mistakes = {
+        "the logits plus k: k is counted in the sum of your items already; it belongs to none": logits + constant
+    }
+    mistakes |= {name: wrong.sum(0) + constant for name, wrong in wrong_terms(w, stream, LARGE_EPS).items()}
     assert_close(value.sum(0) + constant, logits, "sum of the attributions, plus k", mistakes=mistakes)
 
 

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from autograder.diagnose import (
     as_tensor,
     assert_close,
+    describe_kind,
     fail,
     mapping,
     tensors,
@@ -25,6 +26,7 @@ from autograder.hidden_tests.lecture06.residual_reference import (
     mlp_writes,
     norm,
 )
+from autograder.sandbox import Value
 from autograder.score import Observation, Observe, question
 
 # --- R4 ---------------------------------------------------------------------------------------------------------------
@@ -35,15 +37,24 @@ def seen_zeroed(observe: Observe) -> tuple[Observation, Tensor]:
     return observe("zero_start", sizes=SMALL, start=mlp_weights(SMALL, seed=1410), stream=stream), stream
 
 
+def assert_not_a_copy(seen: Observation, function: str) -> None:
+    """Assert that a model came back as itself, or nothing did, which one test alone asks for."""
+    kind = seen["returned"]
+    if seen["same"] is not True and kind != "NoneType":
+        what = "a copy" if kind == "ResidualMLP" else f"another object, of type {kind}"
+        fail(f"{function} returned {what}; change the model in place, and return this same model")
+
+
 def assert_same_model(seen: Observation, function: str) -> None:
+    assert_not_a_copy(seen, function)
     if seen["same"] is not True:
-        kind = "None" if seen["returned"] == "NoneType" else f"another object ({seen['returned']})"
-        fail(f"{function} returned {kind}; change the model that it is given, and return this same model")
+        fail(f"{function} returned None; return the model that it was given")
 
 
 @question("R4", points=1.5, hint="A block that writes exactly zero returns what it was given, in either mode.")
 def test_every_block_starts_as_the_identity(observe: Observe) -> None:
     seen, stream = seen_zeroed(observe)
+    assert_not_a_copy(seen, "zero_init_")
     for mode in ("training", "evaluation"):
         outputs = mapping(seen["outputs"]).get(mode)
         if not isinstance(outputs, list) or len(outputs) != 3:
@@ -62,12 +73,14 @@ def test_every_block_starts_as_the_identity(observe: Observe) -> None:
 )
 def test_only_the_writing_layer_is_zeroed(observe: Observe) -> None:
     seen, _ = seen_zeroed(observe)
+    assert_not_a_copy(seen, "zero_init_")
     now = tensors(mapping(seen["after"]).get("parameters"))
     was = tensors(mapping(seen["before"]).get("parameters"))
     writing = [f"blocks.{layer}.fc2.weight" for layer in range(3)]
     others = [name for name in was if name not in writing and name.endswith("weight")]
     if changed := [n for n in others if n in now and bool((now[n] == 0).all()) and not bool((was[n] == 0).all())]:
-        fail(f"{changed[0]} is zero, too: the layer that writes is fc2, and zeroing it alone is enough")
+        too = ", too" if all(name in now and not bool(now[name].any()) for name in writing) else ""
+        fail(f"{changed[0]} is zero{too}: the layer that writes is fc2, and zeroing it alone is enough")
     for name in writing:
         if name in now and not bool((now[name] == 0).all()):
             fail(f"{name} is not zero: this is the layer with which the block writes")
@@ -96,6 +109,10 @@ def test_every_block_can_still_learn(observe: Observe) -> None:
         targets=targets,
         lr=0.5,
     )
+    assert_not_a_copy(seen, "zero_init_")
+    frozen = seen["frozen"]
+    if isinstance(frozen, list) and frozen:
+        fail(f"{frozen[0]} is frozen after zero_init_ (its requires_grad is False), so that it can never learn")
     steps = [tensors(step) for step in seen["steps"]] if isinstance(seen["steps"], list) else []
     names_ = [f"blocks.{layer}.{part}.weight" for layer in range(3) for part in ("fc2", "fc1")]
     if len(steps) != 3 or any(name not in step for step in steps for name in names_):
@@ -126,7 +143,14 @@ def wrong_variances(weights: dict[str, Tensor], inputs: Tensor) -> dict[str, Ten
     writes = mlp_writes(stream)
     still = mlp_stream(weights, inputs, 3, False)
     read = [norm(weights, x, True, f"blocks.{layer}.norm.") for layer, x in enumerate(stream[:-1])]
+    beginning = weights["embedding.weight"][inputs].flatten(1)
     return {
+        "the variances with that of the embedding's vectors as item 0; the stream begins behind inp": variances(
+            [beginning, *stream[1:]]
+        ),
+        "the variances with that behind norm_f as item L; norm_f takes no part": variances(
+            [*stream[:-1], norm(weights, stream[-1], True, "norm_f.")]
+        ),
         "the unbiased variances (N - 1); divide by N": torch.stack([x.var(0).mean() for x in stream]),
         "the variances of the stream in evaluation mode; measure in training mode": variances(still),
         "the unbiased variances in evaluation mode": torch.stack([x.var(0).mean() for x in still]),
@@ -156,6 +180,11 @@ def seen_variances(observe: Observe, training: bool) -> tuple[Observation, dict[
     return seen, weights, inputs
 
 
+def assert_no_list(value: Value) -> None:
+    if not isinstance(value, Tensor):
+        fail(f"stream_variance returned {describe_kind(value)}; one tensor (L + 1,) was expected")
+
+
 @question(
     "R5",
     points=1.5,
@@ -166,6 +195,7 @@ def seen_variances(observe: Observe, training: bool) -> tuple[Observation, dict[
 def test_variance_of_the_stream(observe: Observe, training: bool) -> None:
     seen, weights, inputs = seen_variances(observe, training)
     value = seen["returned"]
+    assert_no_list(value)
     if isinstance(value, Tensor) and tuple(value.shape) == (3,):
         fail("your stream_variance has L items; L + 1 were expected: one before the first block and one behind each")
     target = variances(mlp_stream(weights, inputs, 3, True))
@@ -182,6 +212,7 @@ def test_variance_of_the_stream(observe: Observe, training: bool) -> None:
 def test_measuring_the_variance_leaves_the_model_alone(observe: Observe, training: bool) -> None:
     seen, _, _ = seen_variances(observe, training)
     value = seen["returned"]
+    assert_no_list(value)
     if not isinstance(value, Tensor) or value.numel() < 3 or not bool((value > 0).all()):
         fail("your stream_variance holds no positive variances: was anything measured?")
     assert_left_alone(seen)
@@ -193,13 +224,15 @@ def test_measuring_the_variance_leaves_the_model_alone(observe: Observe, trainin
     hint="Every fc2, and nothing else, times 1 / sqrt(2 L), where L is the number of blocks of this model.",
 )
 @pytest.mark.parametrize("times", [1, 2])
-@pytest.mark.parametrize("layers", [2, 5])
+@pytest.mark.parametrize("layers", [3, 5])
 def test_scales_what_the_blocks_write(observe: Observe, layers: int, times: int) -> None:
     sizes = [*SMALL[:-1], layers]
     seen = observe("scaled_start", sizes=sizes, start=mlp_weights(sizes, seed=1510), times=times)
+    assert_not_a_copy(seen, "scale_residual_init_")
     now = tensors(mapping(seen["after"]).get("parameters"))
     was = tensors(mapping(seen["before"]).get("parameters"))
     ways = {
+        "1 / sqrt(2 * 12); L is the number of blocks of this model": 24**-0.5,
         "1 / sqrt(L); there is a 2 under the root": layers**-0.5,
         "1 / (2 L); take the square root": 1 / (2 * layers),
         "1 / L; it is the square root of 2 L": 1 / layers,
@@ -210,16 +243,18 @@ def test_scales_what_the_blocks_write(observe: Observe, layers: int, times: int)
         "1 / sqrt(2)": 2**-0.5,
     }
     factor = (2 * layers) ** -0.5
-    for layer in range(layers):
-        name = f"blocks.{layer}.fc2.weight"
+    each = {f"blocks.{layer}.fc2.weight": (2 * (layer + 1)) ** -0.5 for layer in range(layers)}
+    if all(name in now and torch.allclose(now[name], was[name] * own**times) for name, own in each.items()):
+        fail("each block was scaled by a factor of its own, 1 / sqrt(2 i); L is the number of all blocks")
+    for name in each:
         if name not in now:
             fail(f"{name} is gone after the call")
         if times == 2 and torch.allclose(now[name], was[name] * factor):
             fail("called twice, it scaled only once; it multiplies whatever it finds")
         wrong = {f"the weight times {way}": was[name] * value**times for way, value in ways.items()}
-        ratio = float(now[name].std() / was[name].std())
-        alike = float(F.cosine_similarity(now[name].flatten(), was[name].flatten(), dim=0))
-        if alike < 0.9 and 0.7 < ratio / factor**times < 1.4:
+        if not bool(now[name].any()):
+            fail(f"{name} is zero; multiply the weights that are there by 1 / sqrt(2 L)")
+        if abs(float(F.cosine_similarity(now[name].flatten(), was[name].flatten(), dim=0))) < 0.9:
             fail(f"{name} was drawn anew; multiply the weights that are there")
         assert_close(now[name], was[name] * factor**times, name, mistakes=wrong)
     writing = [f"blocks.{layer}.fc2.weight" for layer in range(layers)]
@@ -262,6 +297,7 @@ GROWTH = (1.02, 2.5)
 def test_the_scaled_stream_does_not_grow_with_depth(observe: Observe, layers: int) -> None:
     inputs = names().train.contexts[:64]
     seen = observe("scaled_growth", sizes=[VOCAB, 3, 8, 24, 48, layers], start=unscaled(layers), inputs=inputs)
+    assert_not_a_copy(seen, "scale_residual_init_")
     wild, tame = (as_tensor(seen[key], "stream_variance", (layers + 1,)) for key in ("unscaled", "scaled"))
     growth, kept = float(wild[-1] / wild[0]), float(tame[-1] / tame[0])
     if not growth > 1 + 0.15 * layers:
@@ -270,4 +306,7 @@ def test_the_scaled_stream_does_not_grow_with_depth(observe: Observe, layers: in
             "the stream's?"
         )
     if not GROWTH[0] < kept < GROWTH[1]:
-        fail(f"after scale_residual_init_ the variance still changes {kept:.2f}-fold over {layers} blocks")
+        fail(
+            f"after scale_residual_init_ the variance at the end is {kept:.2f} times that at the start over {layers} "
+            f"blocks; between {GROWTH[0]} and {GROWTH[1]} was expected"
+        )

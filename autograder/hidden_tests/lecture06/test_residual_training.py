@@ -1,6 +1,7 @@
 """Hidden tests of R9: training."""
 
 import functools
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -35,6 +36,8 @@ DEEP = [VOCAB, 3, 16, 64, 128, 12]
 EXAMPLES = 150
 STEPS = 3
 SEED = 1900
+STORED = 0.05
+"""What is in every `.grad` before a call."""
 
 
 def draw_fresh(generator: torch.Generator, size: int) -> Tensor:
@@ -84,20 +87,27 @@ def simulate(
     training: bool = True,
     reduction: str = "mean",
     after: bool = False,
+    apart: bool = False,
+    stored: float = 0.0,
+    clip: float = math.inf,
 ) -> Training:
     """Train the small network from its given weights, as `train` does, or in a known wrong way."""
     contexts, targets = names().train.contexts[:EXAMPLES], names().train.targets[:EXAMPLES]
     given = mlp_weights(SMALL, seed=1910)
     weights = {name: value for name, value in given.items() if "running" not in name}
     memories: dict[str, dict[str, Tensor]] = {name: {} for name in weights}
-    generator, losses, rows = torch.Generator().manual_seed(seed), [], None
+    generator, rows = torch.Generator().manual_seed(seed), None
+    losses: list[Tensor] = []
     for _ in range(STEPS):
         rows = rows if once and rows is not None else draw(generator, size)
+        others = draw(generator, size) if apart else rows
         leaves = {name: value.clone().requires_grad_() for name, value in weights.items()}
         loss = F.cross_entropy(
-            mlp_logits(given | leaves, contexts[rows], 3, training), targets[rows], reduction=reduction
+            mlp_logits(given | leaves, contexts[rows], 3, training), targets[others], reduction=reduction
         )
-        gradients = torch.autograd.grad(loss, list(leaves.values()))
+        gradients = [one + stored * (not losses) for one in torch.autograd.grad(loss, list(leaves.values()))]
+        size_of_all = float(torch.stack([one.norm() for one in gradients]).norm())
+        gradients = [one * min(1.0, clip / (size_of_all + 1e-6)) for one in gradients]
         for (name, value), gradient in zip(weights.items(), gradients, strict=True):
             weights[name] = rule(value, gradient, memories[name])
         if after:
@@ -140,6 +150,7 @@ def wrong_batches(size: int) -> dict[str, Tensor]:
         "what all examples together give; draw a batch": losses(draw=everything),
         "what the first examples give; draw a batch": losses(draw=first_rows),
         "the summed losses; cross_entropy averages by itself": losses(reduction="sum"),
+        "what targets give that are drawn apart from the inputs; draw rows once a step, for both": losses(apart=True),
     }
 
 
@@ -154,14 +165,26 @@ def wrong_updates() -> dict[str, Training]:
         return simulate(rule, **({"size": 16, "seed": SEED} | way))  # type: ignore[arg-type]
 
     return {
-        "what gradients give that add up from step to step; clear them (zero_grad)": train(sgd(RATE, momentum=1.0)),
+        "what gradients give that add up from step to step; clear them (zero_grad)": train(
+            sgd(RATE, momentum=1.0), stored=STORED
+        ),
+        "what gradients give that add up from step to step; clear them (zero_grad) in every step": train(
+            sgd(RATE, momentum=1.0)
+        ),
+        "what the first step gives with a gradient that was in .grad before; clear it before backward()": train(
+            sgd(RATE), stored=STORED
+        ),
+        "what gradient clipping gives; use plain SGD": train(sgd(RATE), clip=1.0),
+        "what targets give that are drawn apart from the inputs; draw rows once a step, for both": train(
+            sgd(RATE), apart=True
+        ),
         "what momentum gives; use plain SGD": train(sgd(RATE, momentum=0.9)),
         "what weight decay gives; use plain SGD": train(sgd(RATE, decay=0.01)),
         "what Adam gives; use plain SGD": train(adam(RATE)),
         "what steps uphill give; subtract the gradient": train(sgd(RATE, sign=1.0)),
         "what the summed loss gives; cross_entropy averages by itself": train(sgd(RATE), reduction="sum"),
         "what evaluation mode gives; train in training mode": train(sgd(RATE), training=False),
-        "what no update at all gives": train(sgd(0.0)),
+        "what no update at all gives: was this weight left out, or a copy trained?": train(sgd(0.0)),
         "what a learning rate of 0.1 gives; use lr": train(sgd(0.1)),
         "what a learning rate of 0.01 gives; use lr": train(sgd(0.01)),
         "what the losses behind each update are; take them before it": train(sgd(RATE), after=True),
@@ -178,6 +201,7 @@ def seen_training(observe: Observe, lr: float, size: int, other_seed: int, train
         seed=SEED,
         other_seed=other_seed,
         training=training,
+        stored=STORED,
     )
 
 
@@ -210,8 +234,7 @@ def test_batches_come_from_the_generator(observe: Observe, size: int) -> None:
     "R9",
     points=1,
     hint="In each step: the gradient of this batch's loss alone, then every weight minus lr times its "
-    "gradient. What was in "
-    ".grad from the step before must not be there any more.",
+    "gradient. What was in .grad from the step before, or from before the call, must not be there any more.",
 )
 def test_updates_by_plain_sgd(observe: Observe) -> None:
     seen = seen_training(observe, RATE, 16, SEED)
@@ -240,7 +263,7 @@ def test_trains_in_training_mode_and_returns_floats(observe: Observe, training: 
     before, after = tensors(seen["before"]), tensors(seen["buffers"])
     for name, value in before.items():
         if "running" in name and name in after and torch.equal(after[name], value):
-            fail(f"{name} has not moved: the model was not in training mode while it trained")
+            fail(f"{name} has not moved: the model was not in training mode while it trained, or a copy was trained")
     if not isinstance(seen["modes"], list) or not all(mode is True for mode in seen["modes"]):
         fail("after training the model is not in training mode")
     if seen["list"] is not True:
@@ -277,4 +300,6 @@ def trained_loss(observe: Observe, lr: float, steps: int, seed: int) -> float:
 def test_a_deep_network_learns(observe: Observe, lr: float, steps: int, margin: float) -> None:
     data, loss = names(), trained_loss(observe, lr, steps, seed=1950)
     what = f"the held-out loss after {steps} steps at learning rate {lr}"
-    assert_below(loss, data.unigram - margin, what, "does every step update every weight, in training mode?")
+    assert_below(
+        loss, data.unigram - margin, what, "does every step update every weight of this model, in training mode?"
+    )
