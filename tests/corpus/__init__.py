@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from autograder.assignment import Assignment, load_assignment
-from autograder.batch import load_released
+from autograder.grader import load_released
 from autograder.release import reference_cells
 
 ANSWERS = Path(__file__).parent / "answers"
