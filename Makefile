@@ -6,7 +6,7 @@ SAMPLE := build/sample-batch
 SUBMISSIONS ?= $(SAMPLE)
 OUT ?= out
 
-.PHONY: help grade test release lint names clean
+.PHONY: help grade test release lint bench names clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -30,6 +30,9 @@ release: $(READY)  ## rebuild assignments/ from solutions/
 
 lint: $(READY)  ## check style and types
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+bench: $(READY)  ## measure speed and memory, beside other ways to grade (some minutes)
+	$(BIN)/autograder bench
 
 names: $(READY)  ## download the classic names file and check it
 	$(BIN)/python data/fetch_names.py

@@ -56,7 +56,10 @@ def _parser() -> argparse.ArgumentParser:
     calibrate.add_argument("--plot", type=Path, metavar="PNG", help="draw the losses and limits into this file")
     calibrate.set_defaults(run=_calibrate)
 
-    for verb in (grade, doctor, release, calibrate):
+    bench = verbs.add_parser("bench", help="measure speed and memory, beside other ways to grade", allow_abbrev=False)
+    bench.set_defaults(run=_bench)
+
+    for verb in (grade, doctor, release, calibrate, bench):
         verb.add_argument("--assignment", metavar="NAME", help="which assignment (default: the only one there is)")
     return parser
 
@@ -120,6 +123,14 @@ def _calibrate(options: argparse.Namespace) -> int:
     if options.plot:
         calibrate.plot(rows, options.plot)
     summary.show_calibration(rows, out)
+    return 0
+
+
+def _bench(options: argparse.Namespace) -> int:
+    from autograder.bench import bench, to_markdown
+
+    rows = bench(load_assignment(options.assignment), lambda what: print(f"measuring: {what}", file=sys.stderr))
+    print(to_markdown(list(rows)), end="")
     return 0
 
 

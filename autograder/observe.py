@@ -182,6 +182,10 @@ class Memory:
         """How many places and requests are kept."""
         return len(self._places) + len(self._requests)
 
+    def requests(self) -> list[bytes]:
+        """Every request that was ever made, in the order of its first time."""
+        return list(self._requests.values())
+
     def recall(self, case: str, ask: Callable[[bytes], bytes | None]) -> Verdict | None:
         """The verdict on the replies to what the case asks, None when they are new."""
         place = _digest(case.encode())

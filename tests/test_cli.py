@@ -3,11 +3,14 @@
 import csv
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from autograder.assignment import HOME
 from autograder.cli import main
 from tests import corpus
 from tests.corpus.__main__ import expected_statuses, sample, write_sample
@@ -101,6 +104,28 @@ def test_a_second_run_takes_the_results_of_the_first(
     assert {name for name in before if before[name] != after[name]} == {"s02-untouched.json"}
     assert result(out, "s02-untouched")["total"] == 0
     assert "s12-not-a-notebook" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_killed_run_goes_on_where_it_was(graded: tuple[Path, Path], tmp_path: Path, jobs: int) -> None:
+    """Killed as by the kernel when memory is short: without a chance to tidy up."""
+    students = ["s01-reference", "s03-unbiased-variance", "s08-endless-loop"]
+    command = [sys.executable, "-m", "autograder", "grade", *(str(graded[0] / student) for student in students)]
+    command += ["--out", str(tmp_path), "--jobs", str(jobs), "--questions", "B3"]
+    with subprocess.Popen(command, cwd=HOME, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as run:
+        assert run.stderr is not None
+        first = run.stderr.readline()
+        run.kill()
+        run.communicate(timeout=120)  # comes to an end only when no worker is left that holds the other end
+    finished = {path: path.stat().st_mtime_ns for path in (tmp_path / "results").glob("[!.]*.json")}
+    assert first.startswith("1/3 ")
+    assert 0 < len(finished) < len(students)
+    assert main(command[3:]) == 0
+    assert {path: path.stat().st_mtime_ns for path in finished} == finished
+    assert {key: row["B3"] for key, row in rows(tmp_path).items()} == {
+        key: rows(graded[1])[key]["B3"] for key in students
+    }
+    assert not list((tmp_path / "results").glob(".*"))
 
 
 def test_grades_are_the_same_with_one_worker(graded: tuple[Path, Path], tmp_path: Path) -> None:
