@@ -60,6 +60,7 @@ class Sandbox:
         """unsafe: go on where a required layer is missing; namespaces: use them where the machine has them."""
         self._assignment = assignment
         self._choice = {"unsafe": unsafe, "namespaces": namespaces}
+        self.cpu_s = 0.0  # of all children that have ended
         self.active: frozenset[str] = frozenset()
         self.missing: tuple[str, ...] = ()
         self._prologues = {
@@ -88,7 +89,7 @@ class Sandbox:
             "probes": str(self._assignment.hidden_tests_dir),
             "private": [str(path) for path in private_folders(self._assignment)],
             "release": str(self._assignment.release_dir),
-            "names_file": str(self._assignment.names_file),
+            "readable": [str(path) for path in self._assignment.readable],
             "scratch": str(self._scratch),
             "prologues": self._prologues,
             **self._choice,
@@ -141,6 +142,7 @@ class Sandbox:
             signal.pidfd_send_signal(handle, signal.SIGKILL)
         report, _ = self._receive(EXIT_S)
         os.close(handle)
+        self.cpu_s += float(report["cpu_s"])
         return report
 
     def _receive(self, timeout_s: float) -> tuple[dict[str, Any], list[int]]:
@@ -156,7 +158,7 @@ class Sandbox:
 
 def examine(assignment: Assignment) -> list[confine.Layer]:
     """The layers of confinement that student code of this assignment would have on this machine."""
-    readable = confine.readable_paths(assignment.home, [assignment.release_dir, assignment.names_file])
+    readable = confine.readable_paths(assignment.home, assignment.readable)
     return confine.survey(readable, private_folders(assignment))
 
 
