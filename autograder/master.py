@@ -12,6 +12,7 @@ from pathlib import Path
 from autograder.assignment import Assignment
 from autograder.errors import MasterError
 from autograder.notebook import BANNER, END, START
+from autograder.toml_file import line_of
 
 NAME = re.compile(r"# name:\s*(\S+)\s*$")
 POINTS = re.compile(r"# points:\s*([0-9.]+)\s*$")
@@ -206,7 +207,11 @@ def mistakes(assignment: Assignment, masters: Mapping[str, Mapping[str, MasterQu
                 yield MasterError(f"an unknown question {key}", where, f"give it a table in {assignment.toml.name}")
         for key, question in wanted.items():
             if key not in questions:
-                yield MasterError(f"there is no question {key}", path, f"write it, or take it out of {assignment.toml}")
+                line = line_of(assignment.toml.read_text(encoding="utf-8"), f"questions.{key}")
+                where = f"{assignment.toml}:{line}"
+                yield MasterError(
+                    f"there is no question {key} in {path.name}", where, "write it there, or take this out"
+                )
                 continue
             one = questions[key]
             for line, has, lack, fix in (

@@ -54,7 +54,7 @@ class TomlTable:
 
     def error(self, what: str, fix: str, key: str = "") -> MasterError:
         """A MasterError at the line of this key, or of the table when no key is given."""
-        return MasterError(what, f"{self._path}:{self._line(key)}", fix)
+        return MasterError(what, f"{self._path}:{line_of(self._text, self.name, key)}", fix)
 
     def _take(self, key: str, kind: type, default: Any) -> Any:
         self._taken.add(key)
@@ -75,17 +75,19 @@ class TomlTable:
     def _full(self, key: str) -> str:
         return f"{self.name}.{key}" if self.name else key
 
-    def _line(self, key: str) -> int:
-        """Where the key stands: its own line, else the line that opens its table, else the first."""
-        current, opened = "", 0
-        for number, line in enumerate(self._text.splitlines(), start=1):
-            if header := re.match(r"\s*\[+\s*([^\[\]]+?)\s*\]", line):
-                current = header[1].replace('"', "")
-                if current == self.name or (key and current == self._full(key)):
-                    opened = number
-            if key and current == self.name and re.match(rf'\s*"?{re.escape(key)}"?\s*[=.]', line):
-                return number
-        return opened or 1
+
+def line_of(text: str, table: str, key: str = "") -> int:
+    """Where a key of a table stands: its own line, else the line that opens its table, else the first."""
+    full = f"{table}.{key}" if table and key else table or key
+    current, opened = "", 0
+    for number, line in enumerate(text.splitlines(), start=1):
+        if header := re.match(r"\s*\[+\s*([^\[\]]+?)\s*\]", line):
+            current = header[1].replace('"', "")
+            if current in (table, full):
+                opened = number
+        if key and current == table and re.match(rf'\s*"?{re.escape(key)}"?\s*[=.]', line):
+            return number
+    return opened or 1
 
 
 def _is_a(value: object, kind: type) -> bool:

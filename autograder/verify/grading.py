@@ -65,6 +65,17 @@ class Grading:
         """The release as it is, graded question by question."""
         return {one.id: self.grade(self.assignment.release_dir, one) for one in self.assignment.questions}
 
+    @functools.cached_property
+    def stubs(self) -> dict[str, Graded]:
+        """The release with a line that does nothing in each region, so that it counts as attempted."""
+        stubs = {}
+        for notebook in self.grader.released.values():
+            for question, (cell, region) in notebook.regions.items():
+                end = [f"{region.indent}pass", *cell.lines[region.last :]]
+                stubs[question] = "\n".join([*cell.lines[: region.last], *end])
+        folder = self._hand_in(stubs)
+        return {one.id: self.grade(folder, one) for one in self.assignment.questions}
+
     def failed_tests(self, answer: corpus.Answer, left: frozenset[str]) -> set[str]:
         """Which of the hidden tests `left` this answer fails, the other answers being the reference."""
         folder = self._hand_in(dict(self.grader.reference) | {answer.question: answer})
@@ -111,6 +122,10 @@ def release_gets_nothing(grading: Grading) -> Iterator[str]:
         if score.points or score.status is not Status.NOT_ATTEMPTED:
             yield f"{question}: the release gets {score.points:g} points and is {score.status}, not not_attempted"
         yield from (f"{question}: {flag}" for flag in graded.flags)
+    for question, graded in grading.stubs.items():
+        for test in graded.score.tests:
+            if test.status is Status.PASSED:
+                yield f"{question}: the hidden test {test.name} passes on the stub that students begin with"
 
 
 def time_is_enough(grading: Grading) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """Rules that run the notebooks from top to bottom in a Jupyter kernel: the release as it is, and with the reference."""
 
 import functools
+import math
 import re
 import shutil
 import tempfile
@@ -71,7 +72,7 @@ def run(assignment: Assignment, name: str, notebook: corpus.Notebook) -> Noteboo
         shutil.copytree(assignment.release_dir, folder, dirs_exist_ok=True)
         corpus.write(Path(folder), {name: notebook | {"cells": cells}})
         table = nbformat.read(Path(folder, f"{name}.ipynb"), as_version=4)
-        timeout = round(assignment.gate.notebook_s)
+        timeout = math.ceil(assignment.gate.notebook_s)
         where = {"metadata": {"path": folder}}
         quiet = ["--log-level=ERROR"]
         client = NotebookClient(table, timeout=timeout, kernel_name="python3", resources=where, extra_arguments=quiet)
