@@ -5,121 +5,26 @@ import functools
 import hashlib
 import multiprocessing
 import multiprocessing.util
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, as_completed, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
-
-import torch
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from autograder.assignment import Assignment, Question, load_assignment
-from autograder.errors import GraderFault, MasterError
-from autograder.gradebook import Gradebook, Result, SubmissionStatus
+from autograder.errors import GraderFault
+from autograder.gradebook import Gradebook, without_tests
 from autograder.intake import Submission
-from autograder.notebook import Cell, NotANotebook, find_regions, parse_notebook
-from autograder.reassemble import ReleasedNotebook, names_to_questions, reassemble, released_notebook
-from autograder.release import reference_cells
-from autograder.sandbox import Sandbox, printable
-from autograder.score import HiddenTest, QuestionScore, Status, collect, score_program, unanswered
+
+if TYPE_CHECKING:  # a grader imports torch, which only the workers need
+    from autograder.grader import Grader
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Grader:
-    """What a worker needs to grade any submission of one assignment."""
+P = ParamSpec("P")
+T = TypeVar("T")
 
-    assignment: Assignment
-    released: Mapping[str, ReleasedNotebook]
-    tests: Mapping[str, Sequence[HiddenTest]]
-    reference: Mapping[str, str]
-    sandbox: Sandbox
-
-    def grade(self, submission: Submission, questions: Sequence[Question]) -> Result:
-        """Grade one submission. Whatever is wrong with it is in the result; only a fault of ours is raised."""
-        common: dict[str, Any] = {
-            "student": submission.student,
-            "submission": submission.label,
-            "sha256": submission.digest(),
-            "assignment": self.assignment.name,
-            "version": self.assignment.version,
-            "max_points": sum(question.points for question in questions),
-        }
-        submitted, flags = read_files(submission, self.assignment)
-        flags = [*map(unconfined, self.sandbox.missing), *flags]
-        if not submitted:
-            return Result(**common, status=SubmissionStatus.UNREADABLE, flags=tuple(flags))
-        scores: dict[str, QuestionScore] = {}
-        for name, released in self.released.items():
-            wanted = [question for question in questions if question.notebook == name]
-            if not wanted:
-                continue
-            if name not in submitted:
-                flags.append(f"{name}.ipynb was not handed in")
-                scores |= {one.id: unanswered(one, self.tests[one.id], Status.MISSING) for one in wanted}
-                continue
-            program = reassemble(released, submitted[name], self.assignment)
-            found, notes = score_program(program, wanted, self.assignment, self.tests, self.reference, self.sandbox)
-            scores |= found
-            flags.extend(notes)
-        ordered = {question.id: scores[question.id] for question in questions}
-        return Result(**common, status=SubmissionStatus.GRADED, flags=tuple(flags), questions=ordered)
-
-
-def unconfined(missing: str) -> str:
-    """The flag of a result that came about without a required layer of the sandbox."""
-    return f"graded without confinement: {missing}"
-
-
-def read_files(submission: Submission, assignment: Assignment) -> tuple[dict[str, list[tuple[Cell, ...]]], list[str]]:
-    """The cells of each notebook handed in, by the notebook of the assignment it is, and why others do not count."""
-    submitted: dict[str, list[tuple[Cell, ...]]] = {}
-    flags: list[str] = []
-    if not submission.files:
-        flags.append("the folder holds no .ipynb file; ask the student for the notebooks themselves")
-    for name, data in submission.notebooks():
-        label = printable(name)
-        try:
-            if isinstance(data, NotANotebook):
-                raise data
-            cells = parse_notebook(data)
-        except NotANotebook as reason:
-            flags.append(f"{label}: {reason}")
-            continue
-        which = belongs_to(cells, assignment)
-        if which is None:
-            flags.append(f"{label}: a notebook of another assignment, it holds no question of {assignment.name}")
-        else:
-            submitted.setdefault(which, []).append(cells)
-    for which, files in submitted.items():
-        if len(files) > 1:
-            flags.append(f"{which}: {len(files)} files handed in; of each question the last attempt counts")
-    return submitted, flags
-
-
-def belongs_to(cells: Sequence[Cell], assignment: Assignment) -> str | None:
-    """The notebook of the assignment that most of the regions in these cells belong to."""
-    names = names_to_questions(assignment.questions)
-    counts = dict.fromkeys(assignment.notebooks, 0)
-    for cell in cells:
-        for region in find_regions(cell.lines, names, cell.question) if cell.kind == "code" else []:
-            counts[assignment.question(region.question).notebook] += 1
-        if cell.question in names.values():
-            counts[assignment.question(cell.question).notebook] += 1
-    best = max(counts, key=lambda name: counts[name])
-    return best if counts[best] else None
-
-
-def load_released(assignment: Assignment) -> dict[str, ReleasedNotebook]:
-    """The committed release of each notebook. Raises MasterError when it is not there or not usable."""
-    released = {}
-    for name in assignment.notebooks:
-        path = assignment.release_dir / f"{name}.ipynb"
-        try:
-            released[name] = released_notebook(name, parse_notebook(path.read_bytes()), assignment.in_notebook(name))
-        except (OSError, NotANotebook, ValueError) as error:
-            raise MasterError(f"no usable release ({error})", path, "run `autograder release`") from error
-    return released
+AHEAD = 512
+"""How many submissions may wait for a worker: enough for the largest number of workers."""
 
 
 def fingerprint(assignment: Assignment, questions: Sequence[Question], missing: Sequence[str] = ()) -> str:
@@ -137,20 +42,6 @@ def fingerprint(assignment: Assignment, questions: Sequence[Question], missing: 
     return total.hexdigest()[:16]
 
 
-@contextlib.contextmanager
-def open_grader(assignment: Assignment, *, unsafe: bool = False, namespaces: bool = True) -> Iterator[Grader]:
-    """A grader with a running sandbox; this process computes with one thread from then on.
-
-    unsafe, namespaces: as for Sandbox.
-    """
-    torch.set_num_threads(1)  # the tensors here are small: more threads only wait for each other
-    released = load_released(assignment)
-    reference = reference_cells(assignment, released)
-    tests = collect(assignment)
-    with Sandbox(assignment, released, unsafe=unsafe, namespaces=namespaces) as sandbox:
-        yield Grader(assignment=assignment, released=released, tests=tests, reference=reference, sandbox=sandbox)
-
-
 def grade_batch(
     submissions: Sequence[Submission],
     questions: Sequence[Question],
@@ -159,7 +50,7 @@ def grade_batch(
     grade: Callable[[Submission, tuple[str, ...]], dict[str, Any]],
     progress: Callable[[dict[str, Any]], None],
 ) -> list[dict[str, Any]]:
-    """Grade what an earlier run has not finished, record each result as it comes, and return all of them.
+    """Grade what an earlier run has not finished, record each result as it comes, and return all without their tests.
 
     progress is called with each result, also with those taken from an earlier run.
     Raises GraderFault when a worker dies.
@@ -170,15 +61,15 @@ def grade_batch(
     for submission in submissions:
         finished = gradebook.finished(submission.student, submission.digest())
         if finished:
-            tables.append(finished)
+            tables.append(without_tests(finished))
             progress(finished)
         else:
             waiting.append(submission)
     try:
-        for future in as_completed([executor.submit(grade, submission, ids) for submission in waiting]):
-            table = gradebook.record(future.result())
-            tables.append(table)
-            progress(table)
+        for table in _results(executor, (functools.partial(grade, submission, ids) for submission in waiting)):
+            recorded = gradebook.record(table)
+            tables.append(without_tests(recorded))
+            progress(recorded)
     except BrokenProcessPool as error:
         fix = "run the command again: what is finished is kept"
         raise GraderFault(
@@ -187,12 +78,18 @@ def grade_batch(
     return tables
 
 
-P = ParamSpec("P")
-T = TypeVar("T")
+def _results(executor: Executor, calls: Iterable[Callable[[], T]]) -> Iterator[T]:
+    """What the calls return, as it comes. A result is given away at once, so that it can be recorded and forgotten."""
+    pending: set[Future[T]] = set()
+    for call in calls:
+        pending.add(executor.submit(call))
+        done, pending = wait(pending, None if len(pending) > AHEAD else 0, return_when=FIRST_COMPLETED)
+        yield from (future.result() for future in done)
+    yield from (future.result() for future in as_completed(pending))
 
 
 class InlineExecutor(Executor):
-    """Runs each call when its result is asked for, in this process: what one worker, a test or a debugger wants."""
+    """Runs each call at once in this process: what one worker, a test or a debugger wants."""
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         future: Future[T] = Future()
@@ -209,6 +106,8 @@ def workers(
 ) -> Iterator[tuple[Executor, Callable[[Submission, tuple[str, ...]], dict[str, Any]]]]:
     """An executor over `jobs` workers and the function to submit to it."""
     if jobs == 1:
+        from autograder.grader import open_grader
+
         with open_grader(assignment, unsafe=unsafe) as grader:
             yield InlineExecutor(), functools.partial(_grade, grader)
         return
@@ -218,16 +117,18 @@ def workers(
         yield executor, _grade_in_worker
 
 
-def _grade(grader: Grader, submission: Submission, question_ids: tuple[str, ...]) -> dict[str, Any]:
+def _grade(grader: "Grader", submission: Submission, question_ids: tuple[str, ...]) -> dict[str, Any]:
     return grader.grade(submission, grader.assignment.select(question_ids)).to_json()
 
 
-_grader: Grader | None = None
+_grader: "Grader | None" = None
 
 
 def _start_worker(name: str, home: Path, unsafe: bool) -> None:
     """Open this worker process's grader; it is closed when the process ends."""
     global _grader
+    from autograder.grader import open_grader
+
     stack = contextlib.ExitStack()
     _grader = stack.enter_context(open_grader(load_assignment(name, home), unsafe=unsafe))
     multiprocessing.util.Finalize(None, stack.close, exitpriority=10)

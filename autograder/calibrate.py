@@ -20,12 +20,12 @@ from pathlib import Path
 from typing import Any
 
 from autograder.assignment import NAMES_VARIABLE, Assignment, load_assignment
-from autograder.batch import load_released
 from autograder.corpus import answer_cell
+from autograder.grader import load_released
+from autograder.observe import Child, Observe, Observer
 from autograder.reassemble import reassemble
 from autograder.release import reference_cells
 from autograder.sandbox import Sandbox
-from autograder.score import Observe, Observer
 
 TABLE = "calibration.csv"
 REFERENCE = "the reference"
@@ -79,6 +79,7 @@ def _measure_file(name: str, home: Path, seeds: int, names_file: Path) -> list[R
     module = importlib.import_module(f"autograder.hidden_tests.{name}.calibration")
     released = load_released(assignment)
     reference = reference_cells(assignment, released)
+    defines = {one.id: one.defines for one in assignment.questions}
     rows = []
     with Sandbox(assignment, released) as sandbox:
         for test in module.LOSS_TESTS:
@@ -89,9 +90,9 @@ def _measure_file(name: str, home: Path, seeds: int, names_file: Path) -> list[R
                 cells = {key: answer_cell(notebook, key, _text(body)) for key, body in bodies.items()}
                 losses = []
                 for seed in range(seeds):
-                    observer = Observer(sandbox, [program.with_answers(cells)], assignment, question, seed)
-                    losses.append(test.loss(observer, seed))
-                    observer.close()
+                    child = Child(sandbox, [program.with_answers(cells)], defines, seed)
+                    losses.append(test.loss(Observer(child, question.id, seed), seed))
+                    child.close()
                 rows.append(_row(test, names_file.stem, label, losses))
     return rows
 

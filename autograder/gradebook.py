@@ -9,11 +9,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from autograder.assignment import Question
 from autograder.errors import UsageError
-from autograder.score import QuestionScore
+
+if TYPE_CHECKING:  # reading results needs none of what makes them
+    from autograder.score import QuestionScore
 
 RESULTS = "results"
 GRADES = "grades.csv"
@@ -38,7 +40,7 @@ class Result:
     status: SubmissionStatus
     max_points: float
     flags: tuple[str, ...]
-    questions: Mapping[str, QuestionScore] = field(default_factory=dict)
+    questions: "Mapping[str, QuestionScore]" = field(default_factory=dict)
 
     @property
     def total(self) -> float:
@@ -97,6 +99,12 @@ class Gradebook:
         path = self.folder / GRADES
         _write(path, buffer.getvalue())
         return path
+
+
+def without_tests(table: Mapping[str, Any]) -> dict[str, Any]:
+    """A result's table without its single tests, which is small enough to keep for every submission of a batch."""
+    scores = {key: {k: v for k, v in score.items() if k != "tests"} for key, score in table["questions"].items()}
+    return {**table, "questions": scores}
 
 
 def _write(path: Path, text: str) -> None:

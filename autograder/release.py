@@ -43,16 +43,14 @@ def release_files(assignment: Assignment) -> dict[PurePosixPath, bytes]:
     Raises MasterError when a master cannot be turned into a release.
     """
     read_masters(assignment)  # its errors name file and line, those of `otter assign` do not
-    files: dict[PurePosixPath, bytes] = {}
+    files = {PurePosixPath(data): _data_file(assignment, data) for data in assignment.data}
+    files[PurePosixPath("requirements.txt")] = requirements(assignment)
     for name in assignment.notebooks:
         built = build_notebook(assignment, name)
         files[PurePosixPath(f"{name}.ipynb")] = built.student
         files |= {PurePosixPath("tests", check): text for check, text in built.checks.items()}
     for path in sorted((assignment.masters_dir / "src").glob("*.py")):
         files[PurePosixPath("src", path.name)] = path.read_bytes()
-    for data in assignment.data:
-        files[PurePosixPath(data)] = _data_file(assignment, data)
-    files[PurePosixPath("requirements.txt")] = requirements(assignment)
     files[PurePosixPath(MANIFEST)] = manifest(assignment, files)
     return dict(sorted(files.items()))
 

@@ -1,31 +1,25 @@
-"""Observations -> scores: hidden tests are collected by pytest once, and then run over each submission.
+"""Observations -> scores: the hidden tests run over each submission, here in the trusted process.
 
-A hidden test is a pytest function in `hidden_tests/<assignment>/test_*.py` that is marked with `question` and takes
-`observe`. It runs here, in the trusted process; the student's code runs in the sandbox, one child a question.
+The student's code runs in the sandbox. First one child serves all questions of a notebook; what gets full marks there
+is done. Every other question is graded again with children of its own, so that no code of another question can cost it
+points: a first one with the student's own answers to what it depends on, then one with the reference's.
 """
 
-import hashlib
-import os
-import re
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
-
-import pytest
 
 from autograder.assignment import Assignment, Question
-from autograder.errors import MasterError
+from autograder.collect import Case, HiddenTest
+from autograder.collect import question as question
+from autograder.observe import Child, Memory, NoObservation, Observer, Verdict, start
+from autograder.observe import Observation as Observation
+from autograder.observe import Observe as Observe
 from autograder.reassemble import AnswerState, Program
-from autograder.sandbox import Failure, FailureKind, Run, Sandbox, Value, printable
-from autograder.sandbox.channel import encode
+from autograder.sandbox import Sandbox, printable
 
 MAX_MESSAGE = 600
-PLACE = re.compile(r'^(?:E +File ")?([^\s":]+\.py)(?:", line |:)(\d+)', re.MULTILINE)
-"""Where an error report of pytest says that it happened, in the words of a traceback or of a syntax error."""
-RESTARTS = 1
-"""How often a question gets a fresh child after a crash; a time-out ends the question at once."""
 
 
 class Status(StrEnum):
@@ -68,290 +62,150 @@ class QuestionScore:
     tests: tuple[TestScore, ...]
 
 
-def question(question_id: str, *, points: float, hint: str) -> pytest.MarkDecorator:
-    """Mark a hidden test with the question it belongs to, its points, and a hint for who fails it."""
-    return pytest.mark.question(question_id, points=points, hint=hint)
-
-
-Observe = Callable[..., "Observation"]
-"""`observe("probe", **inputs)`: what the probe saw when it ran beside the student's code on these inputs."""
-
-
-class NoObservation(Exception):
-    """Raised by `observe` in a hidden test when there is nothing to judge: error, time-out, crash."""
-
-    def __init__(self, failure: Failure) -> None:
-        super().__init__(failure.message)
-        self.failure = failure
-
-
-class Observation(Mapping[str, Value]):
-    """The named values that a probe returned. A name that is missing was never sent: the reply was forged."""
-
-    def __init__(self, seen: Mapping[str, Value]) -> None:
-        self._seen = seen
-
-    def __getitem__(self, name: str) -> Value:
-        if name not in self._seen:
-            raise NoObservation(Failure(kind=FailureKind.CRASHED, message=f"the answer had no value {name!r}"))
-        return self._seen[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._seen)
-
-    def __len__(self) -> int:
-        return len(self._seen)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HiddenTest:
-    """A hidden test with its cases (one, or those of its parametrisation); it passes when all of them pass."""
+class Scorer:
+    """What the programs of one assignment are scored with.
 
-    name: str
-    question: str
-    points: float
-    hint: str
-    cases: tuple[tuple[str, Callable[..., None], Mapping[str, Any]], ...]
-
-
-class _Collector:
-    """A pytest plugin that keeps what was collected."""
-
-    def __init__(self) -> None:
-        self.items: list[pytest.Function] = []
-        self.errors: list[MasterError] = []
-
-    def pytest_configure(self, config: pytest.Config) -> None:
-        config.addinivalue_line("markers", "question(id, points, hint): what a hidden test belongs to")
-
-    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        if report.failed:
-            text = report.longreprtext.strip()
-            last = text.splitlines()[-1].removeprefix("E").strip()
-            places = [f"{path}:{line}" for path, line in PLACE.findall(text) if "hidden_tests" in path]
-            self.errors.append(MasterError(f"it cannot be imported ({last})", [report.nodeid, *places][-1], "mend it"))
-
-    def pytest_collection_finish(self, session: pytest.Session) -> None:
-        self.items = [item for item in session.items if isinstance(item, pytest.Function)]
-
-
-def collect(assignment: Assignment) -> dict[str, tuple[HiddenTest, ...]]:
-    """The hidden tests by question, in the order of the files.
-
-    Raises MasterError for a test that cannot be imported, has no question, or points that do not add up.
+    tests: by question; reference: the whole answer cell of each question with the reference answer in it.
     """
-    folder = assignment.hidden_tests_dir
-    collector = _Collector()
-    options = ["--collect-only", "--noconftest", "--assert=plain", "--disable-plugin-autoload", "--capture=no"]
-    options += ["--import-mode=importlib", "-p", "no:terminal", "-p", "no:cacheprovider"]
-    options += [f"--config-file={os.devnull}", f"--rootdir={assignment.home}"]
-    code = pytest.main([*options, str(folder)], plugins=[collector])
-    if collector.errors:
-        raise collector.errors[0]
-    if not collector.items:
-        raise MasterError(f"no hidden tests (pytest exit {code})", folder, "write them in files test_*.py")
-    tests: dict[str, list[HiddenTest]] = {one.id: [] for one in assignment.questions}
-    first: dict[str, str] = {}  # where the first hidden test of a question stands
-    grouped: dict[tuple[str, str], list[pytest.Function]] = {}
-    for item in collector.items:
-        grouped.setdefault((str(item.path), item.originalname), []).append(item)
-    for (path, name), items in grouped.items():
-        where = f"{path}:{items[0].function.__code__.co_firstlineno}"
-        test = _hidden_test(where, name, items)
-        if test.question not in tests:
-            raise MasterError(f"unknown question {test.question!r}", where, "use an id of assignment.toml")
-        first.setdefault(test.question, where)
-        tests[test.question].append(test)
-    for one in assignment.questions:
-        if one.id not in first:
-            raise MasterError(f"{one.id} has no hidden tests", folder, "write them")
-        total = sum(test.points for test in tests[one.id])
-        if abs(total - one.points) > 1e-9:
-            what = f"the hidden tests of {one.id} add up to {total:g} points, not {one.points:g}"
-            raise MasterError(what, first[one.id], "correct the points here or in assignment.toml")
-    return {key: tuple(found) for key, found in tests.items()}
 
+    assignment: Assignment
+    tests: Mapping[str, Sequence[HiddenTest]]
+    reference: Mapping[str, str]
+    sandbox: Sandbox
+    memory: Memory = field(default_factory=Memory)
 
-def _hidden_test(where: str, name: str, items: Sequence[pytest.Function]) -> HiddenTest:
-    mark = items[0].get_closest_marker("question")
-    if mark is None or len(mark.args) != 1 or set(mark.kwargs) != {"points", "hint"}:
-        raise MasterError("a hidden test without its question", where, 'add @question("ID", points=..., hint="...")')
-    cases = []
-    for item in items:
-        callspec = getattr(item, "callspec", None)
-        parameters = dict(callspec.params) if callspec else {}
-        if unknown := set(item.fixturenames) - set(parameters) - {"observe", "request"}:
-            raise MasterError(f"it asks for {', '.join(sorted(unknown))}", where, "take only `observe` and parameters")
-        cases.append((_case_name(callspec.id, parameters) if callspec else "", item.function, parameters))
-    return HiddenTest(
-        name=name.removeprefix("test_"),
-        question=str(mark.args[0]),
-        points=float(mark.kwargs["points"]),
-        hint=str(mark.kwargs["hint"]),
-        cases=tuple(cases),
-    )
-
-
-def _case_name(case_id: str, parameters: Mapping[str, Any]) -> str:
-    """`n=2, eps=0.1` where the parameters are plain values, else pytest's id."""
-    if all(isinstance(value, bool | int | float | str) for value in parameters.values()):
-        return ", ".join(f"{name}={value}" for name, value in parameters.items())
-    return f"case {case_id}"
-
-
-class Observer:
-    """The `observe` of one question of one submission: keeps a child, and what it saw."""
-
-    def __init__(
-        self,
-        sandbox: Sandbox,
-        programs: Sequence[Program],
-        assignment: Assignment,
-        one: Question,
-        seed: int | None = None,
-    ) -> None:
-        """programs: what to execute, and what to fall back on when that does not come to its end.
-
-        seed: of the child's random numbers; by default one that belongs to the question.
-        """
-        self._sandbox = sandbox
-        self._programs = list(programs)
-        self._defines = {q.id: q.defines for q in assignment.questions}
-        self._question = one
-        self._seed = zlib.crc32(one.id.encode()) if seed is None else seed
-        self._run: Run | None = None
-        self._restarts = RESTARTS
-        self._given_up: Failure | None = None
-        self._seen: dict[bytes, Observation | Failure] = {}
-        self.errors: dict[str, str] = {}
-        self.flags: list[str] = []
-        self.left_out_added = False
-        self.disturbed = False
-
-    def __call__(self, probe: str, /, **inputs: Value) -> Observation:
-        key = hashlib.blake2b(probe.encode() + encode(inputs)).digest()
-        if key not in self._seen:
-            self._seen[key] = self._observe(probe, inputs)
-        seen = self._seen[key]
-        if isinstance(seen, Failure):
-            raise NoObservation(seen)
-        return seen
-
-    def _observe(self, probe: str, inputs: Mapping[str, Value]) -> Observation | Failure:
-        run = self._ready()
-        if isinstance(run, Failure):
-            return run
-        reply = run.call(probe, inputs)
-        if not isinstance(reply, Failure):
-            return Observation(reply)
-        if reply.kind is FailureKind.ERROR:
-            own = run.errors.get(self._question.id)
-            return Failure(kind=reply.kind, message=own) if own else reply
-        self.close()
-        self.disturbed = reply.kind is FailureKind.CRASHED and len(self._programs) > 1
-        self._restarts -= 1
-        if reply.kind is FailureKind.TIMED_OUT or self._restarts < 0:
-            self._given_up = reply
-        return reply
-
-    def _ready(self) -> Run | Failure:
-        """A child that executed the program; a program that never ends is tried again without the added code."""
-        if self._given_up:
-            return self._given_up
-        while self._run is None:
-            program = self._programs[0]
-            prologue = next(i for i, step in enumerate(program.steps) if step.question or step.added)
-            run = self._sandbox.start(program.notebook, program.steps[prologue:], self._defines, self._seed)
-            if run.failure is None:
-                self._run = run
-                self.errors = dict(run.errors)
-            elif len(self._programs) > 1:
-                self.flags.append(f"code outside the regions was left out: {run.failure.message}")
-                self.left_out_added = True
-                del self._programs[0]
+    def score(self, program: Program, questions: Sequence[Question]) -> tuple[dict[str, QuestionScore], list[str]]:
+        """The scores of one reassembled notebook's questions, and flags about what happened on the way."""
+        scores: dict[str, QuestionScore] = {}
+        flags = list(program.flags)
+        attempted = [one for one in questions if program.states[one.id] is AnswerState.ATTEMPTED]
+        passed, notes = self._together(program, attempted)
+        flags.extend(notes)
+        whole = [program]
+        for one in questions:
+            if one in attempted and one.id not in passed:
+                scores[one.id], left_out, notes = self._alone(one, program, whole, scores)
+                flags.extend(notes)
+                whole = [] if left_out else whole
             else:
-                self._given_up = run.failure
-                return run.failure
-        return self._run
+                state = program.states[one.id]
+                scores[one.id] = passed.get(one.id) or unanswered(one, self.tests[one.id], Status(state.value))
+        return scores, list(dict.fromkeys(flags))
 
-    def look(self) -> None:
-        """Note whether code that this question can be graded without changed what all code shares."""
-        if self._run and len(self._programs) > 1:
-            self.disturbed = self._run.changed()
+    def _together(self, program: Program, attempted: Sequence[Question]) -> tuple[dict[str, QuestionScore], list[str]]:
+        """The scores of the questions that get full marks when one child serves them all, which is the usual case.
 
-    def close(self) -> None:
-        if self._run:
-            self._run.close()
-            self._run = None
+        Only full marks count here: for anything less, another question's code may be the reason, and a child of its
+        own decides. As every child executes the whole program, sharing one gives an answer no more than it has alone.
+        """
+        passed: dict[str, QuestionScore] = {}
+        if len(attempted) < 2:
+            return passed, []
+        run = start(self.sandbox, program, self._defines(), zlib.crc32(program.notebook.encode()))
+        try:
+            for one in attempted:
+                if run.failure:
+                    break
+                results = self._results(one, Observer(run, one.id, seed_of(one)), [], first_failure_ends=True)
+                if all(result.status is Status.PASSED for result in results):
+                    passed[one.id] = _question_score(one, results, "own")
+        finally:
+            run.close()
+        return passed, _stopped(run.errors) if passed else []
 
-
-def score_program(
-    program: Program,
-    questions: Sequence[Question],
-    assignment: Assignment,
-    tests: Mapping[str, Sequence[HiddenTest]],
-    reference: Mapping[str, str],
-    sandbox: Sandbox,
-) -> tuple[dict[str, QuestionScore], list[str]]:
-    """The scores of one reassembled notebook's questions, and flags about what happened on the way.
-
-    reference: the whole answer cell of each question with the reference answer in it.
-    """
-    scores: dict[str, QuestionScore] = {}
-    flags = list(program.flags)
-    whole = [program]
-    for one in questions:
-        state = program.states[one.id]
-        if state is not AnswerState.ATTEMPTED:
-            scores[one.id] = unanswered(one, tests[one.id], Status(state.value))
-            continue
-        needed = assignment.dependencies(one)
+    def _alone(
+        self, one: Question, program: Program, whole: Sequence[Program], scores: Mapping[str, QuestionScore]
+    ) -> tuple[QuestionScore, bool, list[str]]:
+        """The score of a question with children of its own, whether added code had to be left out, and flags."""
+        needed = self.assignment.dependencies(one)
         programs = [*whole, program.only(needed | {one.id})]
-        replaced = {other: reference[other] for other in needed}
-        hangs = any(other in scores and scores[other].status is Status.TIMED_OUT for other in needed)
-        if hangs:  # what never ends is not waited for again in every question that builds on it
-            best, observer = _score(one, tests[one.id], programs, replaced, assignment, sandbox)
-        else:
-            best, observer = _score(one, tests[one.id], programs, {}, assignment, sandbox)
-            if best.points < best.max_points and observer.disturbed:
-                # Another answer or added code changed what all code shares: that must not cost this question points.
-                programs = programs[-1:]
-                again, _ = _score(one, tests[one.id], programs, {}, assignment, sandbox)
-                if again.points > best.points:
-                    best = again
-                    flags.append(
-                        f"{one.id}: graded without other code of the notebook, which changes torch or builtins"
-                    )
-            if best.points < best.max_points and needed:
-                again, _ = _score(one, tests[one.id], programs, replaced, assignment, sandbox)
-                best = again if again.points > best.points else best
-        if observer.left_out_added:
-            whole = []
-        flags.extend(observer.flags)
-        flags.extend(
-            f"{label} stopped: {error}" for label, error in observer.errors.items() if label.startswith("added")
-        )
-        scores[one.id] = best
-    return scores, list(dict.fromkeys(flags))
+        replaced = {other: self.reference[other] for other in needed}
+        if any(other in scores and scores[other].status is Status.TIMED_OUT for other in needed):
+            # what never ends is not waited for again in every question that builds on it
+            best, child, flags = self._try(one, programs, replaced)
+            return best, child.left_out_added, flags
+        best, child, flags = self._try(one, programs, {})
+        if best.points < best.max_points and child.disturbed:
+            # Another answer or added code changed what all code shares: that must not cost this question points.
+            programs = programs[-1:]
+            again, _, _ = self._try(one, programs, {})
+            if again.points > best.points:
+                best = again
+                flags.append(f"{one.id}: graded without other code of the notebook, which changes torch or builtins")
+        if best.points < best.max_points and needed:
+            again, _, _ = self._try(one, programs, replaced)
+            best = again if again.points > best.points else best
+        return best, child.left_out_added, flags
+
+    def _try(
+        self, one: Question, programs: Sequence[Program], replaced: Mapping[str, str]
+    ) -> tuple[QuestionScore, Child, list[str]]:
+        """Run the tests over the first program that ends, with these answers in the place of the student's."""
+        seed = seed_of(one)
+        child = Child(self.sandbox, [program.with_answers(replaced) for program in programs], self._defines(), seed)
+        flags: list[str] = []
+        try:
+            results = self._results(one, Observer(child, one.id, seed), flags)
+            if any(result.status is not Status.PASSED for result in results):
+                child.look()
+        finally:
+            child.close()
+        score = _question_score(one, results, "reference" if replaced else "own")
+        return score, child, [*child.flags, *flags, *_stopped(child.errors)]
+
+    def _defines(self) -> dict[str, Sequence[str]]:
+        return {one.id: one.defines for one in self.assignment.questions}
+
+    def _results(
+        self, one: Question, observer: Observer, flags: list[str], *, first_failure_ends: bool = False
+    ) -> tuple[TestScore, ...]:
+        """The score of each hidden test of a question, or of those up to the first that does not pass."""
+        results = []
+        for test in self.tests[one.id]:
+            verdict, case = self._verdict(test, observer)
+            if verdict.flag:
+                flags.append(verdict.flag)
+            passed = verdict.status == Status.PASSED
+            message = f"{verdict.message} ({case})" if case and not passed else verdict.message
+            results.append(
+                TestScore(
+                    name=test.name,
+                    status=Status(verdict.status),
+                    points=test.points if passed else 0.0,
+                    max_points=test.points,
+                    message=printable(message)[:MAX_MESSAGE],
+                    hint="" if passed else test.hint,
+                )
+            )
+            if first_failure_ends and not passed:
+                break
+        return tuple(results)
+
+    def _verdict(self, test: HiddenTest, observer: Observer) -> tuple[Verdict, str]:
+        """What a hidden test says, and the name of the case that said so: the first that does not pass, or the last."""
+        verdict, name = Verdict(Status.PASSED, ""), ""
+        for index, case in enumerate(test.cases):
+            key, name = f"{test.question}/{test.name}/{index}", case.name
+            known = self.memory.recall(key, observer.ask)
+            if known is None:
+                observer.conversation.clear()
+                known = _judge(case, observer)
+                self.memory.record(key, observer.conversation, known)
+            verdict = known
+            if verdict.status != Status.PASSED:
+                break
+        return verdict, name
 
 
-def _score(
-    one: Question,
-    tests: Sequence[HiddenTest],
-    programs: Sequence[Program],
-    replaced: Mapping[str, str],
-    assignment: Assignment,
-    sandbox: Sandbox,
-) -> tuple[QuestionScore, Observer]:
-    """Run the tests over the first program that comes to its end, with these answers in the place of the student's."""
-    observer = Observer(sandbox, [program.with_answers(replaced) for program in programs], assignment, one)
-    try:
-        results = tuple(_run_test(test, observer) for test in tests)
-        if any(result.status is not Status.PASSED for result in results):
-            observer.look()
-    finally:
-        observer.close()
-    return _question_score(one, results, "reference" if replaced else "own"), observer
+def seed_of(one: Question) -> int:
+    """The seed of the random numbers that student code draws while this question is graded."""
+    return zlib.crc32(one.id.encode())
+
+
+def _stopped(errors: Mapping[str, str]) -> list[str]:
+    """Flags about added code that raised an error."""
+    return [f"{label} stopped: {error}" for label, error in errors.items() if label.startswith("added")]
 
 
 def _question_score(one: Question, results: tuple[TestScore, ...], dependencies: str) -> QuestionScore:
@@ -377,37 +231,18 @@ def unanswered(one: Question, tests: Sequence[HiddenTest], status: Status) -> Qu
     return _question_score(one, results, "own")
 
 
-def _run_test(test: HiddenTest, observer: Observer) -> TestScore:
-    """Run the cases until one does not pass."""
-    status, message = Status.PASSED, ""
-    for case, function, parameters in test.cases:
-        status, message = _run_case(function, parameters, observer)
-        if status is not Status.PASSED:
-            message = f"{message} ({case})" if case else message
-            break
-    passed = status is Status.PASSED
-    return TestScore(
-        name=test.name,
-        status=status,
-        points=test.points if passed else 0.0,
-        max_points=test.points,
-        message=printable(message)[:MAX_MESSAGE],
-        hint="" if passed else test.hint,
-    )
-
-
-def _run_case(function: Callable[..., None], parameters: Mapping[str, Any], observer: Observer) -> tuple[Status, str]:
+def _judge(case: Case, observer: Observer) -> Verdict:
+    """Run a case of a hidden test."""
     try:
-        function(observe=observer, **parameters)
+        case.function(observe=observer, **case.parameters)
     except NoObservation as nothing:
-        return Status(nothing.failure.kind.value), nothing.failure.message
+        return Verdict(Status(nothing.failure.kind.value), nothing.failure.message)
     except AssertionError as error:
-        return Status.FAILED, str(error)
+        return Verdict(Status.FAILED, str(error))
     except Exception as error:
-        # The reference passes every hidden test (a test of ours shows it), so this comes from what the student's code
+        # The reference passes every hidden test (the gate shows it), so this comes from what the student's code
         # returned: a value of a kind that nobody thought of.
-        observer.flags.append(
-            f"hidden test {function.__name__} raised {type(error).__name__}: {printable(str(error))[:200]}"
-        )
-        return Status.FAILED, f"what your code returned could not be used ({type(error).__name__})"
-    return Status.PASSED, ""
+        kind = type(error).__name__
+        flag = f"hidden test {case.function.__name__} raised {kind}: {printable(str(error))[:200]}"
+        return Verdict(Status.FAILED, f"what your code returned could not be used ({kind})", flag)
+    return Verdict(Status.PASSED, "")

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from autograder.batch import Grader, open_grader
+from autograder.grader import Grader, open_grader
 from tests import corpus
 
 

@@ -11,8 +11,8 @@ import pytest
 
 from autograder import cli
 from autograder.assignment import HOME
-from autograder.batch import load_released, unconfined
 from autograder.errors import GraderFault
+from autograder.grader import load_released, unconfined
 from autograder.sandbox import Layer, Sandbox, confine, landlock, namespaces, privileges, scratch, seccomp
 from tests import corpus
 
@@ -266,8 +266,9 @@ def test_the_sandbox_refuses_and_unsafe_says_so(monkeypatch: pytest.MonkeyPatch)
         pytest.skip("Python does not lie in a folder that only root may enter")
     sandbox = Sandbox(corpus.assignment(), released, namespaces=False)
     with pytest.raises(GraderFault, match="only root may enter"), sandbox:
-        pass
+        sandbox.ready()
     with Sandbox(corpus.assignment(), released, namespaces=False, unsafe=True) as opened:
+        opened.ready()
         (missing,) = opened.missing
         assert "other user is missing" in missing
         assert "other user" not in opened.active

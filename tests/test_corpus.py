@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from autograder.batch import Grader
+from autograder.grader import Grader
 from autograder.intake import Submission
 from tests import corpus
 
@@ -46,7 +46,7 @@ def check(grader: Grader, question: str, folder: Path, subtests: pytest.Subtests
             scores = grade(grader, answer, folder)
             tripped |= {t["name"] for t in scores[question]["tests"] if not answer.right and t["status"] != "passed"}
             judge(answer, scores)
-    every = {test.name for test in grader.tests[question]}
+    every = {test.name for test in grader.scorer.tests[question]}
     assert every - tripped == set(), "no wrong answer of the corpus fails these hidden tests"
 
 

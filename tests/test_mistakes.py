@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from autograder.assignment import load_assignment
+from autograder.collect import collect
 from autograder.corpus import read_answers
 from autograder.errors import MasterError
 from autograder.master import read_masters, reference_answers
-from autograder.score import collect
 from tests import tiny
 
 TOML = "solutions/tiny/assignment.toml"
@@ -20,6 +20,7 @@ TESTS = "autograder/hidden_tests/tiny/test_questions.py"
 CORPUS = "tests/corpus/tiny/Q1.txt"
 START = "    # *****START OF YOUR CODE (DO NOT DELETE/MODIFY THIS LINE)*****\n"
 END = "    # *****END OF YOUR CODE (DO NOT DELETE/MODIFY THIS LINE)*****\n"
+Q1_ANSWER = "    half_of_the_number = x / 2\n    return half_of_the_number"
 QUESTION_END = "# %% [raw]\n# # END QUESTION\n"
 REGION = f"{START}    # BEGIN SOLUTION NO PROMPT\n    return 1\n    # END SOLUTION\n{END}"
 
@@ -258,7 +259,7 @@ MISTAKES = [
     Mistake(
         id="no solution",
         file=MASTER,
-        old="    # BEGIN SOLUTION NO PROMPT\n    half_of_the_number = x / 2\n    return half_of_the_number\n    # END SOLUTION\n",
+        old=f"    # BEGIN SOLUTION NO PROMPT\n{Q1_ANSWER}\n    # END SOLUTION\n",
         new="",
         at=START,
         what="Q1 has no solution",
@@ -385,13 +386,14 @@ def test_a_mistake_is_one_line(authored: Path, tmp_path: Path, mistake: Mistake)
     line = changed[: changed.index(mistake.at)].count("\n") + 1
     message = str(caught.value)
     assert re.fullmatch(r"(.+?): (.+); (.+)", message), message
-    assert message.startswith(f"{path}:{line}: ") and mistake.what in message, f"{message} and not line {line}"
+    assert message.startswith(f"{path}:{line}: ")
+    assert mistake.what in message
 
 
 def test_an_assignment_without_a_mistake_is_read(authored: Path) -> None:
     read_everything(authored)
     assert reference_answers(load_assignment("tiny", authored)) == {
-        "Q1": "    half_of_the_number = x / 2\n    return half_of_the_number",
+        "Q1": Q1_ANSWER,
         "Q2": "    halves = [halve(value) for value in values]\n    return sum(halves) / len(halves)",
     }
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autograder.batch import load_released
+from autograder.grader import load_released
 from autograder.notebook import Cell, parse_notebook
 from autograder.reassemble import AnswerState, Program, reassemble
 from tests import corpus

@@ -9,14 +9,15 @@ import pytest
 import torch
 
 from autograder.assignment import Limits
-from autograder.batch import Grader, open_grader
+from autograder.grader import Grader, open_grader
 from autograder.reassemble import Step
-from autograder.sandbox import Failure, FailureKind, Run
+from autograder.sandbox import Failure, FailureKind, Run, probe_request, read_reply
 from tests import corpus
 
 X = torch.arange(12.0, dtype=torch.float64).reshape(4, 3)
 ONES, ZEROS = torch.ones(3, dtype=torch.float64), torch.zeros(3, dtype=torch.float64)
 INPUTS = {"x": X, "gamma": ONES, "beta": ZEROS, "eps": None}
+REQUEST = probe_request("batchnorm_forward_plain", INPUTS, seed=1)
 LIMITS = Limits(wall_s=5, cpu_s=2, memory_mib=1024)
 DEFINES = {"B3": ("batchnorm_forward",)}
 
@@ -34,13 +35,13 @@ def answer(body: str) -> Step:
 
 
 def start(grader: Grader, *steps: Step) -> Run:
-    return grader.sandbox.start("batchnorm", steps, DEFINES, seed=1)
+    return grader.scorer.sandbox.start("batchnorm", steps, DEFINES, seed=1)
 
 
 def observe(grader: Grader, *steps: Step) -> Any:
     run = start(grader, *steps)
     try:
-        return run.call("batchnorm_forward_plain", INPUTS)
+        return read_reply(run.ask(REQUEST))
     finally:
         run.close()
 
@@ -105,7 +106,7 @@ def test_an_error_in_a_step_does_not_stop_the_program(grader: Grader) -> None:
         answer("return x * factor, x, x"),
         Step(label="added code 3", source="raise SystemExit", added=True),
     )
-    seen = run.call("batchnorm_forward_plain", INPUTS)
+    seen = read_reply(run.ask(REQUEST))
     run.close()
     assert not isinstance(seen, Failure)
     assert torch.equal(seen["returned"][0], X * 3)
@@ -115,7 +116,7 @@ def test_an_error_in_a_step_does_not_stop_the_program(grader: Grader) -> None:
 
 def test_added_code_that_does_not_end_is_stopped(grader: Grader) -> None:
     run = start(grader, Step(label="added code 1", source="while True: pass", added=True), answer("return x, x, x"))
-    seen = run.call("batchnorm_forward_plain", INPUTS)
+    seen = read_reply(run.ask(REQUEST))
     run.close()
     assert not isinstance(seen, Failure)
     assert "stopped after" in run.errors["added code 1"]

@@ -1,6 +1,7 @@
 """Collecting hidden tests, and turning what they say into scores."""
 
 import re
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,12 +9,12 @@ from typing import Any
 import pytest
 
 from autograder.assignment import Assignment, Limits, Question
-from autograder.batch import Grader
+from autograder.collect import collect
 from autograder.errors import MasterError
+from autograder.grader import Grader
 from autograder.intake import Submission
 from autograder.notebook import parse_notebook
 from autograder.reassemble import reassemble
-from autograder.score import collect
 from tests import corpus
 
 HEAD = "import pytest\nfrom autograder.score import question\n"
@@ -40,7 +41,7 @@ def test_collect(tmp_path: Path) -> None:
     (one, two) = collect(tiny(tmp_path, source))["Q1"]
     assert (one.name, one.points, one.hint, len(one.cases)) == ("one", 1.5, "h", 1)
     assert (two.name, two.points, two.hint) == ("two", 0.5, "g")
-    assert [(case, dict(parameters)) for case, _, parameters in two.cases] == [("n=1", {"n": 1}), ("n=2", {"n": 2})]
+    assert [(case.name, dict(case.parameters)) for case in two.cases] == [("n=1", {"n": 1}), ("n=2", {"n": 2})]
 
 
 @pytest.mark.parametrize(
@@ -175,12 +176,35 @@ def test_what_other_code_changes_costs_only_its_own_question(grader: Grader, tmp
     assert result["questions"]["B3"]["status"] == "passed"
 
 
+OTHERS = ("B4", "B6", "B8", "B9")
+
+
+@pytest.mark.parametrize(
+    ("patch", "status"),
+    [
+        ("torch.set_default_dtype(torch.float64)", "passed"),
+        ("torch.set_grad_enabled(False)", "passed"),
+        ("torch.Tensor.mean = lambda self, *rest, **more: self", "failed"),
+        ("import os\nos._exit(0)", "crashed"),
+    ],
+)
+def test_what_an_answer_does_when_it_is_called_costs_no_other_question(
+    grader: Grader, tmp_path: Path, patch: str, status: str
+) -> None:
+    """B5 runs before the others in the child that all questions share first."""
+    head, marker, body = corpus.reference()["B5"].partition("THIS LINE)*****\n")
+    answers = {"B5": head + marker + textwrap.indent(patch, "    ") + "\n" + body}
+    result = scores(grader, tmp_path, answers, "B5", *OTHERS)["questions"]
+    assert {key: result[key]["status"] for key in OTHERS} == dict.fromkeys(OTHERS, "passed")
+    assert result["B5"]["status"] == status
+
+
 def test_the_reference_changes_nothing_that_all_code_shares(grader: Grader, tmp_path: Path) -> None:
     corpus.write(tmp_path, corpus.submission(corpus.reference()))
     for name, released in grader.released.items():
         cells = parse_notebook((tmp_path / f"{name}.ipynb").read_bytes())
         program = reassemble(released, [cells], grader.assignment)
-        run = grader.sandbox.start(name, program.steps[released.prologue :], {}, seed=1)
+        run = grader.scorer.sandbox.start(name, program.steps[released.prologue :], {}, seed=1)
         assert run.failure is None
         assert not run.changed()
         run.close()

@@ -7,8 +7,8 @@ Three kinds of process take part.
 1. The *grader* (trusted; `client.py`) starts one fork server a worker and talks to it over a private socket.
 2. The *fork server* (trusted code, `server.py`) imports torch once, loads the probes, executes the given cells that
    stand before the first answer, and then waits. It never sees a line of a submission, nor a hidden test.
-3. A *child* (`child.py`), forked for one question of one submission, confines itself (`confine.py`), receives the
-   program over its own socket, executes it, and then calls probes when asked. It is killed when the question is done.
+3. A *child* (`child.py`), forked for one program, confines itself (`confine.py`), receives the program over its own
+   socket, executes it, and then calls probes when asked. It is killed when the grader has seen enough.
 
 What crosses the socket (`channel.py`) is JSON and raw tensors, with every size checked before memory is taken. Nothing
 is ever unpickled. Whatever a child says may be forged, so a child only reports what it saw; every verdict is formed in
@@ -20,13 +20,24 @@ the grader, from values that the child never had.
 A child that stops, hangs, floods or dies is a value to the grader: a `Failure` with a status and a plain reason.
 """
 
-from autograder.sandbox.channel import Opaque, Value
-from autograder.sandbox.client import Failure, FailureKind, Run, Sandbox, examine, printable, unconfined
+from autograder.sandbox.channel import Frame, Opaque, Value
+from autograder.sandbox.client import (
+    Failure,
+    FailureKind,
+    Run,
+    Sandbox,
+    examine,
+    printable,
+    probe_request,
+    read_reply,
+    unconfined,
+)
 from autograder.sandbox.confine import Layer, missing
 
 __all__ = [
     "Failure",
     "FailureKind",
+    "Frame",
     "Layer",
     "Opaque",
     "Run",
@@ -35,5 +46,7 @@ __all__ = [
     "examine",
     "missing",
     "printable",
+    "probe_request",
+    "read_reply",
     "unconfined",
 ]

@@ -32,6 +32,11 @@ DTYPES: Mapping[str, np.dtype[Any]] = {
     name: np.dtype(name).newbyteorder("<") for name in ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "b1")
 }
 
+_NUMPY = (np.generic, np.ndarray)
+
+Frame = tuple[bytes, bytearray]
+"""The header and the body of a frame that was received."""
+
 Value = Any
 """None, bool, int, float, str, Tensor, Opaque, and lists, tuples and string-keyed dicts of them."""
 
@@ -66,12 +71,12 @@ def _flatten(value: Value, specs: list[list[Any]], bodies: list[bytes], depth: i
         return value if abs(value) < 1 << 63 else {"float": repr(float("inf"))}
     if kind is float:
         return value if math.isfinite(value) else {"float": repr(value)}
-    if isinstance(value, np.generic | np.ndarray):
+    if isinstance(value, _NUMPY):
         value = torch.from_numpy(np.array(value)) if value.dtype.str[1:] in DTYPES else Opaque(kind.__name__)
     if isinstance(value, torch.Tensor):
         array = _array(value)
         if array is not None and len(specs) < MAX_TENSORS and array.ndim <= MAX_RANK:
-            specs.append([array.dtype.str[1:], list(array.shape)])
+            specs.append([array.dtype.str[1:], array.shape])
             bodies.append(array.tobytes())
             return {"tensor": len(specs) - 1}
     if depth and isinstance(value, list | tuple) and len(value) <= MAX_ITEMS:
@@ -88,10 +93,11 @@ def _array(tensor: torch.Tensor) -> "np.ndarray[Any, np.dtype[Any]] | None":
         plain = tensor.detach().cpu()
         if plain.dtype is torch.bfloat16:
             plain = plain.float()
-        array = np.ascontiguousarray(plain.resolve_conj().resolve_neg().numpy()).reshape(tuple(plain.shape))
+        array = plain.numpy(force=True)
     except (RuntimeError, TypeError, ValueError):
         return None
-    return array.astype(DTYPES[array.dtype.str[1:]], copy=False) if array.dtype.str[1:] in DTYPES else None
+    dtype = DTYPES.get(array.dtype.str[1:])
+    return None if dtype is None else array.astype(dtype, copy=False)
 
 
 def decode(header: bytes, body: bytearray) -> Value:
@@ -190,15 +196,20 @@ def send(fd: int, frame: bytes, deadline: float) -> None:
 
 
 def receive(fd: int, deadline: float) -> Value:
-    """Read one frame from a non-blocking descriptor.
+    """Read the value of one frame from a non-blocking descriptor.
 
     Raises TimeoutError past the deadline, EOFError when the other side closed, ChannelError for malformed bytes.
     """
+    return decode(*receive_frame(fd, deadline))
+
+
+def receive_frame(fd: int, deadline: float) -> Frame:
+    """Read one frame and leave what is in it undecoded. Raises as `receive`."""
     magic, header_length, body_length = FRAME.unpack(bytes(_read(fd, FRAME.size, deadline)))
     if magic != MAGIC or header_length > MAX_HEADER or body_length > MAX_BODY:
         raise ChannelError("no frame, or one that is too large")
     header = bytes(_read(fd, header_length, deadline))
-    return decode(header, _read(fd, body_length, deadline))
+    return header, _read(fd, body_length, deadline)
 
 
 def _read(fd: int, count: int, deadline: float) -> bytearray:

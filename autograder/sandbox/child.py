@@ -76,7 +76,9 @@ def serve(fd: int, module: ModuleType, probes: Mapping[str, Probe], before: Shar
 
 
 def _seed(seed: int) -> None:
-    torch.manual_seed(seed)
+    torch.default_generator.manual_seed(
+        seed
+    )  # torch.manual_seed asks every kind of device too, which takes ten times as long
     np.random.seed(seed % (1 << 32))
 
 

@@ -46,6 +46,7 @@ class Failure:
 class Sandbox:
     """One fork server. Use it as a context manager; it serves one child at a time.
 
+    Entering it starts the server, which then loads on its own; `ready` waits for it, and so does the first child.
     Raises GraderFault when the server does not start or goes away.
     """
 
@@ -61,6 +62,7 @@ class Sandbox:
         self._assignment = assignment
         self._choice = {"unsafe": unsafe, "namespaces": namespaces}
         self.cpu_s = 0.0  # of all children that have ended
+        self._loaded = False
         self.active: frozenset[str] = frozenset()
         self.missing: tuple[str, ...] = ()
         self._prologues = {
@@ -95,21 +97,21 @@ class Sandbox:
             **self._choice,
         }
         self._control.send(json.dumps(config).encode())
-        try:
-            reply = self._receive(START_S)[0]
-        except GraderFault:
-            self.__exit__(None, None, None)
-            raise
+        return self
+
+    def ready(self) -> None:
+        """Wait until the server has loaded; from then on `active` and `missing` name the layers of confinement."""
+        if self._loaded:
+            return
+        reply = self._receive(START_S)[0]
         if "refused" in reply:
-            self.__exit__(None, None, None)
             raise unconfined(reply["refused"])
         if "ready" not in reply:
-            self.__exit__(None, None, None)
             raise GraderFault(
                 "a given cell of the release fails", reply.get("failed", "fork server"), "mend the master"
             )
         self.active, self.missing = frozenset(reply["active"]), tuple(reply["missing"])
-        return self
+        self._loaded = True
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -128,6 +130,7 @@ class Sandbox:
 
     def spawn(self, notebook: str, limits: Limits, end: socket.socket) -> int:
         """Fork a child that owns `end`; its pidfd."""
+        self.ready()
         request = {"notebook": notebook, "limits": asdict(limits)}
         try:
             socket.send_fds(self._control, [json.dumps(request).encode()], [end.fileno()])
@@ -216,7 +219,6 @@ class Run:
     ) -> None:
         self._sandbox = sandbox
         self._limits = limits
-        self._seed = seed
         self._deadline = time.monotonic() + limits.wall_s
         self.cpu_s = 0.0
         self.errors: dict[str, str] = {}
@@ -236,7 +238,7 @@ class Run:
             }
             for step in steps
         ]
-        reply = self._ask({"steps": program, "seed": seed})
+        reply = self._value({"steps": program, "seed": seed})
         if isinstance(reply, Failure):
             return
         outcomes = reply if isinstance(reply, list) and len(reply) == len(steps) else None
@@ -247,24 +249,27 @@ class Run:
             if outcome is not None:
                 self.errors[step.label] = error_text(outcome)
 
-    def call(self, probe: str, inputs: Mapping[str, Any]) -> Mapping[str, Any] | Failure:
-        """What the probe saw, or the failure in its place. After a time-out or crash, every call gives that failure."""
+    def ask(self, request: bytes) -> channel.Frame | Failure:
+        """The child's reply to a request, not decoded. After a time-out or crash, that failure is every reply."""
         if self.failure:
             return self.failure
-        reply = self._ask({"probe": probe, "inputs": dict(inputs), "seed": self._seed})
-        if isinstance(reply, Failure):
-            return reply
-        if isinstance(reply, dict) and set(reply) == {"seen"} and isinstance(reply["seen"], dict):
-            return reply["seen"]
-        if isinstance(reply, dict) and set(reply) == {"error"}:
-            return Failure(kind=FailureKind.ERROR, message=error_text(reply["error"]))
-        return self._fail(FailureKind.CRASHED, "the answer was not of the agreed form")
+        try:
+            channel.send(self._socket.fileno(), request, self._deadline)
+            return channel.receive_frame(self._socket.fileno(), self._deadline)
+        except TimeoutError:
+            return self._fail(
+                FailureKind.TIMED_OUT, f"no answer within {self._limits.wall_s:g} s: is there an endless loop?"
+            )
+        except channel.ChannelError as error:
+            return self._fail(FailureKind.CRASHED, f"the answer was malformed: {error}")
+        except (EOFError, OSError):
+            return self._fail(FailureKind.CRASHED, "")
 
     def changed(self) -> bool:
         """Whether the code bound names that all code shares, as torch's functions, anew, by what the child says."""
         if self.failure:
             return self.failure.kind is not FailureKind.TIMED_OUT
-        reply = self._ask({})
+        reply = self._value({})
         return not isinstance(reply, dict) or reply.get("changed") is not False
 
     def close(self) -> None:
@@ -275,18 +280,14 @@ class Run:
             self._exit = self._sandbox.reap(self._handle)
             self.cpu_s = float(self._exit["cpu_s"])
 
-    def _ask(self, message: dict[str, Any]) -> Any:
+    def _value(self, message: dict[str, Any]) -> Any:
+        reply = self.ask(channel.encode(message))
+        if isinstance(reply, Failure):
+            return reply
         try:
-            channel.send(self._socket.fileno(), channel.encode(message), self._deadline)
-            return channel.receive(self._socket.fileno(), self._deadline)
-        except TimeoutError:
-            return self._fail(
-                FailureKind.TIMED_OUT, f"no answer within {self._limits.wall_s:g} s: is there an endless loop?"
-            )
+            return channel.decode(*reply)
         except channel.ChannelError as error:
             return self._fail(FailureKind.CRASHED, f"the answer was malformed: {error}")
-        except (EOFError, OSError):
-            return self._fail(FailureKind.CRASHED, "")
 
     def _fail(self, kind: FailureKind, message: str) -> Failure:
         ended = kind is FailureKind.CRASHED and not message
@@ -308,6 +309,26 @@ class Run:
             name = signal.Signals(-code).name if -code in set(signal.Signals) else str(-code)
             return FailureKind.CRASHED, f"the process was ended by {name}"
         return FailureKind.CRASHED, f"the process ended itself (exit code {code})"
+
+
+def probe_request(probe: str, inputs: Mapping[str, Any], seed: int) -> bytes:
+    """What asks a child to call a probe on these inputs, with its random numbers seeded."""
+    return channel.encode({"probe": probe, "inputs": dict(inputs), "seed": seed})
+
+
+def read_reply(reply: channel.Frame | Failure) -> Mapping[str, Any] | Failure:
+    """What the probe saw, by the reply to its request, or the failure in its place. The reply may be forged."""
+    if isinstance(reply, Failure):
+        return reply
+    try:
+        value = channel.decode(*reply)
+    except channel.ChannelError as error:
+        return Failure(kind=FailureKind.CRASHED, message=f"the answer was malformed: {error}")
+    if isinstance(value, dict) and set(value) == {"seen"} and isinstance(value["seen"], dict):
+        return value["seen"]
+    if isinstance(value, dict) and set(value) == {"error"}:
+        return Failure(kind=FailureKind.ERROR, message=error_text(value["error"]))
+    return Failure(kind=FailureKind.CRASHED, message="the answer was not of the agreed form")
 
 
 def error_text(error: Any) -> str:

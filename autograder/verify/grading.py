@@ -10,10 +10,11 @@ from types import TracebackType
 
 from autograder import corpus
 from autograder.assignment import Assignment, Question
-from autograder.batch import Grader, open_grader
+from autograder.collect import HiddenTest, collect
 from autograder.gradebook import Result
+from autograder.grader import Grader, open_grader
 from autograder.intake import Submission
-from autograder.score import HiddenTest, QuestionScore, Status, collect
+from autograder.score import QuestionScore, Status
 from autograder.verify.rule import Rule
 
 SPARE = 2.0
@@ -57,7 +58,7 @@ class Grading:
     @functools.cached_property
     def reference(self) -> dict[str, Graded]:
         """The reference, graded question by question."""
-        folder = self._hand_in(self.grader.reference)
+        folder = self._hand_in(self.grader.scorer.reference)
         return {one.id: self.grade(folder, one) for one in self.assignment.questions}
 
     @functools.cached_property
@@ -78,17 +79,18 @@ class Grading:
 
     def failed_tests(self, answer: corpus.Answer, left: frozenset[str]) -> set[str]:
         """Which of the hidden tests `left` this answer fails, the other answers being the reference."""
-        folder = self._hand_in(dict(self.grader.reference) | {answer.question: answer})
+        folder = self._hand_in(dict(self.grader.scorer.reference) | {answer.question: answer})
         one = self.assignment.question(answer.question)
-        tests = [test for test in self.grader.tests[one.id] if test.name in left]
-        score = self.grade(folder, one, replace(self.grader, tests={one.id: tests})).score
+        tests = [test for test in self.tests[one.id] if test.name in left]
+        grader = replace(self.grader, scorer=replace(self.grader.scorer, tests={one.id: tests}))
+        score = self.grade(folder, one, grader).score
         return {test.name for test in score.tests if test.status is not Status.PASSED}
 
     def grade(self, folder: Path, one: Question, grader: Grader | None = None) -> Graded:
         files = (folder / f"{one.notebook}.ipynb",)
-        before = self.grader.sandbox.cpu_s
+        before = self.grader.scorer.sandbox.cpu_s
         result: Result = (grader or self.grader).grade(Submission(student="s", label="s", files=files), [one])
-        cpu_s = self.grader.sandbox.cpu_s - before
+        cpu_s = self.grader.scorer.sandbox.cpu_s - before
         return Graded(score=result.questions[one.id], flags=result.flags, cpu_s=cpu_s)
 
     def _hand_in(self, answers: Mapping[str, str | corpus.Answer]) -> Path:

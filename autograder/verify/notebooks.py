@@ -13,7 +13,7 @@ from typing import Any
 
 from autograder import corpus
 from autograder.assignment import Assignment
-from autograder.batch import load_released
+from autograder.grader import load_released
 from autograder.release import reference_cells
 from autograder.sandbox import printable
 from autograder.verify.rule import Rule

@@ -18,10 +18,10 @@ from typing import Any
 import torch
 
 from autograder.assignment import Limits
-from autograder.batch import Grader, open_grader
+from autograder.grader import Grader, open_grader
 from autograder.intake import Submission
 from autograder.reassemble import Step
-from autograder.sandbox import Failure
+from autograder.sandbox import Failure, probe_request, read_reply
 from tests import corpus
 
 TABLE = Path(__file__).parent / "table.toml"
@@ -57,7 +57,7 @@ def main() -> None:
         clean = _submission(Path(folder, "clean"), corpus.reference()["B3"])
         names = _names(grader, other)
         results = {attack["name"]: _carry_out(attack, grader, names, Path(folder), clean) for attack in attacks()}
-        results["layers"] = {"active": sorted(grader.sandbox.active)}
+        results["layers"] = {"active": sorted(grader.scorer.sandbox.active)}
     print(json.dumps(results))
 
 
@@ -76,7 +76,7 @@ def _submission(folder: Path, cell: str) -> Submission:
 def _carry_out(
     attack: Mapping[str, Any], grader: Grader, names: str, folder: Path, clean: Submission
 ) -> dict[str, object]:
-    if lacking := set(attack.get("needs", ())) - grader.sandbox.active:
+    if lacking := set(attack.get("needs", ())) - grader.scorer.sandbox.active:
         return {"skipped": f"needs {', '.join(sorted(lacking))}, not active here"}
     if attack.get("machine", platform.machine()) != platform.machine():
         return {"skipped": f"only on {attack['machine']}"}
@@ -95,9 +95,9 @@ def _ended(grader: Grader, names: str, code: str) -> str:
     body = "\n    ".join(code.strip("\n").split("\n"))
     source = f"{names}\ndef batchnorm_forward(x, gamma, beta):\n    {body}\n"
     step = Step(label="B3", source=source, question="B3")
-    run = grader.sandbox.start("batchnorm", [step], {"B3": ("batchnorm_forward",)}, seed=1)
+    run = grader.scorer.sandbox.start("batchnorm", [step], {"B3": ("batchnorm_forward",)}, seed=1)
     try:
-        seen = run.call("batchnorm_forward_plain", INPUTS)
+        seen = read_reply(run.ask(probe_request("batchnorm_forward_plain", INPUTS, seed=1)))
     finally:
         run.close()
     if isinstance(seen, Failure):

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 
 from autograder import corpus
 from autograder.assignment import Assignment, load_assignment
-from autograder.batch import load_released
 from autograder.corpus import Answer, Notebook, added_cell, read_answers, write
+from autograder.grader import load_released
 from autograder.reassemble import ReleasedNotebook
 from autograder.release import reference_cells
 

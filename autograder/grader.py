@@ -1,0 +1,130 @@
+"""One submission -> one result: intake's files, put into the release, scored by the hidden tests."""
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from autograder.assignment import Assignment, Question
+from autograder.collect import collect
+from autograder.errors import MasterError
+from autograder.gradebook import Result, SubmissionStatus
+from autograder.intake import Submission
+from autograder.notebook import Cell, NotANotebook, find_regions, parse_notebook
+from autograder.reassemble import ReleasedNotebook, names_to_questions, reassemble, released_notebook
+from autograder.release import reference_cells
+from autograder.sandbox import Sandbox, printable
+from autograder.score import QuestionScore, Scorer, Status, unanswered
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grader:
+    """What a worker needs to grade any submission of one assignment."""
+
+    assignment: Assignment
+    released: Mapping[str, ReleasedNotebook]
+    scorer: Scorer
+
+    def grade(self, submission: Submission, questions: Sequence[Question]) -> Result:
+        """Grade one submission. Whatever is wrong with it is in the result; only a fault of ours is raised."""
+        common: dict[str, Any] = {
+            "student": submission.student,
+            "submission": submission.label,
+            "sha256": submission.digest(),
+            "assignment": self.assignment.name,
+            "version": self.assignment.version,
+            "max_points": sum(question.points for question in questions),
+        }
+        submitted, flags = read_files(submission, self.assignment)
+        flags = [*map(unconfined, self.scorer.sandbox.missing), *flags]
+        if not submitted:
+            return Result(**common, status=SubmissionStatus.UNREADABLE, flags=tuple(flags))
+        scores: dict[str, QuestionScore] = {}
+        for name, released in self.released.items():
+            wanted = [question for question in questions if question.notebook == name]
+            if not wanted:
+                continue
+            if name not in submitted:
+                flags.append(f"{name}.ipynb was not handed in")
+                scores |= {one.id: unanswered(one, self.scorer.tests[one.id], Status.MISSING) for one in wanted}
+                continue
+            program = reassemble(released, submitted[name], self.assignment)
+            found, notes = self.scorer.score(program, wanted)
+            scores |= found
+            flags.extend(notes)
+        ordered = {question.id: scores[question.id] for question in questions}
+        return Result(**common, status=SubmissionStatus.GRADED, flags=tuple(flags), questions=ordered)
+
+
+def unconfined(missing: str) -> str:
+    """The flag of a result that came about without a required layer of the sandbox."""
+    return f"graded without confinement: {missing}"
+
+
+def read_files(submission: Submission, assignment: Assignment) -> tuple[dict[str, list[tuple[Cell, ...]]], list[str]]:
+    """The cells of each notebook handed in, by the notebook of the assignment it is, and why others do not count."""
+    submitted: dict[str, list[tuple[Cell, ...]]] = {}
+    flags: list[str] = []
+    if not submission.files:
+        flags.append("the folder holds no .ipynb file; ask the student for the notebooks themselves")
+    for name, data in submission.notebooks():
+        label = printable(name)
+        try:
+            if isinstance(data, NotANotebook):
+                raise data
+            cells = parse_notebook(data)
+        except NotANotebook as reason:
+            flags.append(f"{label}: {reason}")
+            continue
+        which = belongs_to(cells, assignment)
+        if which is None:
+            flags.append(f"{label}: a notebook of another assignment, it holds no question of {assignment.name}")
+        else:
+            submitted.setdefault(which, []).append(cells)
+    for which, files in submitted.items():
+        if len(files) > 1:
+            flags.append(f"{which}: {len(files)} files handed in; of each question the last attempt counts")
+    return submitted, flags
+
+
+def belongs_to(cells: Sequence[Cell], assignment: Assignment) -> str | None:
+    """The notebook of the assignment that most of the regions in these cells belong to."""
+    names = names_to_questions(assignment.questions)
+    counts = dict.fromkeys(assignment.notebooks, 0)
+    for cell in cells:
+        for region in find_regions(cell.lines, names, cell.question) if cell.kind == "code" else []:
+            counts[assignment.question(region.question).notebook] += 1
+        if cell.question in names.values():
+            counts[assignment.question(cell.question).notebook] += 1
+    best = max(counts, key=lambda name: counts[name])
+    return best if counts[best] else None
+
+
+def load_released(assignment: Assignment) -> dict[str, ReleasedNotebook]:
+    """The committed release of each notebook. Raises MasterError when it is not there or not usable."""
+    released = {}
+    for name in assignment.notebooks:
+        path = assignment.release_dir / f"{name}.ipynb"
+        try:
+            released[name] = released_notebook(name, parse_notebook(path.read_bytes()), assignment.in_notebook(name))
+        except (OSError, NotANotebook, ValueError) as error:
+            raise MasterError(f"no usable release ({error})", path, "run `autograder release`") from error
+    return released
+
+
+@contextlib.contextmanager
+def open_grader(assignment: Assignment, *, unsafe: bool = False, namespaces: bool = True) -> Iterator[Grader]:
+    """A grader with a running sandbox; this process computes with one thread from then on.
+
+    unsafe, namespaces: as for Sandbox.
+    """
+    torch.set_num_threads(1)  # the tensors here are small: more threads only wait for each other
+    released = load_released(assignment)
+    with Sandbox(assignment, released, unsafe=unsafe, namespaces=namespaces) as sandbox:  # loads beside what follows
+        reference = reference_cells(assignment, released)
+        tests = collect(assignment)
+        scorer = Scorer(assignment=assignment, tests=tests, reference=reference, sandbox=sandbox)
+        sandbox.ready()
+        yield Grader(assignment=assignment, released=released, scorer=scorer)
