@@ -4,6 +4,7 @@ import functools
 import math
 import re
 import shutil
+import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -74,15 +75,14 @@ def run(assignment: Assignment, name: str, notebook: corpus.Notebook) -> Noteboo
         table = nbformat.read(Path(folder, f"{name}.ipynb"), as_version=4)
         timeout = math.ceil(assignment.gate.notebook_s)
         where = {"metadata": {"path": folder}}
-        quiet = ["--log-level=ERROR"]
-        client = NotebookClient(table, timeout=timeout, kernel_name="python3", resources=where, extra_arguments=quiet)
+        client = NotebookClient(table, timeout=timeout, kernel_name="python3", resources=where)
         stopped, started = "", time.monotonic()
         try:
-            client.execute()
+            client.execute(stderr=subprocess.DEVNULL)  # of the kernel itself, which warns of its own transport
         except DeadKernelError:
             stopped = "its kernel died"
         except CellControlSignal as error:
-            stopped = _why(table, error)
+            stopped = f"{_where(table)} took more than {timeout} s" if isinstance(error, TimeoutError) else _why(table)
         wall_s = time.monotonic() - started
     return NotebookRun(
         stopped=stopped,
@@ -92,13 +92,20 @@ def run(assignment: Assignment, name: str, notebook: corpus.Notebook) -> Noteboo
     )
 
 
-def _why(notebook: Any, error: Exception) -> str:
-    """Where a run stopped: the cell, and its error or that it took too long."""
+def _errors(notebook: Any) -> Iterator[tuple[str, str]]:
+    """The id of each cell that raised an error, and the error."""
     for cell in notebook.cells:
         for output in cell.get("outputs", []):
             if output.output_type == "error":
-                return f"cell {cell.id} raised {output.ename}: {printable(output.evalue)[:200]}"
-    return f"a cell did not come to its end: {printable(str(error))[:200]}"
+                yield cell.id, printable(f"{output.ename}: {output.evalue}")[:200]
+
+
+def _where(notebook: Any) -> str:
+    return next((f"cell {cell_id}" for cell_id, _ in _errors(notebook)), "a cell")
+
+
+def _why(notebook: Any) -> str:
+    return next((f"cell {cell_id} raised {error}" for cell_id, error in _errors(notebook)), "a cell raised an error")
 
 
 def _printed(cell: Any) -> str:
