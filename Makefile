@@ -2,11 +2,12 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+ASSIGNMENT ?= lecture06
 SAMPLE := build/sample-batch
 SUBMISSIONS ?= $(SAMPLE)
 OUT ?= out
 
-.PHONY: help grade test release lint bench names clean
+.PHONY: help grade test release verify lint bench names clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -16,17 +17,20 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 
-$(SAMPLE): $(READY) $(wildcard tests/corpus/*) $(wildcard assignments/*/*.ipynb) $(wildcard solutions/*/*.py)
+$(SAMPLE): $(READY) $(wildcard tests/corpus/*.*) $(wildcard assignments/*/*.ipynb) $(wildcard solutions/*/*.py)
 	$(BIN)/python -m tests.corpus $@
 
-grade: $(READY) $(if $(filter $(SAMPLE),$(SUBMISSIONS)),$(SAMPLE))  ## grade SUBMISSIONS (a sample batch by default) into OUT
-	$(BIN)/autograder grade $(SUBMISSIONS) --out $(OUT)
+grade: $(READY) $(if $(filter $(SAMPLE),$(SUBMISSIONS)),$(SAMPLE))  ## grade SUBMISSIONS (a sample batch by default) of ASSIGNMENT into OUT
+	$(BIN)/autograder grade $(SUBMISSIONS) --out $(OUT) --assignment $(ASSIGNMENT)
 
 test: $(READY)  ## run every test
 	$(BIN)/python -m pytest
 
 release: $(READY)  ## rebuild assignments/ from solutions/
-	$(BIN)/autograder release
+	$(BIN)/autograder release --assignment $(ASSIGNMENT)
+
+verify: $(READY)  ## the gate: is every release fit to go out?
+	$(BIN)/autograder verify
 
 lint: $(READY)  ## check style and types
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

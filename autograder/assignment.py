@@ -1,16 +1,17 @@
 """What an assignment is: its questions, points, dependencies and limits, read from `assignment.toml`."""
 
 import os
-import tomllib
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from autograder.errors import MasterError, UsageError
+from autograder.errors import UsageError
+from autograder.toml_file import TomlTable, read_toml
 
 HOME = Path(__file__).resolve().parent.parent
 NAMES_VARIABLE = "NAMES"
+QUESTION_ID = re.compile(r"[A-Z]+[0-9]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +21,18 @@ class Limits:
     wall_s: float
     cpu_s: float
     memory_mib: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gate:
+    """What `autograder verify` may leave to this assignment.
+
+    notebook_s: wall seconds that a notebook with all solutions may take from top to bottom
+    allowed: patterns of lines that a solution may share with what students get
+    """
+
+    notebook_s: float = 300.0
+    allowed: tuple[re.Pattern[str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +48,11 @@ class Question:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assignment:
-    """An assignment with the folders it lives in; every path is derived from `home` and `name`."""
+    """An assignment with the folders it lives in; every path is derived from `home` and `name`.
+
+    data: files that students get, as paths below `home` and below their own folder
+    packages: what students must install, by the names in `constraints.txt`
+    """
 
     name: str
     title: str
@@ -44,6 +61,13 @@ class Assignment:
     questions: tuple[Question, ...]
     limits: Limits
     home: Path
+    data: tuple[str, ...] = ()
+    packages: tuple[str, ...] = ()
+    gate: Gate = Gate()
+
+    @property
+    def toml(self) -> Path:
+        return self.masters_dir / "assignment.toml"
 
     @property
     def masters_dir(self) -> Path:
@@ -58,10 +82,26 @@ class Assignment:
         return self.home / "autograder" / "hidden_tests" / self.name
 
     @property
+    def corpus_dir(self) -> Path:
+        """Right and wrong answers with their verdicts, a file for each question."""
+        return self.home / "tests" / "corpus" / self.name
+
+    @property
     def names_file(self) -> Path:
-        """The names to work on: the file in the environment variable NAMES, else the bundled one."""
+        """The names to work on: the file in the environment variable NAMES, else the first of `data`.
+
+        Raises UsageError when there is neither.
+        """
         chosen = os.environ.get(NAMES_VARIABLE)
-        return Path(chosen).expanduser().resolve() if chosen else self.home / "data" / "names.txt"
+        if not chosen and not self.data:
+            raise UsageError("the assignment has no data file", self.toml, "list one as `data`, or set NAMES")
+        return Path(chosen).expanduser().resolve() if chosen else self.home / self.data[0]
+
+    @property
+    def readable(self) -> tuple[Path, ...]:
+        """What student code may read: the release, and the names file where there is one."""
+        has_names = self.data or os.environ.get(NAMES_VARIABLE)
+        return (self.release_dir, self.names_file) if has_names else (self.release_dir,)
 
     @property
     def max_points(self) -> float:
@@ -100,12 +140,17 @@ class Assignment:
         return tuple(question for question in self.questions if not ids or question.id in ids)
 
 
+def assignment_names(home: Path = HOME) -> list[str]:
+    """The names of all assignments."""
+    return sorted(path.parent.name for path in (home / "solutions").glob("*/assignment.toml"))
+
+
 def load_assignment(name: str | None = None, home: Path = HOME) -> Assignment:
     """Read `solutions/<name>/assignment.toml`; without a name, the one assignment that there is.
 
     Raises UsageError when it is not there, MasterError when the file is wrong.
     """
-    found = sorted(path.parent.name for path in (home / "solutions").glob("*/assignment.toml"))
+    found = assignment_names(home)
     if name is None:
         if len(found) != 1:
             raise UsageError(
@@ -117,54 +162,85 @@ def load_assignment(name: str | None = None, home: Path = HOME) -> Assignment:
     path = home / "solutions" / name / "assignment.toml"
     if name not in found:
         raise UsageError("no such assignment", path, f"there is {', '.join(found) or 'none'}")
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise MasterError(f"not valid TOML ({error})", path, "mend the file") from error
-    try:
-        assignment = _from_table(table, name, home)
-    except (KeyError, TypeError, ValueError) as error:
-        raise MasterError(
-            f"a value is missing or of the wrong kind ({error})", path, "compare it with the other keys"
-        ) from error
-    _check(assignment, path)
+    return _from_table(read_toml(path), name, home)
+
+
+def _from_table(root: TomlTable, name: str, home: Path) -> Assignment:
+    notebooks = root.texts("notebooks")
+    questions = root.table("questions")
+    entries = questions.tables()
+    limits, gate = root.table("limits"), root.table("gate", {})
+    assignment = Assignment(
+        name=name,
+        title=root.text("title"),
+        version=root.text("version"),
+        notebooks=notebooks,
+        data=root.texts("data", ()),
+        packages=root.texts("packages", ()),
+        questions=tuple(_question(question_id, entry, notebooks) for question_id, entry in entries.items()),
+        limits=Limits(
+            wall_s=limits.number("wall_s"), cpu_s=limits.number("cpu_s"), memory_mib=limits.whole("memory_mib")
+        ),
+        gate=Gate(notebook_s=gate.number("notebook_s", Gate().notebook_s), allowed=_patterns(gate, "allowed")),
+        home=home,
+    )
+    for table in (root, limits, gate, *entries.values()):
+        table.finish()
+    if not entries:
+        raise questions.error("there are no questions", "write a table such as [questions.Q1]")
+    _check_names(assignment, entries)
+    _check_dependencies(assignment, entries)
     return assignment
 
 
-def _from_table(table: dict[str, Any], name: str, home: Path) -> Assignment:
-    questions = tuple(
-        Question(
-            id=question_id,
-            notebook=str(entry["notebook"]),
-            points=float(entry["points"]),
-            defines=tuple(entry["defines"]),
-            depends=tuple(entry.get("depends", ())),
-        )
-        for question_id, entry in table["questions"].items()
-    )
-    limits = table["limits"]
-    return Assignment(
-        name=name,
-        title=str(table["title"]),
-        version=str(table["version"]),
-        notebooks=tuple(table["notebooks"]),
-        questions=questions,
-        limits=Limits(
-            wall_s=float(limits["wall_s"]), cpu_s=float(limits["cpu_s"]), memory_mib=int(limits["memory_mib"])
-        ),
-        home=home,
+def _question(question_id: str, entry: TomlTable, notebooks: tuple[str, ...]) -> Question:
+    if not QUESTION_ID.fullmatch(question_id):
+        raise entry.error(f"{question_id!r} is no id of a question", "take capital letters and a number, such as Q1")
+    notebook = entry.text("notebook")
+    if notebook not in notebooks:
+        raise entry.error(f"{question_id} names an unknown notebook {notebook!r}", "correct or list it", "notebook")
+    return Question(
+        id=question_id,
+        notebook=notebook,
+        points=entry.number("points"),
+        defines=entry.texts("defines"),
+        depends=entry.texts("depends", ()),
     )
 
 
-def _check(assignment: Assignment, path: Path) -> None:
+def _patterns(table: TomlTable, key: str) -> tuple[re.Pattern[str], ...]:
+    patterns = []
+    for text in table.texts(key, ()):
+        try:
+            patterns.append(re.compile(text))
+        except re.error as error:
+            raise table.error(f"{text!r} is no regular expression ({error})", "mend the pattern", key) from error
+    return tuple(patterns)
+
+
+def _check_names(assignment: Assignment, entries: dict[str, TomlTable]) -> None:
+    """Every name that a region binds belongs to one question, because it tells whose a region is."""
+    owners: dict[str, str] = {}
+    for question in assignment.questions:
+        if not question.defines:
+            fix = "list the functions and classes of its region"
+            raise entries[question.id].error(f"{question.id} defines nothing", fix, "defines")
+        for name in question.defines:
+            if name in owners:
+                what = f"{question.id} defines {name!r}, and so does {owners[name]}"
+                raise entries[question.id].error(what, "rename one of them", "defines")
+            owners[name] = question.id
+
+
+def _check_dependencies(assignment: Assignment, entries: dict[str, TomlTable]) -> None:
     known = {question.id for question in assignment.questions}
     for question in assignment.questions:
-        if question.notebook not in assignment.notebooks:
-            raise MasterError(
-                f"{question.id} names an unknown notebook {question.notebook!r}", path, "correct it or list it"
-            )
         for other in question.depends:
             if other not in known:
-                raise MasterError(f"{question.id} depends on an unknown question {other!r}", path, "correct the id")
+                what = f"{question.id} depends on an unknown question {other!r}"
+                raise entries[question.id].error(what, "correct the id", "depends")
+    for question in assignment.questions:
         if question.id in assignment.dependencies(question):
-            raise MasterError(f"{question.id} depends on itself", path, "break the circle of dependencies")
+            circle = ", ".join(sorted(assignment.dependencies(question) | {question.id}))
+            what = f"{question.id} depends on itself (among {circle})"
+            raise entries[question.id].error(what, "break the circle of dependencies", "depends")

@@ -37,8 +37,10 @@ def fingerprint(assignment: Assignment, questions: Sequence[Question], missing: 
     """
     total = hashlib.sha256(repr([[question.id for question in questions], *missing]).encode())
     folders = [Path(__file__).parent, assignment.masters_dir, assignment.hidden_tests_dir, assignment.release_dir]
-    files = {path for folder in folders for kind in ("*.py", "*.toml", "*.ipynb") for path in folder.rglob(kind)}
-    for path in [*sorted(files), assignment.names_file]:
+    files = {
+        path for folder in folders for kind in ("*.py", "*.toml", "*.ipynb", "*.json") for path in folder.rglob(kind)
+    }
+    for path in [*sorted(files), *filter(Path.is_file, assignment.readable)]:
         total.update(path.name.encode() + b"\0" + path.read_bytes())
     return total.hexdigest()[:16]
 

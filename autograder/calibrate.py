@@ -20,9 +20,10 @@ from pathlib import Path
 from typing import Any
 
 from autograder.assignment import NAMES_VARIABLE, Assignment, load_assignment
+from autograder.corpus import answer_cell
 from autograder.grader import load_released
 from autograder.observe import Child, Observe, Observer
-from autograder.reassemble import ReleasedNotebook, reassemble
+from autograder.reassemble import reassemble
 from autograder.release import reference_cells
 from autograder.sandbox import Sandbox
 
@@ -86,7 +87,7 @@ def _measure_file(name: str, home: Path, seeds: int, names_file: Path) -> list[R
             notebook = released[question.notebook]
             program = reassemble(notebook, [notebook.cells], assignment).with_answers(reference)
             for label, bodies in {REFERENCE: {}, **test.wrong}.items():
-                cells = {key: _answer_cell(notebook, key, body) for key, body in bodies.items()}
+                cells = {key: answer_cell(notebook, key, _text(body)) for key, body in bodies.items()}
                 losses = []
                 for seed in range(seeds):
                     child = Child(sandbox, [program.with_answers(cells)], defines, seed)
@@ -96,10 +97,8 @@ def _measure_file(name: str, home: Path, seeds: int, names_file: Path) -> list[R
     return rows
 
 
-def _answer_cell(notebook: ReleasedNotebook, question: str, body: str) -> str:
-    cell, region = notebook.regions[question]
-    text = textwrap.indent(textwrap.dedent(body).strip("\n"), region.indent)
-    return "\n".join([*cell.lines[: region.first], text, *cell.lines[region.last :]])
+def _text(body: str) -> str:
+    return textwrap.dedent(body).strip("\n")
 
 
 def _row(test: LossTest, names: str, label: str, losses: Sequence[float]) -> Row:

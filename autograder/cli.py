@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from autograder.assignment import load_assignment
+from autograder.assignment import assignment_names, load_assignment
 from autograder.errors import KitError, UsageError
 
 
@@ -47,6 +47,13 @@ def _parser() -> argparse.ArgumentParser:
     release = verbs.add_parser("release", help="rebuild the student version from the masters", allow_abbrev=False)
     release.set_defaults(run=_release)
 
+    verify = verbs.add_parser("verify", help="the gate: is the release fit to go out?", allow_abbrev=False)
+    verify.set_defaults(run=_verify)
+
+    new = verbs.add_parser("new", help="begin a new assignment", allow_abbrev=False)
+    new.add_argument("name", metavar="NAME", help="its folder: small letters, digits and underscores")
+    new.set_defaults(run=_new)
+
     calibrate = verbs.add_parser("calibrate", help="measure the thresholds of loss tests", allow_abbrev=False)
     calibrate.add_argument(
         "--names", type=Path, nargs="+", required=True, metavar="FILE", help="names files to train on"
@@ -61,6 +68,7 @@ def _parser() -> argparse.ArgumentParser:
 
     for verb in (grade, doctor, release, calibrate, bench):
         verb.add_argument("--assignment", metavar="NAME", help="which assignment (default: the only one there is)")
+    verify.add_argument("--assignment", metavar="NAME", help="which assignment (default: all of them)")
     return parser
 
 
@@ -83,7 +91,7 @@ def _grade(options: argparse.Namespace) -> int:
 
     assignment = load_assignment(options.assignment)
     questions = assignment.select(part.strip() for part in options.questions.split(",") if part.strip())
-    if not assignment.names_file.is_file():
+    if assignment.data and not assignment.names_file.is_file():
         raise UsageError("there is no such names file", assignment.names_file, "correct or unset NAMES")
     submissions = find_submissions(options.paths, assignment.notebooks)
     lacking = missing(examine(assignment))
@@ -140,4 +148,27 @@ def _release(options: argparse.Namespace) -> int:
     assignment = load_assignment(options.assignment)
     paths = write_release(assignment)
     print(f"{assignment.name} {assignment.version}: {len(paths)} files in {assignment.release_dir}")
+    return 0
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from autograder import summary
+    from autograder.verify import RULES, verify
+
+    kept = True
+    for name in [options.assignment] if options.assignment else assignment_names():
+        assignment = load_assignment(name)
+        with summary.counted(len(RULES), "verifying") as advance:
+            outcomes = verify(assignment, lambda one: advance(one.rule, "kept" if one.kept else "broken"))
+        summary.show_rules(assignment.name, outcomes)
+        kept = kept and all(one.kept for one in outcomes)
+    return 0 if kept else 1
+
+
+def _new(options: argparse.Namespace) -> int:
+    from autograder.skeleton import write_skeleton
+
+    for path in write_skeleton(options.name):
+        print(path)
+    print(f"next: `autograder verify --assignment {options.name}` says what is left to write; see docs/authoring.md")
     return 0

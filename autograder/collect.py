@@ -1,6 +1,7 @@
 """Hidden tests, collected by pytest once a worker: which function belongs to which question, for how many points."""
 
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,9 @@ import pytest
 
 from autograder.assignment import Assignment
 from autograder.errors import MasterError
+
+PLACE = re.compile(r'^(?:E +File ")?([^\s":]+\.py)(?:", line |:)(\d+)', re.MULTILINE)
+"""Where an error report of pytest says that it happened, in the words of a traceback or of a syntax error."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,15 +45,17 @@ class _Collector:
 
     def __init__(self) -> None:
         self.items: list[pytest.Function] = []
-        self.errors: list[str] = []
+        self.errors: list[MasterError] = []
 
     def pytest_configure(self, config: pytest.Config) -> None:
         config.addinivalue_line("markers", "question(id, points, hint): what a hidden test belongs to")
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed:
-            last = report.longreprtext.strip().splitlines()[-1].removeprefix("E").strip()
-            self.errors.append(f"{report.nodeid}: {last}")
+            text = report.longreprtext.strip()
+            last = text.splitlines()[-1].removeprefix("E").strip()
+            places = [f"{path}:{line}" for path, line in PLACE.findall(text) if "hidden_tests" in path]
+            self.errors.append(MasterError(f"it cannot be imported ({last})", [report.nodeid, *places][-1], "mend it"))
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         self.items = [item for item in session.items if isinstance(item, pytest.Function)]
@@ -66,27 +72,29 @@ def collect(assignment: Assignment) -> dict[str, tuple[HiddenTest, ...]]:
     options += ["--import-mode=importlib", "-p", "no:terminal", "-p", "no:cacheprovider"]
     options += [f"--config-file={os.devnull}", f"--rootdir={assignment.home}"]
     code = pytest.main([*options, str(folder)], plugins=[collector])
-    if collector.errors or not collector.items:
-        raise MasterError(
-            "; ".join(collector.errors) or f"no hidden tests (pytest exit {code})", folder, "mend the tests"
-        )
+    if collector.errors:
+        raise collector.errors[0]
+    if not collector.items:
+        raise MasterError(f"no hidden tests (pytest exit {code})", folder, "write them in files test_*.py")
     tests: dict[str, list[HiddenTest]] = {one.id: [] for one in assignment.questions}
+    first: dict[str, str] = {}  # where the first hidden test of a question stands
     grouped: dict[tuple[str, str], list[pytest.Function]] = {}
     for item in collector.items:
         grouped.setdefault((str(item.path), item.originalname), []).append(item)
     for (path, name), items in grouped.items():
-        test = _hidden_test(f"{path}::{name}", name, items)
+        where = f"{path}:{items[0].function.__code__.co_firstlineno}"
+        test = _hidden_test(where, name, items)
         if test.question not in tests:
-            raise MasterError(f"unknown question {test.question!r}", f"{path}::{name}", "use an id of assignment.toml")
+            raise MasterError(f"unknown question {test.question!r}", where, "use an id of assignment.toml")
+        first.setdefault(test.question, where)
         tests[test.question].append(test)
     for one in assignment.questions:
+        if one.id not in first:
+            raise MasterError(f"{one.id} has no hidden tests", folder, "write them")
         total = sum(test.points for test in tests[one.id])
         if abs(total - one.points) > 1e-9:
-            raise MasterError(
-                f"the hidden tests of {one.id} add up to {total:g} points, not {one.points:g}",
-                folder,
-                "correct the points",
-            )
+            what = f"the hidden tests of {one.id} add up to {total:g} points, not {one.points:g}"
+            raise MasterError(what, first[one.id], "correct the points here or in assignment.toml")
     return {key: tuple(found) for key, found in tests.items()}
 
 

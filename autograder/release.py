@@ -18,16 +18,14 @@ from typing import Any
 
 from autograder.assignment import Assignment
 from autograder.errors import MasterError, UsageError
-from autograder.notebook import END, START, Role
+from autograder.master import read_masters, reference_answers
+from autograder.notebook import Role
 from autograder.reassemble import ReleasedNotebook
 
 MANIFEST = "MANIFEST.json"
-STUDENT_PACKAGES = ("torch", "numpy", "matplotlib", "scikit-learn", "tqdm", "otter-grader", "jupyter")
 HEADING = re.compile(r"^#+\s+(.*)$", re.MULTILINE)
 CHECK = re.compile(r"^(import otter\b|grader\.)", re.MULTILINE)
 QUESTION = re.compile(r"([A-Z]+\d+)\b")
-SOLUTION = ("# BEGIN SOLUTION", "# END SOLUTION")
-PROMPT = ('""" # BEGIN PROMPT', '""" # END PROMPT')
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,15 +42,15 @@ def release_files(assignment: Assignment) -> dict[PurePosixPath, bytes]:
 
     Raises MasterError when a master cannot be turned into a release.
     """
-    files: dict[PurePosixPath, bytes] = {}
+    read_masters(assignment)  # its errors name file and line, those of `otter assign` do not
+    files = {PurePosixPath(data): _data_file(assignment, data) for data in assignment.data}
+    files[PurePosixPath("requirements.txt")] = requirements(assignment)
     for name in assignment.notebooks:
         built = build_notebook(assignment, name)
         files[PurePosixPath(f"{name}.ipynb")] = built.student
         files |= {PurePosixPath("tests", check): text for check, text in built.checks.items()}
     for path in sorted((assignment.masters_dir / "src").glob("*.py")):
         files[PurePosixPath("src", path.name)] = path.read_bytes()
-    files[PurePosixPath("data/names.txt")] = assignment.names_file.read_bytes()
-    files[PurePosixPath("requirements.txt")] = requirements(assignment.home / "constraints.txt")
     files[PurePosixPath(MANIFEST)] = manifest(assignment, files)
     return dict(sorted(files.items()))
 
@@ -70,17 +68,30 @@ def manifest(assignment: Assignment, files: Mapping[PurePosixPath, bytes]) -> by
     return (json.dumps(table, indent=1) + "\n").encode()
 
 
-def requirements(constraints: Path) -> bytes:
-    """The pins of the packages that a student needs, out of the kit's constraints."""
-    pins = [line.strip() for line in constraints.read_text(encoding="utf-8").splitlines()]
-    return ("\n".join(pin for pin in pins if pin.split("==")[0] in STUDENT_PACKAGES) + "\n").encode()
+def _data_file(assignment: Assignment, data: str) -> bytes:
+    path = assignment.home / data
+    if not path.is_file():
+        raise MasterError(f"there is no data file {path}", assignment.toml, "correct the path in `data`")
+    return path.read_bytes()
+
+
+def requirements(assignment: Assignment) -> bytes:
+    """The pins of the packages that a student needs, out of the kit's constraints.
+
+    Raises MasterError for a package that has no pin.
+    """
+    constraints = assignment.home / "constraints.txt"
+    lines = [line.strip() for line in constraints.read_text(encoding="utf-8").splitlines()]
+    pins = {line.split("==")[0]: line for line in lines if "==" in line}
+    if missing := [package for package in assignment.packages if package not in pins]:
+        what = f"no pin for the package {missing[0]!r} in {constraints.name}"
+        raise MasterError(what, assignment.toml, "pin it there, or correct `packages`")
+    return "".join(pin + "\n" for package, pin in pins.items() if package in assignment.packages).encode()
 
 
 def build_notebook(assignment: Assignment, name: str) -> BuiltNotebook:
     """Run a master through Otter Assign and settle ids and metadata."""
     master = assignment.masters_dir / f"{name}.py"
-    if not master.is_file():
-        raise MasterError("there is no such master", master, "write it, or take its notebook out of assignment.toml")
     with tempfile.TemporaryDirectory() as folder:
         out = _otter_assign(master, Path(folder))
         student = json.loads((out / "student" / f"{name}.ipynb").read_bytes())
@@ -156,46 +167,13 @@ def _slug(text: str) -> str:
 
 
 def reference_cells(assignment: Assignment, released: Mapping[str, ReleasedNotebook]) -> dict[str, str]:
-    """The answer cell of each question with the reference answer in it."""
-    answers: dict[str, str] = {}
-    for name, notebook in released.items():
-        texts = reference_answers(assignment.masters_dir / f"{name}.py")
-        for question, (cell, region) in notebook.regions.items():
-            if question not in texts:
-                raise MasterError(f"no solution of {question}", assignment.masters_dir / f"{name}.py", "write it")
-            lines = cell.lines
-            answers[question] = "\n".join([*lines[: region.first], texts[question], *lines[region.last :]])
-    return answers
-
-
-def reference_answers(master: Path) -> dict[str, str]:
-    """The text between the markers of each question in a master, without the prompt and the solution's own marks.
-
-    Raises MasterError for a region or solution that is not closed.
-    """
-    answers: dict[str, str] = {}
-    question, start, hidden = "", 0, False
-    kept: list[str] = []
-    for number, line in enumerate(master.read_text(encoding="utf-8").splitlines(), start=1):
-        text = line.strip()
-        if found := re.match(r"# name:\s*(\w+)", text):
-            question = found[1]
-        elif START.match(line):
-            if start:
-                raise MasterError("a region is not closed", f"{master}:{start}", "add its END line")
-            start, kept = number, []
-        elif END.match(line) and start:
-            if hidden:
-                raise MasterError("a prompt is not closed", f"{master}:{number}", f"add {PROMPT[1]!r} before this line")
-            answers[question] = "\n".join(kept)
-            start = 0
-        elif start and text.startswith(PROMPT):
-            hidden = text.startswith(PROMPT[0])
-        elif start and not hidden and not text.startswith(SOLUTION):
-            kept.append(line)
-    if start:
-        raise MasterError("a region is not closed", f"{master}:{start}", "add its END line")
-    return answers
+    """The answer cell of each question with the reference answer in it. Raises MasterError for a master's mistake."""
+    texts = reference_answers(assignment)
+    return {
+        question: "\n".join([*cell.lines[: region.first], texts[question], *cell.lines[region.last :]])
+        for notebook in released.values()
+        for question, (cell, region) in notebook.regions.items()
+    }
 
 
 def write_release(assignment: Assignment) -> list[Path]:

@@ -14,10 +14,12 @@ from rich.table import Table
 from autograder.assignment import Question
 from autograder.sandbox import Layer, printable
 
-if TYPE_CHECKING:  # the tables need none of what training imports
+if TYPE_CHECKING:  # the tables need none of what training and the gate import
     from autograder.calibrate import Row
+    from autograder.verify import Outcome
 
-Advance = Callable[[Mapping[str, Any]], None]
+Advance = Callable[[str, str], None]
+"""To be called with what is done and what came of it."""
 
 MARKS = {
     "passed": ("", "green"),
@@ -30,6 +32,7 @@ MARKS = {
 }
 LEGEND = "! error   ⧖ timed out   ✗ crashed   · not attempted   ? missing   * dependencies by the reference"
 MAX_ROWS = 60
+MAX_REASONS = 40
 
 
 def show_layers(layers: Sequence[Layer]) -> None:
@@ -46,22 +49,28 @@ def show_layers(layers: Sequence[Layer]) -> None:
 
 
 @contextlib.contextmanager
-def progress(total: int) -> Iterator[Advance]:
-    """Something to call with each result: a bar with counts and time left on a terminal, plain lines elsewhere."""
+def progress(total: int) -> Iterator[Callable[[Mapping[str, Any]], None]]:
+    """Something to call with each result of a batch."""
+    with counted(total, "grading") as advance:
+        yield lambda table: advance(_name(table), _outcome(table))
+
+
+@contextlib.contextmanager
+def counted(total: int, doing: str) -> Iterator[Advance]:
+    """Something to call at each step: a bar with counts and time left on a terminal, plain lines elsewhere."""
     console = Console(stderr=True)
     if not console.is_terminal:
         done = 0
 
-        def line(table: Mapping[str, Any]) -> None:
+        def line(what: str, outcome: str) -> None:
             nonlocal done
             done += 1
-            text = f"{done}/{total} {_name(table)}: {_outcome(table)}"
-            console.print(text, markup=False, highlight=False, soft_wrap=True)
+            console.print(f"{done}/{total} {what}: {outcome}", markup=False, highlight=False, soft_wrap=True)
 
         yield line
         return
     columns = (
-        TextColumn("grading"),
+        TextColumn(doing),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
@@ -71,7 +80,7 @@ def progress(total: int) -> Iterator[Advance]:
     )
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task("", total=total, last="starting")
-        yield lambda table: bar.update(task, advance=1, last=_name(table)[:40])
+        yield lambda what, outcome: bar.update(task, advance=1, last=what[:40])
 
 
 def _name(table: Mapping[str, Any]) -> str:
@@ -153,6 +162,24 @@ def _cell(score: Mapping[str, Any] | None) -> str:
     starred = "*" if score["dependencies"] == "reference" else ""
     text = f"{score['points']:g}{starred}" if score["points"] or not mark else ""
     return f"[{colour}]{text}{mark}[/]"
+
+
+def show_rules(name: str, outcomes: "Sequence[Outcome]") -> None:
+    """Each rule of the gate with a tick, or with the reasons why it is not kept; each reason is told once."""
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=120)
+    table = Table("", "rule", "what to mend", title=f"Is {name} fit to go out?", title_justify="left")
+    told: set[str] = set()
+    for one in outcomes:
+        fresh = [reason for reason in one.reasons if reason not in told]
+        lines = fresh[:MAX_REASONS] + [f"… and {len(fresh) - MAX_REASONS} more"] * (len(fresh) > MAX_REASONS)
+        mark = "[green]✓[/]" if one.kept else "[red]✗[/]"
+        table.add_row(mark, escape(one.rule), escape("\n".join(lines) or ("" if one.kept else "as above")))
+        told |= set(one.reasons)
+    console.print(table)
+    broken = sum(not one.kept for one in outcomes)
+    console.print(f"{broken} of {len(outcomes)} rules are broken" if broken else f"all {len(outcomes)} rules are kept")
 
 
 def show_calibration(rows: "Sequence[Row]", path: Path) -> None:

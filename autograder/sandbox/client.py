@@ -91,7 +91,7 @@ class Sandbox:
             "probes": str(self._assignment.hidden_tests_dir),
             "private": [str(path) for path in private_folders(self._assignment)],
             "release": str(self._assignment.release_dir),
-            "names_file": str(self._assignment.names_file),
+            "readable": [str(path) for path in self._assignment.readable],
             "scratch": str(self._scratch),
             "prologues": self._prologues,
             **self._choice,
@@ -167,7 +167,7 @@ class Sandbox:
 
 def examine(assignment: Assignment) -> list[confine.Layer]:
     """The layers of confinement that student code of this assignment would have on this machine."""
-    readable = confine.readable_paths(assignment.home, [assignment.release_dir, assignment.names_file])
+    readable = confine.readable_paths(assignment.home, assignment.readable)
     return confine.survey(readable, private_folders(assignment))
 
 

@@ -47,7 +47,7 @@ def main() -> None:
     control = socket.socket(fileno=int(sys.argv[1]))
     config = json.loads(control.recv(MAX_MESSAGE))
     release, private = Path(config["release"]), [Path(path) for path in config["private"]]
-    readable = confine.readable_paths(Path(config["home"]), [release, Path(config["names_file"])])
+    readable = confine.readable_paths(Path(config["home"]), [Path(path) for path in config["readable"]])
     layers = confine.survey(readable, private, use_namespaces=config["namespaces"])
     missing = confine.missing(layers)
     if missing and not config["unsafe"]:

@@ -1,93 +1,19 @@
-"""Submissions made from text: the release with given answers in its regions.
+"""The corpus of the lecture's assignment, and submissions made from its answers.
 
-`answers/<question>.txt` holds right and wrong answers to one question, each with what must come of it:
-
-    === wrong: the unbiased variance
-    expect: matches the unbiased variance
-    mean, var = x.mean(0), x.var(0)
-    ...
-
-An entry is `right` or `wrong`. `expect` is a pattern that the message of a failed test must match; a wrong answer has
-one. Lines up to the next entry are the answer, without the region's indent. `--- cell before`, `--- cell after` and
-`--- answer` lines split it over added cells.
+`lecture06/<question>.txt` holds right and wrong answers; `autograder/corpus.py` says how they are written.
 """
 
-import copy
 import functools
-import json
-import re
-import textwrap
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
+from autograder import corpus
 from autograder.assignment import Assignment, load_assignment
+from autograder.corpus import Answer, Notebook, added_cell, read_answers, write
 from autograder.grader import load_released
+from autograder.reassemble import ReleasedNotebook
 from autograder.release import reference_cells
 
-ANSWERS = Path(__file__).parent / "answers"
-ENTRY = re.compile(r"^=== (right|wrong): (.+)$")
-PART = re.compile(r"^--- (cell before|answer|cell after)$")
-
-Notebook = dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """One answer to one question, and what the hidden tests must say of it."""
-
-    question: str
-    right: bool
-    name: str
-    expect: str
-    body: str
-    before: str = ""
-    after: str = ""
-
-    @property
-    def id(self) -> str:
-        return f"{self.question} {'right' if self.right else 'wrong'}: {self.name}"
-
-
-def read_answers(path: Path) -> list[Answer]:
-    """The answers in one file. Raises ValueError for a line that belongs nowhere or a wrong answer without `expect`."""
-    answers: list[Answer] = []
-    kind, name, expect, part = "", "", "", "answer"
-    parts: dict[str, list[str]] = {}
-
-    def finish() -> None:
-        if not name:
-            return
-        if (kind == "wrong") != bool(expect):
-            raise ValueError(f"{path.name}: {name}: a wrong answer needs `expect:`, a right one has none")
-        text = {key: textwrap.dedent("\n".join(lines)).strip("\n") for key, lines in parts.items()}
-        answers.append(
-            Answer(
-                question=path.stem,
-                right=kind == "right",
-                name=name,
-                expect=expect,
-                body=text.get("answer", ""),
-                before=text.get("cell before", ""),
-                after=text.get("cell after", ""),
-            )
-        )
-
-    for line in path.read_text(encoding="utf-8").splitlines():
-        if entry := ENTRY.match(line):
-            finish()
-            kind, name, expect, part, parts = entry[1], entry[2], "", "answer", {}
-        elif found := PART.match(line):
-            part = found[1]
-        elif line.startswith("expect: ") and not parts:
-            expect = line.removeprefix("expect: ").strip()
-        elif name:
-            parts.setdefault(part, []).append(line)
-        elif line.strip() and not line.startswith("#"):
-            raise ValueError(f"{path.name}: {line!r} stands before the first entry")
-    finish()
-    return answers
+__all__ = ["Answer", "Notebook", "added_cell", "read_answers", "write"]
 
 
 @functools.cache
@@ -98,57 +24,25 @@ def assignment() -> Assignment:
 @functools.cache
 def released() -> Mapping[str, Notebook]:
     """The released notebooks as JSON tables; copy before a change."""
-    home = assignment().release_dir
-    return {name: json.loads((home / f"{name}.ipynb").read_bytes()) for name in assignment().notebooks}
+    return corpus.released_tables(assignment())
 
 
 @functools.cache
 def reference() -> Mapping[str, str]:
     """The whole answer cell of each question with the reference answer."""
-    return reference_cells(assignment(), load_released(assignment()))
+    return reference_cells(assignment(), _released())
 
 
 @functools.cache
-def _regions() -> Mapping[str, tuple[list[str], int, int, str]]:
-    found = {}
-    for notebook in load_released(assignment()).values():
-        for question, (cell, region) in notebook.regions.items():
-            found[question] = (cell.lines, region.first, region.last, region.indent)
-    return found
+def _released() -> Mapping[str, ReleasedNotebook]:
+    return load_released(assignment())
 
 
 def answer_cell(question: str, body: str) -> str:
     """The released answer cell with this text, indented, between its markers."""
-    lines, first, last, indent = _regions()[question]
-    return "\n".join([*lines[:first], textwrap.indent(body, indent), *lines[last:]])
+    return corpus.answer_cell(_released()[assignment().question(question).notebook], question, body)
 
 
 def submission(answers: Mapping[str, str | Answer]) -> dict[str, Notebook]:
     """The notebooks with these answers: whole answer cells as text, or entries of the corpus; the rest as released."""
-    notebooks = copy.deepcopy(dict(released()))
-    for notebook in notebooks.values():
-        cells = []
-        for cell in notebook["cells"]:
-            homework = cell["metadata"]["homework"]
-            answer = answers.get(homework.get("question", "")) if homework["role"] == "answer" else None
-            if isinstance(answer, Answer):
-                cells += [added_cell(answer.before)] * bool(answer.before)
-                cells.append(cell | {"source": answer_cell(answer.question, answer.body)})
-                cells += [added_cell(answer.after)] * bool(answer.after)
-            else:
-                cells.append(cell | ({"source": answer} if answer is not None else {}))
-        notebook["cells"] = cells
-    return notebooks
-
-
-def added_cell(source: str) -> dict[str, Any]:
-    """A code cell as a student adds one."""
-    return {"cell_type": "code", "execution_count": None, "metadata": {}, "outputs": [], "source": source}
-
-
-def write(folder: Path, notebooks: Mapping[str, Notebook]) -> Path:
-    """Write a submission's notebooks into a folder."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, notebook in notebooks.items():
-        (folder / f"{name}.ipynb").write_text(json.dumps(notebook, indent=1), encoding="utf-8")
-    return folder
+    return corpus.submission(released(), _released(), answers)

@@ -1,0 +1,161 @@
+"""Rules that run the notebooks from top to bottom in a Jupyter kernel: the release as it is, and with the reference."""
+
+import functools
+import math
+import re
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from autograder import corpus
+from autograder.assignment import Assignment
+from autograder.grader import load_released
+from autograder.release import reference_cells
+from autograder.sandbox import printable
+from autograder.verify.rule import Rule
+
+CHECK = re.compile(r'grader\.check\("(\w+)"\)')
+EXPORT = "grader.export"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotebookRun:
+    """One run. stopped: what ended it early, or nothing; checks: what each public check printed, by question."""
+
+    stopped: str
+    checks: Mapping[str, str]
+    check_all: str
+    wall_s: float
+
+
+class Runs:
+    """The runs of one assignment's notebooks, by notebook; each is done once, when it is first asked for."""
+
+    def __init__(self, assignment: Assignment) -> None:
+        self.assignment = assignment
+
+    @functools.cached_property
+    def release(self) -> dict[str, NotebookRun]:
+        """Raises MasterError when there is no usable release."""
+        load_released(self.assignment)
+        return self._run_all(corpus.released_tables(self.assignment))
+
+    @functools.cached_property
+    def solution(self) -> dict[str, NotebookRun]:
+        """Raises MasterError when there is no usable release, or for a mistake in a master."""
+        released = load_released(self.assignment)
+        reference = reference_cells(self.assignment, released)
+        return self._run_all(corpus.submission(corpus.released_tables(self.assignment), released, reference))
+
+    def _run_all(self, notebooks: Mapping[str, corpus.Notebook]) -> dict[str, NotebookRun]:
+        return {name: run(self.assignment, name, notebook) for name, notebook in notebooks.items()}
+
+    def both(self) -> Iterator[tuple[str, NotebookRun]]:
+        for name, one in self.release.items():
+            yield f"{name}.ipynb as released", one
+        for name, one in self.solution.items():
+            yield f"{name}.ipynb with the solutions", one
+
+
+def run(assignment: Assignment, name: str, notebook: corpus.Notebook) -> NotebookRun:
+    """Run a notebook in a copy of the release, without its export cell, which waits for a browser."""
+    import nbformat  # what a kernel needs takes a second that only the gate has
+    from nbclient import NotebookClient
+    from nbclient.exceptions import CellControlSignal, DeadKernelError
+
+    cells = [cell for cell in notebook["cells"] if EXPORT not in "".join(cell["source"])]
+    with tempfile.TemporaryDirectory(prefix="verify-") as folder:
+        shutil.copytree(assignment.release_dir, folder, dirs_exist_ok=True)
+        corpus.write(Path(folder), {name: notebook | {"cells": cells}})
+        table = nbformat.read(Path(folder, f"{name}.ipynb"), as_version=4)
+        timeout = math.ceil(assignment.gate.notebook_s)
+        where = {"metadata": {"path": folder}}
+        client = NotebookClient(table, timeout=timeout, kernel_name="python3", resources=where)
+        stopped, started = "", time.monotonic()
+        try:
+            client.execute(stderr=subprocess.DEVNULL)  # of the kernel itself, which warns of its own transport
+        except DeadKernelError:
+            stopped = "its kernel died"
+        except CellControlSignal as error:
+            stopped = f"{_where(table)} took more than {timeout} s" if isinstance(error, TimeoutError) else _why(table)
+        wall_s = time.monotonic() - started
+    return NotebookRun(
+        stopped=stopped,
+        checks={found[1]: _printed(cell) for cell in table.cells if (found := CHECK.match(cell.source))},
+        check_all="\n".join(_printed(cell) for cell in table.cells if "grader.check_all" in cell.source),
+        wall_s=wall_s,
+    )
+
+
+def _errors(notebook: Any) -> Iterator[tuple[str, str]]:
+    """The id of each cell that raised an error, and the error."""
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            if output.output_type == "error":
+                yield cell.id, printable(f"{output.ename}: {output.evalue}")[:200]
+
+
+def _where(notebook: Any) -> str:
+    return next((f"cell {cell_id}" for cell_id, _ in _errors(notebook)), "a cell")
+
+
+def _why(notebook: Any) -> str:
+    return next((f"cell {cell_id} raised {error}" for cell_id, error in _errors(notebook)), "a cell raised an error")
+
+
+def _printed(cell: Any) -> str:
+    """What a cell printed or showed as text."""
+    parts = [
+        output.get("text", "") or output.get("data", {}).get("text/plain", "") for output in cell.get("outputs", [])
+    ]
+    return "\n".join(parts)
+
+
+def runs_come_to_their_end(runs: Runs) -> Iterator[str]:
+    for which, one in runs.both():
+        if one.stopped:
+            yield f"{which}: {one.stopped}"
+
+
+def checks_fail_on_the_release(runs: Runs) -> Iterator[str]:
+    for question in runs.assignment.questions:
+        said = runs.release[question.notebook].checks.get(question.id)
+        if said is None or "failed" not in said.lower():
+            yield f"{question.id}: its check does not fail on the release, it says {_short(said)}"
+
+
+def checks_pass_on_the_solution(runs: Runs) -> Iterator[str]:
+    for question in runs.assignment.questions:
+        one = runs.solution[question.notebook]
+        said = one.checks.get(question.id)
+        if said is None or "passed" not in said or "failed" in said.lower():
+            yield f"{question.id}: its check does not pass on the solution, it says {_short(said)}"
+        elif one.check_all and f"{question.id} results: All test cases passed!" not in one.check_all:
+            yield f"{question.id}: its check passes below the question and not in check_all: a later cell changes it"
+
+
+def _short(said: str | None) -> str:
+    if said is None:
+        return "nothing: it is not there, or the run stopped above it"
+    lines = [printable(line).strip() for line in said.splitlines() if line.strip()]
+    return repr(lines[-1][:200]) if lines else "nothing"
+
+
+def notebooks_are_quick(runs: Runs) -> Iterator[str]:
+    limit = runs.assignment.gate.notebook_s
+    for name, one in runs.solution.items():
+        if one.wall_s > limit:
+            yield f"{name}.ipynb with the solutions took {one.wall_s:.0f} s, more than gate.notebook_s = {limit:g}"
+
+
+RULES = (
+    Rule(name="notebooks run from top to bottom, as released and with the solutions", reasons=runs_come_to_their_end),
+    Rule(name="every public check fails on the release", reasons=checks_fail_on_the_release),
+    Rule(name="every public check passes on the solution", reasons=checks_pass_on_the_solution),
+    Rule(name="notebooks with the solutions run within gate.notebook_s", reasons=notebooks_are_quick),
+)

@@ -1,0 +1,42 @@
+"""A rule of the gate, and what came of it."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from autograder.errors import KitError
+
+Evidence = TypeVar("Evidence", contravariant=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule(Generic[Evidence]):
+    """Something that must hold. `reasons` says in plain lines where it does not; none means that it does."""
+
+    name: str
+    reasons: Callable[[Evidence], Iterable[str]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What came of one rule."""
+
+    rule: str
+    reasons: tuple[str, ...]
+
+    @property
+    def kept(self) -> bool:
+        return not self.reasons
+
+
+def judge(rules: Sequence[Rule[Evidence]], evidence: Evidence, done: Callable[[Outcome], None]) -> list[Outcome]:
+    """Judge by these rules, calling `done` after each. An error in gathering what a rule looks at is a reason too."""
+    outcomes = []
+    for rule in rules:
+        try:
+            reasons = tuple(rule.reasons(evidence))
+        except KitError as error:
+            reasons = (str(error),)
+        outcomes.append(Outcome(rule=rule.name, reasons=reasons))
+        done(outcomes[-1])
+    return outcomes

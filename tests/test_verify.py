@@ -1,0 +1,332 @@
+"""The gate: the smallest assignment passes it, and every rule is broken once and says why."""
+
+import functools
+import io
+import json
+import re
+import shutil
+import zipfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pytest
+
+from autograder import cli
+from autograder.assignment import Limits, assignment_names, load_assignment
+from autograder.verify import RULES, files, grading, judge, notebooks
+from autograder.verify.links import broken_links
+from tests import tiny
+
+MASTER = "solutions/tiny/tiny.py"
+TOML = "solutions/tiny/assignment.toml"
+TESTS = "autograder/hidden_tests/tiny/test_questions.py"
+NOTEBOOK = "assignments/tiny/tiny.ipynb"
+ANSWERS = "tests/corpus/tiny/Q1.txt"
+REBUILT = "the committed release is what a rebuild gives"
+FORM = "questions have the agreed form, a check and three folded hints"
+LEAKS = "no solution, hidden test or private path in what students get"
+LINKS = "links and images resolve"
+
+
+@pytest.fixture
+def home(finished: Path, tmp_path: Path) -> Path:
+    """A copy of the finished assignment to break."""
+    tiny.forget()
+    shutil.copytree(finished, tmp_path / "home", ignore=shutil.ignore_patterns("__pycache__"))
+    return tmp_path / "home"
+
+
+def edit(home: Path, file: str, old: str, new: str) -> None:
+    path = home / file
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+
+
+def edit_cell(home: Path, cell_id: str, change: Callable[[str], str]) -> None:
+    """Change the source of a released cell."""
+    path = home / NOTEBOOK
+    table = json.loads(path.read_text(encoding="utf-8"))
+    (cell,) = [cell for cell in table["cells"] if cell["id"] == cell_id]
+    cell["source"] = change("".join(cell["source"])).splitlines(keepends=True)
+    path.write_text(json.dumps(table), encoding="utf-8")
+
+
+def zipped(members: dict[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    return buffer.getvalue()
+
+
+def reasons(rules: tuple[Any, ...], evidence: Any) -> dict[str, tuple[str, ...]]:
+    return {one.rule: one.reasons for one in judge(rules, evidence, lambda outcome: None)}
+
+
+def on_files(home: Path, rule: str) -> tuple[str, ...]:
+    """The reasons of one rule on files."""
+    rules = tuple(one for one in files.RULES if one.name == rule)
+    return reasons(rules, files.Files(load_assignment("tiny", home)))[rule]
+
+
+def write(file: str, data: bytes) -> Callable[[Path], None]:
+    def change(home: Path) -> None:
+        (home / file).parent.mkdir(parents=True, exist_ok=True)
+        (home / file).write_bytes(data)
+
+    return change
+
+
+def in_cell(cell_id: str, old: str, new: str) -> Callable[[Path], None]:
+    def change(home: Path) -> None:
+        def replaced(source: str) -> str:
+            assert old in source
+            return source.replace(old, new)
+
+        edit_cell(home, cell_id, replaced)
+
+    return change
+
+
+def in_file(file: str, old: str, new: str) -> Callable[[Path], None]:
+    return lambda home: edit(home, file, old, new)
+
+
+SECRET = b"if true:\n    halves = [halve(value) for value in values]  # so\n"
+PROBE = b"x = 1\ndef mean_of_halves(student: Any, values: list[float]) -> dict[str, Any]:\n"
+STOLEN = b"    return {'returned': student.mean_of_halves(given), 'values': given}\n"
+
+BROKEN_FILES: list[tuple[str, Callable[[Path], None], str]] = [
+    (
+        "nothing is left to fill in",
+        in_file(MASTER, "# A half is a quotient.", "# FILL IN Q1 hint 1"),
+        r"tiny\.py:49: Q1",
+    ),
+    (
+        "nothing is left to fill in",
+        in_file(ANSWERS, "# Ans", "# FILL IN more\n# Ans"),
+        r"tests/corpus/tiny/Q1.txt:1: more",
+    ),
+    (
+        "masters are well formed, their points those of assignment.toml",
+        in_file(MASTER, "TODO Q2 (3 points)", "TODO Q2 (4 points)"),
+        r"tiny\.py:\d+: Q2 has 4 points in its banner, and 3 in assignment.toml; make them the same",
+    ),
+    (
+        "masters are well formed, their points those of assignment.toml",
+        in_file(MASTER, "    # END SOLUTION\n", ""),
+        r"tiny\.py:\d+: a solution is never closed; add",
+    ),
+    (REBUILT, lambda home: shutil.rmtree(home / "assignments"), r"there is no release yet; run"),
+    (FORM, in_cell("Q1-prompt", "<details>", "<p>"), r"Q1: it has 0 folded hints, not 3"),
+    (FORM, in_cell("Q1-check", '"Q1"', '"Q2"'), r'Q1: there is no cell `grader\.check\("Q1"\)`'),
+    (FORM, in_cell("Q1-answer", "    # *****START OF", "    # START OF"), r"Q1: its answer cell needs one START line"),
+    (
+        FORM,
+        in_cell("Q1-answer", "TODO Q1 (2 points)", "TODO Q1 (2 marks) "),
+        r"Q1: its banner does not begin with `TODO Q1",
+    ),
+    (FORM, in_cell("Q1-answer", "#\n    ####", "# \n    ####"), r"Q1: its banner is not a box of 76 characters"),
+    (FORM, in_cell("Q1-answer", 'Error("Q1")', 'Error("1")'), r"Q1: between START and END there is no `raise"),
+    (FORM, in_cell("Q1-answer", "halve", "half"), r"Q1: its answer cell does not hold halve"),
+    (FORM, in_file(NOTEBOOK, '"id": "Q1-check"', '"id": "Q2-check"'), r"cell Q2-check: the id is not unique"),
+    (FORM, in_file(NOTEBOOK, '"role": "demo"', '"role": "show"'), r"its role is unknown"),
+    (
+        LEAKS,
+        in_cell("Q1-prompt", "# ", f"#{SECRET.decode()}\n"),
+        r"tiny\.ipynb holds a line of the solution of Q2: halves = ",
+    ),
+    (LEAKS, write("assignments/tiny/src/x.py", STOLEN), r"src/x\.py holds a line of probes\.py: return \{'ret"),
+    (LEAKS, write("assignments/tiny/src/x.py", b"from a.hidden_tests import b"), r"src/x\.py holds 'hidden_tests'"),
+    (LEAKS, write("assignments/tiny/test_questions.py", b""), r"test_questions\.py holds 'test_questions\.py'"),
+    (LEAKS, in_cell("Q1-prompt", "##", "## Which of the two divisions rounds?"), r"holds 'Which of the two divisions"),
+    (
+        LEAKS,
+        write("dist/tiny-1-student.zip", zipped({"a/x.py": SECRET})),
+        r"dist/tiny-1-student\.zip/a/x\.py holds a line",
+    ),
+    (
+        LEAKS,
+        write("dist/tiny-1-student.zip", zipped({"b.zip": zipped({"x.txt": SECRET})})),
+        r"student\.zip/b\.zip/x\.txt holds a line of the solution of Q2",
+    ),
+    (
+        LINKS,
+        in_cell("Q1-prompt", "## ", "![a picture](img/none.png)\n## "),
+        r"cell Q1-prompt: the link to 'img/none\.png'",
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("rule", "damage", "reason"), BROKEN_FILES, ids=lambda value: value if isinstance(value, str) else ""
+)
+def test_a_broken_rule_on_files(home: Path, rule: str, damage: Callable[[Path], None], reason: str) -> None:
+    damage(home)
+    found = on_files(home, rule)
+    assert any(re.search(reason, one) for one in found), found
+
+
+def test_a_release_that_a_rebuild_does_not_give(home: Path) -> None:
+    edit(home, MASTER, "Divide with", "Now divide with")
+    (home / "assignments/tiny/requirements.txt").unlink()
+    (home / "assignments/tiny/more.py").write_text("x = 1")
+    mend = "run `autograder release` and commit it"
+    assert on_files(home, REBUILT) == (
+        f"MANIFEST.json is not what a rebuild gives; {mend}",
+        f"more.py comes from no master; {mend}",
+        f"requirements.txt is missing; {mend}",
+        f"tiny.ipynb is not what a rebuild gives; {mend}",
+    )
+
+
+def test_what_is_allowed_is_no_leak(home: Path) -> None:
+    (home / "assignments/tiny/x.py").write_bytes(SECRET)
+    assert on_files(home, LEAKS)
+    edit(home, TOML, "'class '", "'class ', 'halves = '")
+    assert on_files(home, LEAKS) == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        ("[a](src/utils.py) [b](src) ![c](data/pic%20one.png 'title') <https://pytorch.org/docs>", ""),
+        ("[a](#The-second-part) [b](other.ipynb#Top) <a id='here'></a> [c](#here)", ""),
+        ("[a](https://arxiv.org/abs/1502.03167) <img src='data/pic one.png'> [m](mailto:ta@example.org)", ""),
+        ("`[a](none.py)` $f[x](y)$ and\n```\n[b](none.py)\n```", ""),
+        ("[a](none.py)", "'none.py' points at no file of the release"),
+        ("<img src='none.png'>", "'none.png' points at no file of the release"),
+        ("[a](../solutions/x.py)", "'../solutions/x.py' points at no file of the release"),
+        ("[a](#no-such-part)", "'#no-such-part' points at no heading of one.ipynb"),
+        ("[a](other.ipynb#Bottom)", "'other.ipynb#Bottom' points at no heading of other.ipynb"),
+        ("[a](https://)", "'https://' has no proper host"),
+        ("[a](https:///docs)", "'https:///docs' has no proper host"),
+        ("[a](/root/x.py)", "'/root/x.py' is neither a web address nor a path in the release"),
+        ("[a](file:///x.py)", "'file:///x.py' is neither a web address nor a path in the release"),
+        ("[a]()", "'' is empty"),
+        ("![a](attachment:x.png)", "'attachment:x.png' has no such attachment"),
+    ],
+)
+def test_links(text: str, wrong: str) -> None:
+    one = [{"cell_type": "markdown", "id": "c1", "source": ["# The first part\n", "## The second part\n", text]}]
+    other = [{"cell_type": "markdown", "id": "c2", "source": "# Top"}]
+    present = ("src/utils.py", "data/pic one.png", "one.ipynb", "other.ipynb")
+    found = broken_links({"one.ipynb": one, "other.ipynb": other}, [PurePosixPath(path) for path in present])
+    assert found == ([f"one.ipynb, cell c1: the link to {wrong}"] if wrong else [])
+
+
+def test_broken_rules_of_grading(home: Path) -> None:
+    """One home with a mistake for each rule, because a sandbox takes seconds to start."""
+    edit(home, MASTER, "x / 2", "x / 3")  # the reference; Q2 builds on it
+    edit(home, TESTS, "values = [4.0, 1.0, 7.0]", "return")  # a hidden test that looks at nothing
+    edit(home, TESTS, 'hint="Which of the two divisions rounds?"', 'hint=" "')
+    edit(home, ANSWERS, "=== wrong: rounded down\nexpect: the half rounded down\nreturn x // 2", "")
+    assignment = load_assignment("tiny", home)
+    slow = replace(assignment, limits=Limits(wall_s=20, cpu_s=1e-4, memory_mib=512))
+    with grading.Grading(slow) as graded:
+        found = reasons(grading.RULES, graded)
+    complete, reference, release, time, corpus = (found[rule.name] for rule in grading.RULES)
+    assert complete == ("Q1: the hidden test half_of_an_odd_number has no hint",)
+    assert reference[0].startswith(
+        "Q1: the reference gets 0 of 2 points (half_of_an_even_number: your result is 2 where 3"
+    )
+    assert release == (
+        "Q2: the hidden test the_values_are_left_as_they_are passes on the stub that students begin with",
+    )
+    assert re.fullmatch(
+        r"Q1: the reference took 0\.\d s of CPU, more than 1/2 of limits\.cpu_s = 0\.0001; raise it", time[0]
+    )
+    assert (
+        "Q2: no wrong answer in tests/corpus/tiny/Q2.txt fails the hidden test the_values_are_left_as_they_are"
+        in corpus
+    )
+
+
+def test_points_of_hidden_tests_that_do_not_add_up(home: Path) -> None:
+    edit(home, TESTS, 'question("Q2", points=2', 'question("Q2", points=3')
+    with grading.Grading(load_assignment("tiny", home)) as graded:
+        found = reasons(grading.RULES[:1], graded)
+    ((reason,),) = found.values()
+    assert re.search(r"test_questions\.py:\d+: the hidden tests of Q2 add up to 4 points, not 3; correct", reason)
+
+
+def test_broken_rules_of_notebooks(home: Path) -> None:
+    """One home with a mistake for each rule: each run of a notebook takes seconds."""
+    edit(home, "assignments/tiny/tests/Q1.py", "env['halve'](6) == 3", "env")  # it passes whatever the answer is
+    edit(home, "assignments/tiny/tests/Q2.py", "== 1.5", "== 2.5")  # it fails whatever the answer is
+    edit_cell(home, "Q1-demo", lambda source: source + "\nif halve(1.0):\n    raise ValueError('a [bold]slip')")
+    runs = notebooks.Runs(load_assignment("tiny", home))
+    end, fail, passing, _ = (reasons(notebooks.RULES[:3], runs) | {"": ()}).values()
+    assert end == (
+        "tiny.ipynb as released: cell Q1-demo raised NotImplementedError: Q1",
+        "tiny.ipynb with the solutions: cell Q1-demo raised ValueError: a [bold]slip",
+    )
+    assert fail[0].startswith("Q1: its check does not fail on the release, it says ")
+    assert passing[-1].startswith("Q2: its check does not pass on the solution, it says ")
+    runs.assignment = replace(runs.assignment, gate=replace(runs.assignment.gate, notebook_s=0.01))
+    ((slow,),) = reasons(notebooks.RULES[3:], runs).values()
+    assert re.fullmatch(r"tiny\.ipynb with the solutions took \d+ s, more than gate\.notebook_s = 0\.01", slow)
+
+
+def test_a_cell_that_does_not_end_is_stopped(home: Path) -> None:
+    assignment = load_assignment("tiny", home)
+    hasty = replace(assignment, gate=replace(assignment.gate, notebook_s=1))
+    table = json.loads((home / NOTEBOOK).read_text(encoding="utf-8"))
+    table["cells"] = [cell | {"source": "while True: pass"} for cell in table["cells"] if cell["id"] == "Q1-demo"]
+    assert notebooks.run(hasty, "tiny", table).stopped == "cell Q1-demo took more than 1 s"
+
+
+def test_from_new_to_grades(
+    tmp_path: Path, finished: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`new`, then the gate lists what is missing; filled in and released, it passes, and is graded like any other."""
+    tiny.forget()
+    home = tmp_path / "home"
+    tiny.write_unfinished(home)
+    monkeypatch.setattr(cli, "load_assignment", functools.partial(load_assignment, home=home))
+    monkeypatch.setattr(cli, "assignment_names", functools.partial(assignment_names, home=home))
+    assert cli.main(["verify"]) == 1
+    printed = " ".join(re.sub(r"[│\s]+", " ", capsys.readouterr().out).split())
+    assert "there is no release yet; run `autograder release`" in printed
+    for what in tiny.FILLED:
+        assert what.split()[0] in printed
+
+    tiny.forget()
+    tiny.fill_in_all(home)
+    shutil.copytree(finished / "assignments", home / "assignments")
+    assert cli.main(["verify", "--assignment", "tiny"]) == 0
+    assert f"all {len(RULES)} rules are kept" in capsys.readouterr().out
+
+    batch = tmp_path / "batch"
+    for student in ("ada", "bob"):
+        shutil.copytree(home / "assignments/tiny", batch / student)
+    notebook = (batch / "ada/tiny.ipynb").read_text(encoding="utf-8")
+    (batch / "ada/tiny.ipynb").write_text(notebook.replace('raise NotImplementedError(\\"Q1\\")', "return x // 2"))
+    assert cli.main(["grade", str(batch), "--out", str(tmp_path / "out"), "--jobs", "1"]) == 0
+    ada, bob = (json.loads((tmp_path / f"out/results/{name}.json").read_text()) for name in ("ada", "bob"))
+    assert (ada["total"], bob["total"], ada["max_points"]) == (1, 0, 5)
+    (failed,) = [test for test in ada["questions"]["Q1"]["tests"] if test["status"] == "failed"]
+    assert failed["message"] == "your result matches the half rounded down"
+    assert failed["hint"] == "Which of the two divisions rounds?"
+
+
+def test_the_filled_in_lines_are_those_of_the_skeleton(tmp_path: Path) -> None:
+    tiny.write_unfinished(tmp_path)
+    texts = [path.read_text(encoding="utf-8") for path in tmp_path.rglob("*") if path.is_file()]
+    asked = {found.strip() for text in texts for found in tiny.FILL_IN.findall(text)}
+    assert asked == set(tiny.FILLED)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("My Homework", "autograder: My Homework: no name for an assignment; take small letters"),
+        ("lecture06", "it is there already; take another name, or delete it"),
+    ],
+)
+def test_new_refuses(name: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["new", name]) == 2
+    assert message in capsys.readouterr().err
