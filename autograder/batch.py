@@ -19,10 +19,12 @@ from autograder.errors import GraderFault, MasterError
 from autograder.gradebook import Gradebook, Result, SubmissionStatus
 from autograder.intake import Submission
 from autograder.notebook import Cell, NotANotebook, find_regions, parse_notebook
-from autograder.reassemble import ReleasedNotebook, names_to_questions, reassemble, released_notebook
+from autograder.reassemble import reassemble
 from autograder.release import reference_cells
+from autograder.released import ReleasedNotebook, names_to_questions, released_notebook
 from autograder.sandbox import Sandbox, printable
 from autograder.score import HiddenTest, QuestionScore, Status, collect, score_program, unanswered
+from autograder.versions import recorded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,10 +115,12 @@ def belongs_to(cells: Sequence[Cell], assignment: Assignment) -> str | None:
 def load_released(assignment: Assignment) -> dict[str, ReleasedNotebook]:
     """The committed release of each notebook. Raises MasterError when it is not there or not usable."""
     released = {}
+    older = recorded(assignment)
     for name in assignment.notebooks:
         path = assignment.release_dir / f"{name}.ipynb"
         try:
-            released[name] = released_notebook(name, parse_notebook(path.read_bytes()), assignment.in_notebook(name))
+            cells = parse_notebook(path.read_bytes())
+            released[name] = released_notebook(name, assignment.version, cells, assignment.in_notebook(name), older)
         except (OSError, NotANotebook, ValueError) as error:
             raise MasterError(f"no usable release ({error})", path, "run `autograder release`") from error
     return released
@@ -129,7 +133,9 @@ def fingerprint(assignment: Assignment, questions: Sequence[Question], missing: 
     """
     total = hashlib.sha256(repr([[question.id for question in questions], *missing]).encode())
     folders = [Path(__file__).parent, assignment.masters_dir, assignment.hidden_tests_dir, assignment.release_dir]
-    files = {path for folder in folders for kind in ("*.py", "*.toml", "*.ipynb") for path in folder.rglob(kind)}
+    files = {
+        path for folder in folders for kind in ("*.py", "*.toml", "*.ipynb", "*.json") for path in folder.rglob(kind)
+    }
     for path in [*sorted(files), assignment.names_file]:
         total.update(path.name.encode() + b"\0" + path.read_bytes())
     return total.hexdigest()[:16]

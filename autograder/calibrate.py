@@ -21,8 +21,9 @@ from typing import Any
 
 from autograder.assignment import NAMES_VARIABLE, Assignment, load_assignment
 from autograder.batch import load_released
-from autograder.reassemble import ReleasedNotebook, reassemble
+from autograder.reassemble import reassemble
 from autograder.release import reference_cells
+from autograder.released import ReleasedNotebook
 from autograder.sandbox import Sandbox
 from autograder.score import Observe, Observer
 
