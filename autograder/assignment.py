@@ -11,6 +11,7 @@ from autograder.errors import MasterError, UsageError
 
 HOME = Path(__file__).resolve().parent.parent
 NAMES_VARIABLE = "NAMES"
+VISIBILITIES = ("hidden", "after_due_date", "after_published", "visible")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +21,17 @@ class Limits:
     wall_s: float
     cpu_s: float
     memory_mib: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gradescope:
+    """How results look in Gradescope: who sees hidden tests when, and the time for a whole submission.
+
+    minutes: keep it a minute below the limit that is set in Gradescope, 10 minutes by default
+    """
+
+    visibility: str = "after_published"
+    minutes: float = 9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +55,7 @@ class Assignment:
     notebooks: tuple[str, ...]
     questions: tuple[Question, ...]
     limits: Limits
+    gradescope: Gradescope = Gradescope()
     home: Path
 
     @property
@@ -152,8 +165,16 @@ def _from_table(table: dict[str, Any], name: str, home: Path) -> Assignment:
         limits=Limits(
             wall_s=float(limits["wall_s"]), cpu_s=float(limits["cpu_s"]), memory_mib=int(limits["memory_mib"])
         ),
+        gradescope=_gradescope(table.get("gradescope", {})),
         home=home,
     )
+
+
+def _gradescope(table: dict[str, Any]) -> Gradescope:
+    settings = Gradescope(**table)
+    if settings.visibility not in VISIBILITIES:
+        raise ValueError(f"visibility {settings.visibility!r} is none of {', '.join(VISIBILITIES)}")
+    return Gradescope(visibility=settings.visibility, minutes=float(settings.minutes))
 
 
 def _check(assignment: Assignment, path: Path) -> None:

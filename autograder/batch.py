@@ -37,8 +37,16 @@ class Grader:
     reference: Mapping[str, str]
     sandbox: Sandbox
 
-    def grade(self, submission: Submission, questions: Sequence[Question]) -> Result:
-        """Grade one submission. Whatever is wrong with it is in the result; only a fault of ours is raised."""
+    def grade(
+        self,
+        submission: Submission,
+        questions: Sequence[Question],
+        scored: Callable[[str, QuestionScore], None] = lambda question_id, score: None,
+    ) -> Result:
+        """Grade one submission. Whatever is wrong with it is in the result; only a fault of ours is raised.
+
+        scored: as for score_program.
+        """
         common: dict[str, Any] = {
             "student": submission.student,
             "submission": submission.label,
@@ -61,7 +69,9 @@ class Grader:
                 scores |= {one.id: unanswered(one, self.tests[one.id], Status.MISSING) for one in wanted}
                 continue
             program = reassemble(released, submitted[name], self.assignment)
-            found, notes = score_program(program, wanted, self.assignment, self.tests, self.reference, self.sandbox)
+            found, notes = score_program(
+                program, wanted, self.assignment, self.tests, self.reference, self.sandbox, scored
+            )
             scores |= found
             flags.extend(notes)
         ordered = {question.id: scores[question.id] for question in questions}

@@ -285,10 +285,12 @@ def score_program(
     tests: Mapping[str, Sequence[HiddenTest]],
     reference: Mapping[str, str],
     sandbox: Sandbox,
+    scored: Callable[[str, QuestionScore], None] = lambda question_id, score: None,
 ) -> tuple[dict[str, QuestionScore], list[str]]:
     """The scores of one reassembled notebook's questions, and flags about what happened on the way.
 
     reference: the whole answer cell of each question with the reference answer in it.
+    scored: called with each question's id and score as soon as it is known.
     """
     scores: dict[str, QuestionScore] = {}
     flags = list(program.flags)
@@ -297,6 +299,7 @@ def score_program(
         state = program.states[one.id]
         if state is not AnswerState.ATTEMPTED:
             scores[one.id] = unanswered(one, tests[one.id], Status(state.value))
+            scored(one.id, scores[one.id])
             continue
         needed = assignment.dependencies(one)
         programs = [*whole, program.only(needed | {one.id})]
@@ -325,6 +328,7 @@ def score_program(
             f"{label} stopped: {error}" for label, error in observer.errors.items() if label.startswith("added")
         )
         scores[one.id] = best
+        scored(one.id, best)
     return scores, list(dict.fromkeys(flags))
 
 
