@@ -78,6 +78,7 @@ class Report:
         for status, text in ((Status.NOT_ATTEMPTED, "still as released"), (Status.MISSING, "not found")):
             if ids := [key for key, found in unanswered.items() if found is status]:
                 lines.append(f"{text}: {', '.join(ids)}")
+        lines += [why_not] * bool(why_not and len(self.scores) < len(self.assignment.questions))
         lines += [line for line in remarks if not line.startswith(OURS)][:MAX_REMARKS]
         total = round(sum(score.points for score in self.scores.values()), 6)
         write_results(self.path, {"score": total, "output": "\n".join(lines), "tests": entries})
