@@ -1,12 +1,14 @@
 """The plugin through which Otter shows our grading: `otter run` gives the points that `autograder grade` gives.
 
-Otter is handed an empty notebook to execute, so that it runs no student code. The kit inside of the zip grades the
-submission in a process of its own, and its results become Otter's.
+The kit inside of the zip grades the submission in a process of its own, before Otter looks at it. Then whatever else
+was handed in is taken away, because Otter would import a stray `otter.py` and unpickle a log, and Otter is handed an
+empty notebook to execute. So it runs no student code, and in the end our results become Otter's.
 """
 
 import html
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -43,21 +45,32 @@ class KitTestFile(TestFile):  # type: ignore[misc]
 class KitPlugin(AbstractOtterPlugin):  # type: ignore[misc]
     """Otter makes one for each submission. Its configuration names the assignment."""
 
-    def before_execution(self, submission: Any) -> Any:
-        """The notebook to execute in the place of the submission."""
-        import nbformat
-
-        return nbformat.v4.new_notebook(metadata=nbformat.from_dict({"kernelspec": {"name": "python3"}}))
-
-    def after_grading(self, results: Any) -> None:
-        """Put our results in the place of Otter's.
+    def before_grading(self, config: Any) -> None:
+        """Grade the submission, and leave nothing beside it in Otter's copy of what was handed in.
 
         Raises GraderFault when the kit cannot grade.
         """
         submission = Path(self.submission_path)
         kit = submission.parent.parent / "source" / "kit"
-        assignment = load_assignment(self.plugin_config["assignment"], kit)
-        fill(results, grade(submission, kit, assignment), assignment)
+        self._assignment = load_assignment(self.plugin_config["assignment"], kit)
+        self._table = grade(submission, kit, self._assignment)
+        for path in submission.parent.iterdir():
+            if path.is_dir() and not path.is_symlink() and path.name != "tests":
+                shutil.rmtree(path)
+            elif path.name != "tests" and path != submission:
+                path.unlink()
+
+    def before_execution(self, submission: Any) -> Any:
+        """The notebook to execute in the place of the submission."""
+        import nbformat
+
+        return nbformat.v4.new_notebook(
+            metadata=nbformat.from_dict({"kernelspec": {"name": "python3", "display_name": "Python 3"}})
+        )
+
+    def after_grading(self, results: Any) -> None:
+        """Put our results in the place of Otter's."""
+        fill(results, self._table, self._assignment)
 
 
 def grade(submission: Path, kit: Path, assignment: Assignment) -> dict[str, Any]:
@@ -86,7 +99,8 @@ def fill(results: Any, table: dict[str, Any], assignment: Assignment) -> None:
     for one in assignment.questions:
         if one.notebook in handed_in or not handed_in:
             results.results[one.id] = _test_file(one.id, one.points, questions.get(one.id))
-    results.set_output("\n".join(table["flags"]))
+    absent = {f"{name}.ipynb was not handed in" for name in assignment.notebooks}
+    results.set_output("\n".join(flag for flag in table["flags"] if flag not in absent))
 
 
 def _test_file(question: str, points: float, score: dict[str, Any] | None) -> KitTestFile:
