@@ -4,10 +4,10 @@ Everything is made from the release on disk. The same release gives the same byt
 entries are sorted, and times, owners and permissions are fixed.
 """
 
+import functools
 import hashlib
 import io
 import json
-import shutil
 import tempfile
 import zipfile
 from collections.abc import Mapping
@@ -60,25 +60,22 @@ def solution_files(assignment: Assignment) -> Files:
     """The release with executed solutions in place of the notebooks, and each of them as a page."""
     files = student_files(assignment)
     del files[PurePosixPath(assignment.name, MANIFEST)]
+    with ThreadPoolExecutor(2) as threads:  # each thread only waits for a kernel of its own
+        run = functools.partial(_executed, assignment, dict(files))
+        for name, (notebook, page) in zip(assignment.notebooks, threads.map(run, assignment.notebooks), strict=True):
+            files[PurePosixPath(assignment.name, f"{name}.ipynb")] = notebook
+            files[PurePosixPath(assignment.name, f"{name}.html")] = page
+    return files
+
+
+def _executed(assignment: Assignment, files: Files, name: str) -> tuple[bytes, bytes]:
+    """The solution of a notebook, executed in a folder that holds these files and nothing else; its page."""
     with tempfile.TemporaryDirectory() as place:
         for path, data in files.items():
             (Path(place) / path).parent.mkdir(parents=True, exist_ok=True)
             (Path(place) / path).write_bytes(data)
-        folder = Path(place, assignment.name)
-
-        def run(name: str) -> tuple[bytes, bytes]:
-            own = folder.with_name(name)
-            shutil.copytree(folder, own)
-            notebook = executed.execute(executed.solution(assignment, name), own)
-            return executed.to_bytes(notebook), executed.to_html(notebook, name)
-
-        with ThreadPoolExecutor(2) as threads:  # each thread only waits for a kernel of its own
-            for name, (notebook, page) in zip(
-                assignment.notebooks, threads.map(run, assignment.notebooks), strict=True
-            ):
-                files[PurePosixPath(assignment.name, f"{name}.ipynb")] = notebook
-                files[PurePosixPath(assignment.name, f"{name}.html")] = page
-    return files
+        notebook = executed.execute(name, executed.solution(assignment, name), Path(place, assignment.name))
+    return executed.to_bytes(notebook), executed.to_html(notebook, name)
 
 
 def kit_files(assignment: Assignment) -> Files:

@@ -1,6 +1,6 @@
 """The solution of a notebook, executed in a real kernel and shown as a page, the same bytes on every run.
 
-A run leaves times in a notebook: when a cell ran, how fast a progress bar moved, how its output was cut into pieces.
+A run leaves time and chance in a notebook: when a cell ran, how fast a progress bar moved, an emoji of Otter's draw.
 They are taken out here; everything else that the notebooks of an assignment show must come from seeds.
 """
 
@@ -12,8 +12,8 @@ from typing import Any
 from autograder.assignment import Assignment
 from autograder.batch import load_released
 from autograder.errors import MasterError
-from autograder.notebook import Role
 from autograder.release import reference_cells
+from autograder.sandbox import printable
 
 CELL_LIMIT_S = 300
 UNATTENDED = "grader.export"
@@ -21,23 +21,24 @@ UNATTENDED = "grader.export"
 SKIP = "skip-execution"
 RETURNED = re.compile(r"^.*\r(?!\n)", re.MULTILINE)
 BAR = re.compile(r"\d+%\|.*?\| (\d+/\d+) \[[^,\]]*,[^,\]]*(?:, )?([^\]]*)\]")
+EMOJI = re.compile(r"(passed!) [🍀🎉🌈🙌🚀🌟✨💯]")
+"""Otter draws one of these for a check that passes."""
 ADDRESS = re.compile(r"\b0x[0-9a-f]{6,16}\b")
 
 
 def solution(assignment: Assignment, name: str) -> dict[str, Any]:
     """The released notebook with the reference answers in it, as a table; nothing is executed."""
     notebook: dict[str, Any] = json.loads((assignment.release_dir / f"{name}.ipynb").read_bytes())
-    answers = reference_cells(assignment, load_released(assignment))
+    released = load_released(assignment)
+    answers = reference_cells(assignment, released)
+    by_cell = {cell.id: answers[question] for question, (cell, _) in released[name].regions.items()}
     for cell in notebook["cells"]:
-        homework = cell["metadata"]["homework"]
-        cell["source"] = "".join(cell["source"])
-        if homework["role"] == Role.ANSWER:
-            cell["source"] = answers[homework["question"]]
+        cell["source"] = by_cell.get(cell["id"], "".join(cell["source"]))
     return notebook
 
 
-def execute(notebook: dict[str, Any], folder: Path) -> Any:
-    """The notebook after a run from top to bottom in this folder, as nbformat keeps it.
+def execute(name: str, notebook: dict[str, Any], folder: Path) -> Any:
+    """The notebook of this name after a run from top to bottom in this folder, as nbformat keeps it.
 
     Raises MasterError with the cell's id and the error when a cell fails.
     """
@@ -60,9 +61,10 @@ def execute(notebook: dict[str, Any], folder: Path) -> Any:
     try:
         client.execute()
     except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
-        last = str(error).strip().splitlines()[-1]
-        cell = next((cell.id for cell in table.cells if cell.get("execution_count") is None), "")
-        raise MasterError(f"the solution does not run: {last}", f"{folder}: cell {cell}", "mend the master") from error
+        started = [cell.id for cell in table.cells if cell.get("execution_count") or cell.get("outputs")]
+        what = f"{error.ename}: {error.evalue}" if isinstance(error, CellExecutionError) else type(error).__name__
+        where = f"the solution of {name}, cell {''.join(started[-1:])}"
+        raise MasterError(f"it does not run: {printable(what)}", where, "mend the master") from error
     for cell in table.cells:
         cell.metadata.pop("tags", None)
         for output in cell.get("outputs", ()):
@@ -74,15 +76,15 @@ def execute(notebook: dict[str, Any], folder: Path) -> Any:
 def _settle(output: Any) -> None:
     """Take out of an output what is different on every run."""
     if output.output_type == "stream":
-        output["text"] = without_times(output["text"])
+        output["text"] = repeatable(output["text"])
     for kind, text in output.get("data", {}).items():
         if kind.startswith("text/") and isinstance(text, str):
-            output["data"][kind] = without_times(text)
+            output["data"][kind] = repeatable(text)
 
 
-def without_times(text: str) -> str:
-    """Text as it stands on a screen at the end: overwritten lines, progress bars and memory addresses are gone."""
-    return ADDRESS.sub("0x…", BAR.sub(r"\1 [\2]", RETURNED.sub("", text)))
+def repeatable(text: str) -> str:
+    """Text as it stands on a screen at the end, without what differs: times, speeds, addresses, Otter's emoji."""
+    return ADDRESS.sub("0x…", EMOJI.sub(r"\1", BAR.sub(r"\1 [\2]", RETURNED.sub("", text))))
 
 
 def to_bytes(notebook: Any) -> bytes:
