@@ -45,6 +45,15 @@ def _parser() -> argparse.ArgumentParser:
     doctor.set_defaults(run=_doctor)
 
     release = verbs.add_parser("release", help="rebuild the student version from the masters", allow_abbrev=False)
+    release.add_argument(
+        "--version",
+        metavar="2026.1",
+        help="make this version: put it into assignment.toml, keep a record of it, and write the archives to upload"
+        " (default: only rebuild the student version)",
+    )
+    release.add_argument(
+        "--out", type=Path, default=Path("dist"), metavar="DIR", help="where the archives go (default: %(default)s)"
+    )
     release.set_defaults(run=_release)
 
     verify = verbs.add_parser("verify", help="the gate: is the release fit to go out?", allow_abbrev=False)
@@ -143,11 +152,20 @@ def _bench(options: argparse.Namespace) -> int:
 
 
 def _release(options: argparse.Namespace) -> int:
+    from autograder import versions
     from autograder.release import write_release
 
     assignment = load_assignment(options.assignment)
+    if options.version:
+        assignment = versions.choose(assignment, options.version)
     paths = write_release(assignment)
     print(f"{assignment.name} {assignment.version}: {len(paths)} files in {assignment.release_dir}")
+    if options.version:
+        from autograder.dist import version_on_disk, write_products
+
+        print(f"on record: {versions.keep(assignment, version_on_disk(assignment))}")
+        for path in write_products(assignment, options.out):
+            print(f"{path.stat().st_size / 1e3:8.0f} kB  {path}")
     return 0
 
 

@@ -15,8 +15,9 @@ import pytest
 
 from autograder import cli
 from autograder.assignment import Limits, assignment_names, load_assignment
-from autograder.verify import RULES, files, grading, judge, notebooks
+from autograder.verify import RULES, files, grading, notebooks
 from autograder.verify.links import broken_links
+from autograder.verify.rule import judge
 from tests import tiny
 
 MASTER = "solutions/tiny/tiny.py"

@@ -19,7 +19,8 @@ from typing import Any
 
 from autograder.assignment import NAMES_VARIABLE, Assignment, Limits
 from autograder.errors import GraderFault
-from autograder.reassemble import ReleasedNotebook, Step
+from autograder.reassemble import Step
+from autograder.released import ReleasedNotebook
 from autograder.sandbox import channel, confine, scratch
 
 START_S = 120
