@@ -96,7 +96,7 @@ def _grade(options: argparse.Namespace) -> int:
     from autograder import batch, summary
     from autograder.gradebook import Gradebook
     from autograder.intake import find_submissions
-    from autograder.sandbox import examine, missing, unconfined
+    from autograder.sandbox.confine import examine, missing, unconfined
 
     assignment = load_assignment(options.assignment)
     questions = assignment.select(part.strip() for part in options.questions.split(",") if part.strip())
@@ -118,7 +118,7 @@ def _grade(options: argparse.Namespace) -> int:
 
 def _doctor(options: argparse.Namespace) -> int:
     from autograder import summary
-    from autograder.sandbox import examine, missing
+    from autograder.sandbox.confine import examine, missing
 
     layers = examine(load_assignment(options.assignment))
     summary.show_layers(layers)

@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from autograder.assignment import Assignment
-from autograder.errors import MasterError
+from autograder.errors import MasterError, printable
 from autograder.grader import load_released
 from autograder.release import reference_cells
-from autograder.sandbox import printable
 
 CELL_LIMIT_S = 300
 UNATTENDED = "grader.export"

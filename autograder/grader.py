@@ -9,14 +9,14 @@ import torch
 
 from autograder.assignment import Assignment, Question
 from autograder.collect import collect
-from autograder.errors import MasterError
+from autograder.errors import MasterError, printable
 from autograder.gradebook import Result, SubmissionStatus
 from autograder.intake import Submission
 from autograder.notebook import Cell, NotANotebook, find_regions, parse_notebook
 from autograder.reassemble import reassemble
 from autograder.release import reference_cells
 from autograder.released import ReleasedNotebook, names_to_questions, released_notebook
-from autograder.sandbox import Sandbox, printable
+from autograder.sandbox.client import Sandbox
 from autograder.score import QuestionScore, Scored, Scorer, Status, unanswered
 from autograder.versions import recorded
 

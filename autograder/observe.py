@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from autograder.reassemble import Program
-from autograder.sandbox import Failure, FailureKind, Frame, Run, Sandbox, Value, probe_request, read_reply
+from autograder.sandbox.channel import Frame, Value
+from autograder.sandbox.client import Failure, FailureKind, Run, Sandbox, probe_request, read_reply
 
 RESTARTS = 1
 """How often a question gets a fresh child after a crash; a time-out ends the question at once."""

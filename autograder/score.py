@@ -12,12 +12,10 @@ from enum import StrEnum
 
 from autograder.assignment import Assignment, Question
 from autograder.collect import Case, HiddenTest
-from autograder.collect import question as question
+from autograder.errors import printable
 from autograder.observe import Child, Memory, NoObservation, Observer, Verdict, start
-from autograder.observe import Observation as Observation
-from autograder.observe import Observe as Observe
 from autograder.reassemble import AnswerState, Program
-from autograder.sandbox import Sandbox, printable
+from autograder.sandbox.client import Sandbox
 
 MAX_MESSAGE = 600
 

@@ -14,9 +14,9 @@ from typing import Any
 
 from autograder import corpus
 from autograder.assignment import Assignment
+from autograder.errors import printable
 from autograder.grader import load_released
 from autograder.release import reference_cells
-from autograder.sandbox import printable
 from autograder.verify.rule import Rule
 
 CHECK = re.compile(r'grader\.check\("(\w+)"\)')
