@@ -28,11 +28,11 @@ class Limits:
 class Gate:
     """What `autograder verify` may leave to this assignment.
 
-    notebook_s: wall seconds that a notebook with all solutions may take from top to bottom
+    notebook_cpu_s: CPU seconds that a notebook with all solutions may take from top to bottom
     allowed: patterns of lines that a solution may share with what students get
     """
 
-    notebook_s: float = 300.0
+    notebook_cpu_s: float = 120.0
     allowed: tuple[re.Pattern[str], ...] = ()
 
 
@@ -195,7 +195,9 @@ def _from_table(root: TomlTable, name: str, home: Path) -> Assignment:
             wall_s=limits.number("wall_s"), cpu_s=limits.number("cpu_s"), memory_mib=limits.whole("memory_mib")
         ),
         gradescope=_gradescope(gradescope),
-        gate=Gate(notebook_s=gate.number("notebook_s", Gate().notebook_s), allowed=_patterns(gate, "allowed")),
+        gate=Gate(
+            notebook_cpu_s=gate.number("notebook_cpu_s", Gate().notebook_cpu_s), allowed=_patterns(gate, "allowed")
+        ),
         home=home,
     )
     for table in (root, limits, gate, gradescope, *entries.values()):

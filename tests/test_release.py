@@ -10,7 +10,7 @@ import pytest
 
 from autograder import cli
 from autograder.assignment import Assignment, load_assignment
-from autograder.errors import MasterError, UsageError
+from autograder.errors import MasterError
 from autograder.release import release_files, settle
 from tests import corpus, tiny
 
@@ -77,8 +77,3 @@ def test_ids_do_not_change_when_a_cell_is_added_elsewhere() -> None:
     ids = [[c["id"] for c in json.loads(settle({"cells": cells}, "x"))["cells"]] for cells in (before, after)]
     assert ids[0] == ["one-text", "one-given", "B1-prompt", "B1-given"]
     assert set(ids[0]) < set(ids[1])
-
-
-def test_which_assignment(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="0 assignments found"):
-        load_assignment(home=tmp_path)

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from autograder.assignment import HOME, Assignment, load_assignment
+from autograder.assignment import HOME, load_assignment
 from autograder.release import write_release
 from autograder.skeleton import write_skeleton
 
@@ -72,14 +72,11 @@ def write_unfinished(home: Path) -> None:
     write_skeleton(NAME, home)
 
 
-def write_finished(home: Path, *, released: bool = True) -> Assignment:
-    """The same filled in, and released where that is wanted, which takes some seconds."""
+def write_finished(home: Path) -> None:
+    """The same filled in and released, which takes some seconds."""
     write_unfinished(home)
     fill_in_all(home)
-    assignment = load_assignment(NAME, home)
-    if released:
-        write_release(assignment)
-    return assignment
+    write_release(load_assignment(NAME, home))
 
 
 def forget() -> None:

@@ -1,170 +1,25 @@
-"""Mistakes of an author: each is one line that names the file, the line, what is wrong and how to mend it."""
+"""Masters, hidden tests and the corpus: what is read of them, and each mistake in them by its line."""
 
-import re
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from autograder.assignment import load_assignment
-from autograder.collect import collect
-from autograder.corpus import read_answers
 from autograder.errors import MasterError
-from autograder.master import read_masters, reference_answers
-from tests import tiny
+from autograder.master import reference_answers
+from tests.mistakes import Mistake, assert_one_line, read_everything
 
-TOML = "solutions/tiny/assignment.toml"
 MASTER = "solutions/tiny/tiny.py"
 TESTS = "autograder/hidden_tests/tiny/test_questions.py"
 CORPUS = "tests/corpus/tiny/Q1.txt"
 START = "    # *****START OF YOUR CODE (DO NOT DELETE/MODIFY THIS LINE)*****\n"
 END = "    # *****END OF YOUR CODE (DO NOT DELETE/MODIFY THIS LINE)*****\n"
+REGION = f"{START}    # BEGIN SOLUTION NO PROMPT\n    return 1\n    # END SOLUTION\n{END}"
 Q1_ANSWER = "    half_of_the_number = x / 2\n    return half_of_the_number"
 QUESTION_END = "# %% [raw]\n# # END QUESTION\n"
-REGION = f"{START}    # BEGIN SOLUTION NO PROMPT\n    return 1\n    # END SOLUTION\n{END}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mistake:
-    """old, new: the first `old` in the file becomes `new`; at: what stands in the line that the error names."""
-
-    id: str
-    file: str
-    old: str
-    new: str
-    at: str
-    what: str
-
 
 MISTAKES = [
-    Mistake(id="invalid TOML", file=TOML, old="points = 2", new="points = ", at="points = \n", what="not valid TOML"),
-    Mistake(
-        id="a table without its end", file=TOML, old="depends = [", new="depends = ", at='depends = "', what="not valid"
-    ),
-    Mistake(
-        id="TOML that ends early",
-        file=TOML,
-        old='depends = ["Q1"]',
-        new="depends = [",
-        at="depends = [",
-        what="not valid",
-    ),
-    Mistake(
-        id="a text for a number",
-        file=TOML,
-        old="points = 2",
-        new='points = "two"',
-        at='"two"',
-        what="questions.Q1.points is not a number",
-    ),
-    Mistake(
-        id="a truth for a number",
-        file=TOML,
-        old="points = 2",
-        new="points = true",
-        at="true",
-        what="questions.Q1.points is not a number",
-    ),
-    Mistake(
-        id="no points at all",
-        file=TOML,
-        old="points = 2\n",
-        new="",
-        at="[questions.Q1]",
-        what="there is no questions.Q1.points",
-    ),
-    Mistake(
-        id="points below zero",
-        file=TOML,
-        old="points = 2",
-        new="points = -2",
-        at="-2",
-        what="questions.Q1.points is -2",
-    ),
-    Mistake(
-        id="a fraction for a whole number",
-        file=TOML,
-        old="memory_mib = 512",
-        new="memory_mib = 0.5",
-        at="0.5",
-        what="limits.memory_mib is not a whole number",
-    ),
-    Mistake(
-        id="a text for a list",
-        file=TOML,
-        old='["halve"]',
-        new='"halve"',
-        at='"halve"',
-        what="questions.Q1.defines is not a list of texts",
-    ),
-    Mistake(
-        id="an unknown key",
-        file=TOML,
-        old="defines = ",
-        new='define = ["x"]\ndefines = ',
-        at="define =",
-        what="unknown key questions.Q1.define",
-    ),
-    Mistake(
-        id="an unknown key at the top",
-        file=TOML,
-        old='version = "1"',
-        new='version = "1"\nvresion = "2"',
-        at="vresion",
-        what="unknown key vresion",
-    ),
-    Mistake(
-        id="a broken pattern", file=TOML, old="'def '", new="'def ('", at="allowed =", what="is no regular expression"
-    ),
-    Mistake(
-        id="an unknown notebook",
-        file=TOML,
-        old='notebook = "tiny"',
-        new='notebook = "tidy"',
-        at='"tidy"',
-        what="Q1 names an unknown notebook 'tidy'",
-    ),
-    Mistake(
-        id="an id that is none",
-        file=TOML,
-        old="[questions.Q1]",
-        new="[questions.first]",
-        at="[questions.first]",
-        what="'first' is no id of a question",
-    ),
-    Mistake(
-        id="a dependency that is not there",
-        file=TOML,
-        old='depends = ["Q1"]',
-        new='depends = ["Q9"]',
-        at="Q9",
-        what="Q2 depends on an unknown question 'Q9'",
-    ),
-    Mistake(
-        id="a circle of dependencies",
-        file=TOML,
-        old='defines = ["halve"]',
-        new='defines = ["halve"]\ndepends = ["Q2"]',
-        at='depends = ["Q2"]',
-        what="Q1 depends on itself (among Q1, Q2)",
-    ),
-    Mistake(
-        id="a name defined by two questions",
-        file=TOML,
-        old='["mean_of_halves"]',
-        new='["halve"]',
-        at='defines = ["halve"]\ndepends',
-        what="Q2 defines 'halve', and so does Q1",
-    ),
-    Mistake(
-        id="a question that only assignment.toml knows",
-        file=TOML,
-        old="[questions.Q2]",
-        new='[questions.Q3]\nnotebook = "tiny"\npoints = 1\ndefines = ["third"]\n\n[questions.Q2]',
-        at="[questions.Q3]",
-        what="there is no question Q3 in tiny.py",
-    ),
     Mistake(
         id="a solution that is never closed",
         file=MASTER,
@@ -355,52 +210,22 @@ MISTAKES = [
 ]
 
 
-@pytest.fixture(scope="module")
-def authored(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    home = tmp_path_factory.mktemp("authored")
-    tiny.write_finished(home, released=False)
-    return home
-
-
-def read_everything(home: Path) -> None:
-    """What release, gate and grader read of an assignment, in the order in which they do."""
-    tiny.forget()
-    assignment = load_assignment("tiny", home)
-    read_masters(assignment)
-    collect(assignment)
-    for question in assignment.questions:
-        read_answers(assignment.corpus_dir / f"{question.id}.txt")
-
-
 @pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake.id)
-def test_a_mistake_is_one_line(authored: Path, tmp_path: Path, mistake: Mistake) -> None:
-    home = tmp_path / "home"
-    shutil.copytree(authored, home, ignore=shutil.ignore_patterns("__pycache__"))
-    path = home / mistake.file
-    text = path.read_text(encoding="utf-8")
-    assert mistake.old in text
-    changed = text.replace(mistake.old, mistake.new, 1)
-    path.write_text(changed, encoding="utf-8")
-    with pytest.raises(MasterError) as caught:
-        read_everything(home)
-    line = changed[: changed.index(mistake.at)].count("\n") + 1
-    message = str(caught.value)
-    assert re.fullmatch(r"(.+?): (.+); (.+)", message), message
-    assert message.startswith(f"{path}:{line}: ")
-    assert mistake.what in message
+def test_a_mistake_is_one_line(finished: Path, tmp_path: Path, mistake: Mistake) -> None:
+    assert_one_line(finished, tmp_path, mistake)
 
 
-def test_an_assignment_without_a_mistake_is_read(authored: Path) -> None:
-    read_everything(authored)
-    assert reference_answers(load_assignment("tiny", authored)) == {
+def test_an_assignment_without_a_mistake_is_read(finished: Path) -> None:
+    read_everything(finished)
+    assert reference_answers(load_assignment("tiny", finished)) == {
         "Q1": Q1_ANSWER,
         "Q2": "    halves = [halve(value) for value in values]\n    return sum(halves) / len(halves)",
     }
 
 
-def test_a_master_that_is_not_there(authored: Path, tmp_path: Path) -> None:
+def test_a_master_that_is_not_there(finished: Path, tmp_path: Path) -> None:
     home = tmp_path / "home"
-    shutil.copytree(authored, home)
+    shutil.copytree(finished, home)
     (home / MASTER).unlink()
     with pytest.raises(MasterError, match=r"tiny\.py: there is no such master; "):
         read_everything(home)

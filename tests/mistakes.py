@@ -1,0 +1,55 @@
+"""A mistake of an author, and what must come of it: one line with file, line, what is wrong and how to mend it."""
+
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from autograder.assignment import load_assignment
+from autograder.collect import collect
+from autograder.corpus import read_answers
+from autograder.errors import MasterError
+from autograder.master import read_masters
+from tests import tiny
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mistake:
+    """old, new: the first `old` in the file becomes `new`; at: what stands in the line that the error names."""
+
+    id: str
+    file: str
+    old: str
+    new: str
+    at: str
+    what: str
+
+
+def read_everything(home: Path) -> None:
+    """What release, gate and grader read of an assignment, in the order in which they do."""
+    tiny.forget()
+    assignment = load_assignment("tiny", home)
+    read_masters(assignment)
+    collect(assignment)
+    for question in assignment.questions:
+        read_answers(assignment.corpus_dir / f"{question.id}.txt")
+
+
+def assert_one_line(authored: Path, folder: Path, mistake: Mistake) -> None:
+    """Make the mistake in a copy of the authored files; reading them must name its line."""
+    home = folder / "home"
+    shutil.copytree(authored, home, ignore=shutil.ignore_patterns("__pycache__"))
+    path = home / mistake.file
+    text = path.read_text(encoding="utf-8")
+    assert mistake.old in text
+    changed = text.replace(mistake.old, mistake.new, 1)
+    path.write_text(changed, encoding="utf-8")
+    with pytest.raises(MasterError) as caught:
+        read_everything(home)
+    line = changed[: changed.index(mistake.at)].count("\n") + 1
+    message = str(caught.value)
+    assert re.fullmatch(r"(.+?): (.+); (.+)", message), message
+    assert message.startswith(f"{path}:{line}: ")
+    assert mistake.what in message
