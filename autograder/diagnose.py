@@ -17,6 +17,8 @@ FLOAT64 = 1e-9
 FLOAT32 = 2e-4
 SINGLE = 2e-6
 """What float32 keeps of numbers around one."""
+ALIKE = 0.02
+"""How near, relatively, a measured deviation must come to that of a known mistake to be called by its name."""
 
 
 def fail(message: str) -> NoReturn:
@@ -143,7 +145,7 @@ def assert_deviation(
     if not abs(std - target) <= tolerance * target:
         distance = {label: abs(std / other - 1) for label, other in (mistakes or {}).items()}
         known = min(distance, key=lambda label: distance[label], default="")
-        it_is = f"; it is {known}" if known and distance[known] <= tolerance else ""
+        it_is = f"; it is {known}" if known and distance[known] <= ALIKE else ""
         fail(f"your {name} has a standard deviation of {std:.4g} where {target:.4g} was expected{it_is}")
     if not abs(mean) <= 6 * target / math.sqrt(numbers.numel()):
         fail(f"your {name} has a mean of {mean:.3g}; it should be 0 but for chance")

@@ -75,6 +75,16 @@ def test_anything_passes_or_is_an_assertion_error(value: Any) -> None:
             assert re.search(r"\byour\b", str(error))  # noqa: PT017  (any other kind of error must surface)
 
 
+@pytest.mark.parametrize(
+    ("deviation", "named"), [(2.0, True), (2.03, True), (1.97, True), (2.05, False), (1.9, False), (1.5, False)]
+)
+def test_a_deviation_is_named_only_when_it_is_that_of_the_mistake(deviation: float, named: bool) -> None:
+    numbers = torch.tensor([deviation, -deviation] * 50)
+    with pytest.raises(AssertionError) as caught:
+        assert_deviation(numbers, 1.0, "weight", mistakes={"the double": 2.0, "the triple": 3.0})
+    assert ("it is the double" in str(caught.value)) is named
+
+
 @pytest.mark.parametrize("value", [math.nan, math.inf, 5.0, 5.1])
 def test_a_loss_that_is_not_below_its_limit_fails(value: float) -> None:
     with pytest.raises(AssertionError, match="why"):

@@ -14,6 +14,7 @@ from autograder.hidden_tests.lecture06.probe_tools import (
     Seen,
     buffers_of,
     gradients,
+    missing_from,
     parameters_of,
     set_values,
     train_sgd,
@@ -33,16 +34,21 @@ def mlp_outputs(
 ) -> Seen:
     """A model `name` with the weights `start`: its logits twice in evaluation, then once from there in training.
 
+    missing: which of these weights it has no place for; then it is not called. ready_made: its parts of PyTorch's own.
     gradients: of the logits in training, by parameter, None where nothing flows; buffers: those after that one call.
     """
     model = getattr(student, name)(*sizes, **options).double()
+    missing = missing_from(model, start)
+    ready_made = [part for part, one in model.named_modules() if type(one).__module__.startswith("torch.")]
+    if missing:
+        return {"missing": missing, "ready_made": ready_made}
     set_values(model, start)
     model.eval()
     first, again = model(inputs), model(inputs)
     model.train()
     set_values(model, start)
     logits = model(inputs)
-    seen = {"eval": first, "again": again, "train": logits, "buffers": buffers_of(model)}
+    seen = {"missing": missing, "eval": first, "again": again, "train": logits, "buffers": buffers_of(model)}
     if not isinstance(logits, Tensor) or logits.shape != cotangent.shape:
         return {**seen, "gradients": {}}
     parameters = dict(model.named_parameters())

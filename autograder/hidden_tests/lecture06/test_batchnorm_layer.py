@@ -198,7 +198,19 @@ def test_evaluation_uses_running_statistics(observe: Observe, n: int) -> None:
         + beta,
         "the output with eps outside the square root": gamma * (x - mean) / (var.sqrt() + 0.02) + beta,
         "the output with the default eps; use the eps given to __init__": normalised(x - mean, var, gamma, beta, 1e-5),
+        "the output without eps; divide by sqrt(running_var + eps)": gamma * (x - mean) / var.sqrt() + beta,
         "the output without gamma and beta": (x - mean) / torch.sqrt(var + 0.02),
+        "the output without gamma": (x - mean) / torch.sqrt(var + 0.02) + beta,
+        "the output without beta": gamma * (x - mean) / torch.sqrt(var + 0.02),
+        "the output shifted before it is scaled; it is gamma * x_hat + beta": gamma
+        * ((x - mean) / torch.sqrt(var + 0.02) + beta),
+        "the output with gamma and beta swapped": normalised(x - mean, var, beta, gamma, 0.02),
+        "the output with running_mean not subtracted": normalised(x, var, gamma, beta, 0.02),
+        "the output with running_var over N - 1 once more; it is unbiased already": normalised(
+            x - mean, var * n / max(n - 1, 1), gamma, beta, 0.02
+        ),
+        "the output multiplied by the deviation; divide by it": gamma * (x - mean) * torch.sqrt(var + 0.02) + beta,
+        "the input itself": x,
     }
     if n > 1:
         mistakes["the batch's own statistics; evaluation uses the running ones"] = normalise(x, gamma, beta, 0.02)
