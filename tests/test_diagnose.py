@@ -48,6 +48,28 @@ def test_wrong_values_are_described(value: Any, message: str) -> None:
         assert_close(value, GOAL, "mean", mistakes=MISTAKES)
 
 
+@pytest.mark.parametrize(
+    ("value", "relation"),
+    [
+        (0 * GOAL, "is zero in every entry"),
+        (-GOAL, "is right but for the sign"),
+        (GOAL / 32, "is 0.03125 times what was expected, everywhere"),
+        (GOAL + 0.5, "is larger by 0.5 than expected, in every entry"),
+        (GOAL - 0.5, "is smaller by 0.5 than expected, in every entry"),
+        (GOAL.flip(0), "is in the reverse order of what was expected"),
+    ],
+)
+def test_a_simple_relation_to_the_target_is_told(value: torch.Tensor, relation: str) -> None:
+    with pytest.raises(AssertionError, match=f"your dx {relation}"):
+        assert_close(value, GOAL, "dx")
+
+
+def test_the_transpose_is_told() -> None:
+    square = torch.arange(9.0).reshape(3, 3)
+    with pytest.raises(AssertionError, match="your dx is the transpose of what was expected"):
+        assert_close(square.T, square, "dx")
+
+
 def test_names_in_the_plural() -> None:
     with pytest.raises(AssertionError, match="your losses match the double"):
         assert_close(2 * GOAL, GOAL, "losses", mistakes=MISTAKES)

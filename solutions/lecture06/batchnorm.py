@@ -880,7 +880,8 @@ with demonstration():
 # - In training mode (`self.training` is true) normalise with the statistics of the batch, let gradients flow through
 #   them, and update the buffers. Nothing of the update may be part of the graph. One example alone has no variance:
 #   raise a `ValueError`.
-# - In evaluation mode use the running statistics, at any batch size, and change no buffer.
+# - In evaluation mode use the running statistics, at any batch size, and change no buffer. Gradients still flow, to the
+#   input and to both parameters; the running statistics are constants.
 # - The mode decides, not autograd: in training mode under `torch.no_grad()` the statistics of the batch are used too.
 #
 # You may call your `batchnorm_forward`; no built-in batch normalization.

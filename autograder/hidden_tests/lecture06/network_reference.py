@@ -96,6 +96,9 @@ def wrong_mlps(w: Named, inputs: Tensor, norm: Norm) -> Named:
         @ w["W2"]
         + w["b2"],
         "logits with relu in the place of tanh": F.relu(norm(pre)) @ w["W2"] + w["b2"],
+        "logits with gelu in the place of tanh": F.gelu(norm(pre)) @ w["W2"] + w["b2"],
+        "logits with b1 subtracted; add it": torch.tanh(norm(product - w["b1"])) @ w["W2"] + w["b2"],
+        "logits with a second tanh after W2; the output layer has none": torch.tanh(logits - w["b2"]) + w["b2"],
         "logits with a sigmoid in the place of tanh": torch.sigmoid(norm(pre)) @ w["W2"] + w["b2"],
         "probabilities; return the logits, without softmax": torch.softmax(logits, 1),
         "log probabilities; return the logits": torch.log_softmax(logits, 1),
@@ -124,6 +127,7 @@ def wrong_deep(w: Named, inputs: Tensor, first: Norm, second: Norm, batch_norm: 
         "logits with a tanh at the end; the output layer has none": torch.tanh(logits),
         "logits of one hidden layer; the second is missing": hidden @ w["W3"] + w["b3"],
         "logits without tanh": deep_forward(w, inputs, first, second, same),
+        "logits with W2 transposed; it is h @ W2": torch.tanh(second(hidden @ w["W2"].T)) @ w["W3"] + w["b3"],
         "logits without the second tanh": second(hidden @ w["W2"]) @ w["W3"] + w["b3"],
         "logits without the first tanh": torch.tanh(second(first(w["C"][inputs].flatten(1) @ w["W1"]) @ w["W2"]))
         @ w["W3"]

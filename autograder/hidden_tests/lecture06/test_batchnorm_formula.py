@@ -174,6 +174,19 @@ def wrong_dx(dout: Tensor, x_hat: Tensor, gamma: Tensor, var: Tensor, eps: float
         "dx with the way through the mean added; it has a minus sign": (g + by_mean - by_var) / root,
         "dx with both indirect ways added; they have a minus sign": (g + by_mean + by_var) / root,
         "dx without x_hat in the way through the variance": (g - by_mean - (g * x_hat).mean(0)) / root,
+        "dx with the mean of g in the way through the variance; it is the mean of g * x_hat": (
+            g - by_mean - x_hat * by_mean
+        )
+        / root,
+        "dx with x_hat squared in the way through the variance": (g - by_mean - x_hat * by_var) / root,
+        "dx with twice the way through the variance; the 2 of the square and the 1/2 of the root cancel": (
+            g - by_mean - 2 * by_var
+        )
+        / root,
+        "dx with half the way through the variance; the 2 of the square and the 1/2 of the root cancel": (
+            g - by_mean - by_var / 2
+        )
+        / root,
         "dx with means over the features (dim 1); sum over the batch": (
             g - g.mean(1, keepdim=True) - x_hat * (g * x_hat).mean(1, keepdim=True)
         )

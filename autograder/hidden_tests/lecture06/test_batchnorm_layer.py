@@ -240,6 +240,11 @@ def test_gradients(observe: Observe, n: int) -> None:
             "the running statistics need a gradient: they hold on to the graph or are parameters; "
             "make them buffers and update them under torch.no_grad() or from detached values"
         )
+    if isinstance(cut_off := seen["evaluation"], list) and cut_off:
+        fail(
+            f"in evaluation mode no gradient reaches {cut_off[0]} (detach, .data or no_grad); "
+            "the running statistics alone are constants there"
+        )
 
 
 @question("B4", points=0.5, hint="One example has no variance over the batch.")
@@ -263,6 +268,12 @@ def test_parameters_and_buffers(observe: Observe) -> None:
         fail(f"the parameters should be gamma and beta, and are {', '.join(sorted(parameters)) or 'none'}")
     assert_close(parameters["gamma"], torch.ones(features), "initial gamma")
     assert_close(parameters["beta"], torch.zeros(features), "initial beta")
+    for name, value in inner(seen["trained"]).items():
+        if not agrees(value, as_tensor(parameters[name], name)):
+            fail(
+                f"{name} changes in a forward pass, without any optimizer; does it share its memory with a buffer? "
+                f"Make a new tensor for each parameter and each buffer"
+            )
     statistics = inner(seen["statistics"])
     assert_close(statistics["running_mean"], torch.zeros(features), "initial running_mean")
     assert_close(statistics["running_var"], torch.ones(features), "initial running_var")

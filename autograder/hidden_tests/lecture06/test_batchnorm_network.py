@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from autograder.diagnose import as_dict, as_tensor, assert_below, assert_close, assert_deviation, fail
+from autograder.diagnose import FLOAT32, FLOAT64, as_dict, as_tensor, assert_below, assert_close, assert_deviation, fail
 from autograder.hidden_tests.lecture06.batchnorm_reference import Named, inner, layer_state
 from autograder.hidden_tests.lecture06.inputs import VOCAB, names, normal
 from autograder.hidden_tests.lecture06.network_reference import (
@@ -47,6 +47,11 @@ def assert_complete(seen: Observation) -> None:
     )
 
 
+def precision(seen: Observation) -> float:
+    """The tolerance for what the model computed, in double or in single precision."""
+    return FLOAT32 if any(isinstance(v, Tensor) and v.dtype is torch.float32 for v in seen.values()) else FLOAT64
+
+
 def assert_same_again(seen: Observation) -> None:
     """Two evaluations of the same model on the same input agree."""
     first, again = seen["eval"], seen["again"]
@@ -73,7 +78,8 @@ def assert_learns(
     found = inner(seen["gradients"])
     for name, goal in zip(leaves, goals, strict=True):
         if found[name] is not None:
-            assert_close(found[name], goal, f"gradient of {name} in training", tolerance=1e-7)
+            tolerance = max(precision(seen), 1e-7)
+            assert_close(found[name], goal, f"gradient of {name} in training", tolerance=tolerance)
         elif name != optional:
             fail(
                 f"no gradient reaches {name} in training, so it cannot learn: "
@@ -99,7 +105,13 @@ def assert_updated_once(
             wrong["that of products without their bias; add it before the norm"] = state[kept].lerp(
                 unbiased.mean(0), 0.1
             )
-        assert_close(found[f"{name}.{kept}"], goal, f"{name}.{kept} after one training batch", mistakes=wrong)
+        assert_close(
+            found[f"{name}.{kept}"],
+            goal,
+            f"{name}.{kept} after one training batch",
+            mistakes=wrong,
+            tolerance=precision(seen),
+        )
 
 
 def trained_loss(observe: Observe, name: str, options: dict[str, bool], seed: int) -> float:
@@ -143,7 +155,7 @@ def assert_mlp_forward(observe: Observe, mode: str) -> None:
 
     name = "output in training" if mode == "train" else "output in evaluation"
     mistakes = wrong_mlps(weights, inputs, norm_in(mode, within(weights, "bn.")))
-    assert_close(seen[mode], forward(weights), name, mistakes=mistakes)
+    assert_close(seen[mode], forward(weights), name, mistakes=mistakes, tolerance=precision(seen))
     if mode == "train":
         assert_learns(seen, forward, weights, cotangent, optional="b1")
         pre = before(weights)
@@ -303,7 +315,7 @@ def test_deep_forward_pass(observe: Observe, batch_norm: bool, mode: str) -> Non
             for which, pair in norms.items():
                 label = f"logits of {which} with eps {eps:g}; BatchNorm1d(d_hidden) has its default eps"
                 mistakes[label] = deep_forward(weights, inputs, *pair)
-    assert_close(seen[mode], target, name, mistakes=mistakes)
+    assert_close(seen[mode], target, name, mistakes=mistakes, tolerance=precision(seen))
     if mode == "train":
         assert_learns(seen, lambda w: deep_forward(w, inputs, *both(w)), weights, cotangent)
     if mode == "train" and batch_norm:

@@ -37,6 +37,7 @@ def test_mean_and_deviation_of_the_activations(observe: Observe, shape: tuple[in
         "the mean of pre; apply tanh first": pre.mean(),
         "the mean of the absolute values": h.abs().mean(),
         "tanh of the mean; apply tanh first": torch.tanh(pre.mean()),
+        "the mean of sigmoid(pre); it is tanh": torch.sigmoid(pre).mean(),
         "the sum; take the mean": h.sum(),
         "one mean for each feature; take it over all entries": h.mean(0),
         "one mean for each example; take it over all entries": h.mean(1),
@@ -44,6 +45,9 @@ def test_mean_and_deviation_of_the_activations(observe: Observe, shape: tuple[in
     assert_close(stats["mean"], h.mean(), "mean", mistakes=wrong, tolerance=ROUNDING)
     wrong = {
         "the deviation of pre; apply tanh first": pre.std(),
+        "the deviation of sigmoid(pre); it is tanh": torch.sigmoid(pre).std(),
+        "the standard error of the mean; do not divide by the root of the number of entries": h.std()
+        / math.sqrt(h.numel()),
         "the variance; take its square root": h.var(),
         "the variance over N; take its square root": h.var(correction=0),
         "the root mean square; subtract the mean first": h.square().mean().sqrt(),
@@ -78,6 +82,9 @@ def test_share_that_is_saturated(observe: Observe) -> None:
         "the share above 0.99; the limit is 0.97": (h.abs() > 0.99).double().mean(),
         "the share above 0.9; the limit is 0.97": (h.abs() > 0.9).double().mean(),
         "the share above 0.95; the limit is 0.97": (h.abs() > 0.95).double().mean(),
+        "the share of features with a saturated entry; count entries": (h.abs() > 0.97).any(0).double().mean(),
+        "the share of features that are saturated throughout; count entries": (h.abs() > 0.97).all(0).double().mean(),
+        "the share of examples with a saturated entry; count entries": (h.abs() > 0.97).any(1).double().mean(),
         "one share for each feature; take it over all entries": (h.abs() > 0.97).double().mean(0),
         "one share for each example; take it over all entries": (h.abs() > 0.97).double().mean(1),
     }
