@@ -7,7 +7,7 @@ SAMPLE := build/sample-batch
 SUBMISSIONS ?= $(SAMPLE)
 OUT ?= out
 
-.PHONY: help grade test release verify lint names clean
+.PHONY: help grade test release verify lint bench names clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -34,6 +34,9 @@ verify: $(READY)  ## the gate: is every release fit to go out?
 
 lint: $(READY)  ## check style and types
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+bench: $(READY)  ## measure speed and memory, beside other ways to grade (some minutes)
+	$(BIN)/autograder bench
 
 names: $(READY)  ## download the classic names file and check it
 	$(BIN)/python data/fetch_names.py

@@ -12,6 +12,7 @@ from autograder.toml_file import TomlTable, read_toml
 HOME = Path(__file__).resolve().parent.parent
 NAMES_VARIABLE = "NAMES"
 QUESTION_ID = re.compile(r"[A-Z]+[0-9]+")
+VISIBILITIES = ("hidden", "after_due_date", "after_published", "visible")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +34,17 @@ class Gate:
 
     notebook_cpu_s: float = 120.0
     allowed: tuple[re.Pattern[str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gradescope:
+    """How results look in Gradescope: who sees hidden tests when, and the time for a whole submission.
+
+    minutes: keep it a minute below the limit that is set in Gradescope, 10 minutes by default
+    """
+
+    visibility: str = "after_published"
+    minutes: float = 9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +72,7 @@ class Assignment:
     notebooks: tuple[str, ...]
     questions: tuple[Question, ...]
     limits: Limits
+    gradescope: Gradescope = Gradescope()
     home: Path
     data: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
@@ -169,7 +182,7 @@ def _from_table(root: TomlTable, name: str, home: Path) -> Assignment:
     notebooks = root.texts("notebooks")
     questions = root.table("questions")
     entries = questions.tables()
-    limits, gate = root.table("limits"), root.table("gate", {})
+    limits, gate, gradescope = root.table("limits"), root.table("gate", {}), root.table("gradescope", {})
     assignment = Assignment(
         name=name,
         title=root.text("title"),
@@ -181,12 +194,13 @@ def _from_table(root: TomlTable, name: str, home: Path) -> Assignment:
         limits=Limits(
             wall_s=limits.number("wall_s"), cpu_s=limits.number("cpu_s"), memory_mib=limits.whole("memory_mib")
         ),
+        gradescope=_gradescope(gradescope),
         gate=Gate(
             notebook_cpu_s=gate.number("notebook_cpu_s", Gate().notebook_cpu_s), allowed=_patterns(gate, "allowed")
         ),
         home=home,
     )
-    for table in (root, limits, gate, *entries.values()):
+    for table in (root, limits, gate, gradescope, *entries.values()):
         table.finish()
     if not entries:
         raise questions.error("there are no questions", "write a table such as [questions.Q1]")
@@ -208,6 +222,17 @@ def _question(question_id: str, entry: TomlTable, notebooks: tuple[str, ...]) ->
         defines=entry.texts("defines"),
         depends=entry.texts("depends", ()),
     )
+
+
+def _gradescope(table: TomlTable) -> Gradescope:
+    settings = Gradescope(
+        visibility=table.text("visibility", Gradescope().visibility),
+        minutes=table.number("minutes", Gradescope().minutes),
+    )
+    if settings.visibility not in VISIBILITIES:
+        what = f"visibility {settings.visibility!r} is not known"
+        raise table.error(what, f"take one of {', '.join(VISIBILITIES)}", "visibility")
+    return settings
 
 
 def _patterns(table: TomlTable, key: str) -> tuple[re.Pattern[str], ...]:

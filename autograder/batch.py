@@ -4,7 +4,10 @@ import contextlib
 import functools
 import hashlib
 import multiprocessing
+import multiprocessing.connection
 import multiprocessing.util
+import os
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, as_completed, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -129,9 +132,18 @@ def _start_worker(name: str, home: Path, unsafe: bool) -> None:
     global _grader
     from autograder.grader import open_grader
 
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     stack = contextlib.ExitStack()
     _grader = stack.enter_context(open_grader(load_assignment(name, home), unsafe=unsafe))
     multiprocessing.util.Finalize(None, stack.close, exitpriority=10)
+
+
+def _end_with_parent() -> None:
+    """A worker whose run was killed would wait for work for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        multiprocessing.connection.wait([parent.sentinel])
+        os._exit(1)
 
 
 def _grade_in_worker(submission: Submission, question_ids: tuple[str, ...]) -> dict[str, Any]:

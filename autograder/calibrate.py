@@ -25,7 +25,7 @@ from autograder.grader import load_released
 from autograder.observe import Child, Observe, Observer
 from autograder.reassemble import reassemble
 from autograder.release import reference_cells
-from autograder.sandbox import Sandbox
+from autograder.sandbox.client import Sandbox
 
 TABLE = "calibration.csv"
 REFERENCE = "the reference"

@@ -45,6 +45,15 @@ def _parser() -> argparse.ArgumentParser:
     doctor.set_defaults(run=_doctor)
 
     release = verbs.add_parser("release", help="rebuild the student version from the masters", allow_abbrev=False)
+    release.add_argument(
+        "--version",
+        metavar="2026.1",
+        help="make this version: put it into assignment.toml, keep a record of it, and write the archives to upload"
+        " (default: only rebuild the student version)",
+    )
+    release.add_argument(
+        "--out", type=Path, default=Path("dist"), metavar="DIR", help="where the archives go (default: %(default)s)"
+    )
     release.set_defaults(run=_release)
 
     verify = verbs.add_parser("verify", help="the gate: is the release fit to go out?", allow_abbrev=False)
@@ -63,7 +72,10 @@ def _parser() -> argparse.ArgumentParser:
     calibrate.add_argument("--plot", type=Path, metavar="PNG", help="draw the losses and limits into this file")
     calibrate.set_defaults(run=_calibrate)
 
-    for verb in (grade, doctor, release, calibrate):
+    bench = verbs.add_parser("bench", help="measure speed and memory, beside other ways to grade", allow_abbrev=False)
+    bench.set_defaults(run=_bench)
+
+    for verb in (grade, doctor, release, calibrate, bench):
         verb.add_argument("--assignment", metavar="NAME", help="which assignment (default: the only one there is)")
     verify.add_argument("--assignment", metavar="NAME", help="which assignment (default: all of them)")
     return parser
@@ -84,7 +96,7 @@ def _grade(options: argparse.Namespace) -> int:
     from autograder import batch, summary
     from autograder.gradebook import Gradebook
     from autograder.intake import find_submissions
-    from autograder.sandbox import examine, missing, unconfined
+    from autograder.sandbox.confine import examine, missing, unconfined
 
     assignment = load_assignment(options.assignment)
     questions = assignment.select(part.strip() for part in options.questions.split(",") if part.strip())
@@ -106,7 +118,7 @@ def _grade(options: argparse.Namespace) -> int:
 
 def _doctor(options: argparse.Namespace) -> int:
     from autograder import summary
-    from autograder.sandbox import examine, missing
+    from autograder.sandbox.confine import examine, missing
 
     layers = examine(load_assignment(options.assignment))
     summary.show_layers(layers)
@@ -131,12 +143,29 @@ def _calibrate(options: argparse.Namespace) -> int:
     return 0
 
 
+def _bench(options: argparse.Namespace) -> int:
+    from autograder.bench import bench, to_markdown
+
+    rows = bench(load_assignment(options.assignment), lambda what: print(f"measuring: {what}", file=sys.stderr))
+    print(to_markdown(list(rows)), end="")
+    return 0
+
+
 def _release(options: argparse.Namespace) -> int:
+    from autograder import versions
     from autograder.release import write_release
 
     assignment = load_assignment(options.assignment)
+    if options.version:
+        assignment = versions.choose(assignment, options.version)
     paths = write_release(assignment)
     print(f"{assignment.name} {assignment.version}: {len(paths)} files in {assignment.release_dir}")
+    if options.version:
+        from autograder.dist import version_on_disk, write_products
+
+        print(f"on record: {versions.keep(assignment, version_on_disk(assignment))}")
+        for path in write_products(assignment, options.out):
+            print(f"{path.stat().st_size / 1e3:8.0f} kB  {path}")
     return 0
 
 

@@ -23,7 +23,7 @@ from typing import Any
 
 from autograder.assignment import Assignment
 from autograder.errors import MasterError
-from autograder.reassemble import ReleasedNotebook
+from autograder.released import ReleasedNotebook
 
 ENTRY = re.compile(r"^=== (right|wrong): (.+)$")
 PART = re.compile(r"^--- (cell before|answer|cell after)$")

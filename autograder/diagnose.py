@@ -11,7 +11,7 @@ from typing import NoReturn
 import torch
 from torch import Tensor
 
-from autograder.sandbox import Opaque, Value
+from autograder.sandbox.channel import Opaque, Value
 
 FLOAT64 = 1e-9
 FLOAT32 = 2e-4

@@ -5,7 +5,8 @@ KitError                what happened, where, and how to mend it; printed as one
 ├── MasterError         a mistake in an authored file: master, assignment.toml, hidden test (exit code 2)
 └── GraderFault         a fault of the kit itself: the sandbox does not start, a hidden test is broken (exit code 3)
 
-A student's failure is never an exception: it is a `Status` in a score.
+A student's failure is never an exception: it is a `Status` in a score. Whatever text of theirs is shown goes through
+`printable`.
 """
 
 
@@ -40,3 +41,8 @@ class GraderFault(KitError):
     """The grader itself failed; no submission is to blame."""
 
     exit_code = 3
+
+
+def printable(text: str) -> str:
+    """The text with every control character shown as an escape, so that it can stand in a terminal or a table."""
+    return "".join(c if c.isprintable() else " " if c in "\n\t" else c.encode("unicode_escape").decode() for c in text)

@@ -62,7 +62,7 @@ class Gradebook:
         self._fingerprint = fingerprint
         try:
             (folder / RESULTS).mkdir(parents=True, exist_ok=True)
-            _write(folder / ".writable", "")
+            write_whole(folder / ".writable", "")
             (folder / ".writable").unlink()
         except OSError as error:
             fix = "choose another folder with --out"
@@ -83,7 +83,7 @@ class Gradebook:
     def record(self, table: dict[str, Any]) -> dict[str, Any]:
         """Write one student's result; the table with the grader's fingerprint."""
         table = table | {"grader": self._fingerprint}
-        _write(self.path(table["student"]), json.dumps(table, indent=1, ensure_ascii=False) + "\n")
+        write_whole(self.path(table["student"]), json.dumps(table, indent=1, ensure_ascii=False) + "\n")
         return table
 
     def write_grades(self, tables: Iterable[dict[str, Any]], questions: Sequence[Question]) -> Path:
@@ -97,7 +97,7 @@ class Gradebook:
             cells = [table["student"], table["submission"], table["status"], table["total"], table["max_points"]]
             writer.writerow([*cells, *points, " | ".join(table["flags"])])
         path = self.folder / GRADES
-        _write(path, buffer.getvalue())
+        write_whole(path, buffer.getvalue())
         return path
 
 
@@ -107,7 +107,7 @@ def without_tests(table: Mapping[str, Any]) -> dict[str, Any]:
     return {**table, "questions": scores}
 
 
-def _write(path: Path, text: str) -> None:
+def write_whole(path: Path, text: str) -> None:
     """Replace a file as a whole, so that a reader or a killed run never sees half of one."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}-")
     try:

@@ -9,14 +9,16 @@ import torch
 
 from autograder.assignment import Assignment, Question
 from autograder.collect import collect
-from autograder.errors import MasterError
+from autograder.errors import MasterError, printable
 from autograder.gradebook import Result, SubmissionStatus
 from autograder.intake import Submission
 from autograder.notebook import Cell, NotANotebook, find_regions, parse_notebook
-from autograder.reassemble import ReleasedNotebook, names_to_questions, reassemble, released_notebook
+from autograder.reassemble import reassemble
 from autograder.release import reference_cells
-from autograder.sandbox import Sandbox, printable
-from autograder.score import QuestionScore, Scorer, Status, unanswered
+from autograder.released import ReleasedNotebook, names_to_questions, released_notebook
+from autograder.sandbox.client import Sandbox
+from autograder.score import QuestionScore, Scored, Scorer, Status, unanswered
+from autograder.versions import recorded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,8 +29,13 @@ class Grader:
     released: Mapping[str, ReleasedNotebook]
     scorer: Scorer
 
-    def grade(self, submission: Submission, questions: Sequence[Question]) -> Result:
-        """Grade one submission. Whatever is wrong with it is in the result; only a fault of ours is raised."""
+    def grade(
+        self, submission: Submission, questions: Sequence[Question], scored: Scored = lambda question_id, score: None
+    ) -> Result:
+        """Grade one submission. Whatever is wrong with it is in the result; only a fault of ours is raised.
+
+        scored: as for Scorer.score.
+        """
         common: dict[str, Any] = {
             "student": submission.student,
             "submission": submission.label,
@@ -51,7 +58,7 @@ class Grader:
                 scores |= {one.id: unanswered(one, self.scorer.tests[one.id], Status.MISSING) for one in wanted}
                 continue
             program = reassemble(released, submitted[name], self.assignment)
-            found, notes = self.scorer.score(program, wanted)
+            found, notes = self.scorer.score(program, wanted, scored)
             scores |= found
             flags.extend(notes)
         ordered = {question.id: scores[question.id] for question in questions}
@@ -105,10 +112,12 @@ def belongs_to(cells: Sequence[Cell], assignment: Assignment) -> str | None:
 def load_released(assignment: Assignment) -> dict[str, ReleasedNotebook]:
     """The committed release of each notebook. Raises MasterError when it is not there or not usable."""
     released = {}
+    older = recorded(assignment)
     for name in assignment.notebooks:
         path = assignment.release_dir / f"{name}.ipynb"
         try:
-            released[name] = released_notebook(name, parse_notebook(path.read_bytes()), assignment.in_notebook(name))
+            cells = parse_notebook(path.read_bytes())
+            released[name] = released_notebook(name, assignment.version, cells, assignment.in_notebook(name), older)
         except (OSError, NotANotebook, ValueError) as error:
             raise MasterError(f"no usable release ({error})", path, "run `autograder release`") from error
     return released

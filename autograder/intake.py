@@ -83,7 +83,7 @@ def find_submissions(paths: Iterable[Path], notebooks: Sequence[str]) -> list[Su
         if path.is_file():
             found.append(Submission(student=path.stem, label=path.name, files=(path,)))
         elif _holds_own_notebooks(path, notebooks):
-            found.append(_from_folder(path.resolve()))
+            found.append(from_folder(path.resolve()))
         else:
             inside = [_from_child(child) for child in sorted(path.iterdir()) if not child.name.startswith(SKIPPED)]
             if not inside:
@@ -102,10 +102,10 @@ def _holds_own_notebooks(folder: Path, notebooks: Sequence[str]) -> bool:
 
 
 def _from_child(child: Path) -> Submission:
-    return _from_folder(child) if child.is_dir() else Submission(student=child.stem, label=child.name, files=(child,))
+    return from_folder(child) if child.is_dir() else Submission(student=child.stem, label=child.name, files=(child,))
 
 
-def _from_folder(folder: Path) -> Submission:
+def from_folder(folder: Path) -> Submission:
     """Every notebook and archive below the folder; a folder without one is a submission that cannot be read."""
     files = sorted(
         path

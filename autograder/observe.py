@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from autograder.reassemble import Program
-from autograder.sandbox import Failure, FailureKind, Frame, Run, Sandbox, Value, probe_request, read_reply
+from autograder.sandbox.channel import Frame, Value
+from autograder.sandbox.client import Failure, FailureKind, Run, Sandbox, probe_request, read_reply
 
 RESTARTS = 1
 """How often a question gets a fresh child after a crash; a time-out ends the question at once."""
@@ -181,6 +182,10 @@ class Memory:
     def size(self) -> int:
         """How many places and requests are kept."""
         return len(self._places) + len(self._requests)
+
+    def requests(self) -> list[bytes]:
+        """Every request that was ever made, in the order of its first time."""
+        return list(self._requests.values())
 
     def recall(self, case: str, ask: Callable[[bytes], bytes | None]) -> Verdict | None:
         """The verdict on the replies to what the case asks, None when they are new."""

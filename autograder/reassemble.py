@@ -13,9 +13,9 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from autograder.assignment import Assignment, Question
-from autograder.notebook import DEFINITION, Cell, Region, Role, find_regions, header_end
+from autograder.notebook import DEFINITION, Cell, Region, Role, header_end
+from autograder.released import ReleasedNotebook, normal, origins
 
-SIMILAR = 0.6
 MAX_HEADER = 50
 MAX_COPIES = 100
 """Of a region; only the last ones are looked at."""
@@ -63,21 +63,6 @@ class Program:
         return replace(self, steps=steps)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReleasedNotebook:
-    """A notebook as released: its cells, and for each question the answer cell with its region."""
-
-    name: str
-    cells: tuple[Cell, ...]
-    regions: Mapping[str, tuple[Cell, Region]]
-    prologue: int
-    """How many executed steps come before the first answer; they are the same for every submission."""
-
-    def given(self) -> list[Cell]:
-        """The cells that are executed in grading, in order: given ones and answers."""
-        return [cell for cell in self.cells if cell.kind == "code" and cell.role in (Role.GIVEN, Role.ANSWER)]
-
-
 @dataclass(frozen=True, slots=True)
 class _Answer:
     """The source of a question's answer cell, and the code beside it that the student added."""
@@ -89,6 +74,18 @@ class _Answer:
     flags: tuple[str, ...] = ()
 
 
+_NOTHING = _Answer("", attempted=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Found:
+    """A region in a submitted cell, and the version of the release that the submission was made from."""
+
+    cell: Cell
+    region: Region
+    base: ReleasedNotebook
+
+
 @dataclass(slots=True)
 class _Added:
     """Code to run before and after a cell of the release, in the order in which it stood in the submission."""
@@ -97,55 +94,36 @@ class _Added:
     after: list[str] = field(default_factory=list)
 
 
-def names_to_questions(questions: Sequence[Question]) -> dict[str, str]:
-    """The names that answers define, to the id of their question."""
-    return {name: question.id for question in questions for name in question.defines}
-
-
-def released_notebook(name: str, cells: tuple[Cell, ...], questions: Sequence[Question]) -> ReleasedNotebook:
-    """Index a released notebook by question. Raises ValueError when a question has not exactly one region."""
-    names = names_to_questions(questions)
-    regions: dict[str, tuple[Cell, Region]] = {}
-    for cell in cells:
-        for region in find_regions(cell.lines, names) if cell.role == Role.ANSWER else []:
-            if region.question in regions:
-                raise ValueError(f"question {region.question} has two regions")
-            regions[region.question] = (cell, region)
-    if missing := [question.id for question in questions if question.id not in regions]:
-        raise ValueError(f"no region for {', '.join(missing)}")
-    executed = [cell for cell in cells if cell.kind == "code" and cell.role in (Role.GIVEN, Role.ANSWER)]
-    prologue = next((i for i, cell in enumerate(executed) if cell.role == Role.ANSWER), len(executed))
-    return ReleasedNotebook(name=name, cells=cells, regions=regions, prologue=prologue)
-
-
 def reassemble(released: ReleasedNotebook, submitted: Sequence[Sequence[Cell]], assignment: Assignment) -> Program:
     """Put the answers found in the submitted notebooks into the release.
 
     submitted: the cells of each file that belongs to this notebook; usually one.
     """
     questions = assignment.in_notebook(released.name)
-    names = names_to_questions(questions)
     flags: list[str] = []
-    found: dict[str, list[tuple[Cell, Region]]] = {question.id: [] for question in questions}
+    found: dict[str, list[_Found]] = {question.id: [] for question in questions}
     added: dict[str, _Added] = {}
     loose: list[Cell] = []
     for cells in submitted:
-        anchors = _match(released, cells)
+        base, matches = origins(released, cells)
+        if base.version != released.version:
+            flags.append(f"{released.name}: made from version {base.version}")
         anchor = ""
-        for cell, match in zip(cells, anchors, strict=True):
+        for cell, match in zip(cells, matches, strict=True):
+            place = released.place_of(match) if match else None
             if cell.kind != "code":
-                anchor = match.id if match else anchor
+                anchor = place or anchor
                 continue
-            regions = find_regions(cell.lines, names, cell.question)
+            regions = base.regions_in(cell)
             if regions:
                 for region in regions:
-                    found[region.question].append((cell, region))
+                    found[region.question].append(_Found(cell=cell, region=region, base=base))
                 anchor = released.regions[regions[-1].question][0].id
             elif match is None or match.role == Role.ANSWER:
                 loose.append(cell)
                 added.setdefault(anchor, _Added()).after.append(cell.source)
             else:
-                anchor = match.id
+                anchor = place or anchor
                 if inserted := _inserted(match, cell):
                     added.setdefault(anchor, _Added()).after.append(inserted)
 
@@ -164,10 +142,10 @@ def reassemble(released: ReleasedNotebook, submitted: Sequence[Sequence[Cell]], 
 
 
 def _choose(
-    released: ReleasedNotebook, question: Question, regions: Sequence[tuple[Cell, Region]], loose: Sequence[Cell]
+    released: ReleasedNotebook, question: Question, regions: Sequence[_Found], loose: Sequence[Cell]
 ) -> tuple[_Answer, AnswerState, list[str]]:
     """The answer that counts: the last attempted region, else a definition of that name in an added cell."""
-    found = [_answer(released, cell, region) for cell, region in regions[-MAX_COPIES:]]
+    found = [_answer(released, one) for one in regions[-MAX_COPIES:]]
     attempted = [answer for answer in found if answer.attempted]
     if attempted:
         chosen = attempted[-1]
@@ -176,9 +154,8 @@ def _choose(
             which = "the last of them" if len(attempted) > 1 else "the one that was filled in"
             notes.append(f"{question.id}: {len(regions)} regions found, {which} was graded")
         return chosen, AnswerState.ATTEMPTED, notes
-    released_cell = released.regions[question.id][0]
-    stub = found[-1] if found else _Answer(released_cell.source, attempted=False)
-    elsewhere = [cell for cell in loose if _defines(cell, question) and not _is_stub(cell, released_cell)]
+    stub = replace(found[-1] if found else _NOTHING, source=released.regions[question.id][0].source)
+    elsewhere = [cell for cell in loose if _defines(cell, question) and not _is_stub(cell, question, released)]
     if elsewhere:
         where = "the region is as released" if found else "no region found"
         note = f"{question.id}: {where}; the definition of {question.defines[0]} in another cell was graded"
@@ -193,32 +170,34 @@ def _defines(cell: Cell, question: Question) -> bool:
     return any((d := DEFINITION.match(line)) and not d[1] and d[2] in question.defines for line in cell.lines)
 
 
-def _is_stub(cell: Cell, released: Cell) -> bool:
-    return _normal(cell.lines) == _normal(released.lines)
+def _is_stub(cell: Cell, question: Question, released: ReleasedNotebook) -> bool:
+    stubs = [one.regions[question.id][0] for one in released.versions() if question.id in one.regions]
+    return any(normal(cell.lines) == normal(stub.lines) for stub in stubs)
 
 
-def _normal(lines: Sequence[str]) -> list[str]:
-    """Lines without comments, blank lines and white space: what an answer is compared by."""
-    return [" ".join(line.split()) for line in lines if line.strip() and not line.lstrip().startswith("#")]
+def _answer(released: ReleasedNotebook, found: _Found) -> _Answer:
+    """The released answer cell with this region's text in it.
 
-
-def _answer(released: ReleasedNotebook, cell: Cell, region: Region) -> _Answer:
-    """The released answer cell with this region's text in it."""
+    What stood in the cell in the version that the submission was made from is no code of the student's.
+    """
+    region, lines = found.region, found.cell.lines
     released_cell, target = released.regions[region.question]
-    lines, given = cell.lines, released_cell.lines
+    old_cell, old_target = found.base.regions.get(region.question, (released_cell, target))
+    given, old = released_cell.lines, old_cell.lines
     flags = list(region.flags)
     body = lines[region.first : region.last]
     if region.indent != target.indent:
         body = textwrap.indent(textwrap.dedent("\n".join(body).expandtabs(4)), target.indent).split("\n")
     above = _code_above(lines, given, region, target)
+    own_above = _code_above(lines, old, region, target)
     tail_end = region.after
     if target.indent:
         while tail_end < len(lines) and (not lines[tail_end].strip() or lines[tail_end][0] in " \t"):
             tail_end += 1
     tail = lines[region.after : tail_end]
-    if not any(_normal([line]) for line in tail):
+    if not any(normal([line]) for line in tail):
         tail, tail_end = [], region.after
-    if above:
+    if own_above:
         flags.append(f"{region.question}: code above the start marker was taken as part of the answer")
     if tail:
         flags.append(f"{region.question}: code below the end marker was taken as part of the answer")
@@ -227,18 +206,20 @@ def _answer(released: ReleasedNotebook, cell: Cell, region: Region) -> _Answer:
     if renamed := _renamed(lines[: region.first], given[: target.first]):
         place, end, header = renamed
         top[place:end] = header
-        flags.append(f"{region.question}: the def line was changed; the submission's was used")
-    top[target.top : target.top] = [line for line in decorators if line not in given]
+        if _renamed(lines[: region.first], old[: old_target.first]):
+            flags.append(f"{region.question}: the def line was changed; the submission's was used")
+    top[target.top : target.top] = [line for line in decorators if line not in given and line not in old]
     source = "\n".join([*top, *above, *body, *tail, *given[target.last :]])
-    attempted = _normal([*above, *body, *tail]) != _normal(given[target.first : target.last])
-    released_lines = set(_normal(given))
+    stubs = [one.regions[region.question] for one in released.versions() if region.question in one.regions]
+    as_released = [normal(cell.lines[stub.first : stub.last]) for cell, stub in stubs]
+    released_lines = {*normal(given), *normal(old)}
     before = [line for line in lines[: region.top] if not line.lstrip().startswith("#")]
     after = lines[tail_end:]
     return _Answer(
         source=source,
-        attempted=attempted,
-        before="" if set(_normal(before)) <= released_lines else "\n".join(before),
-        after="" if set(_normal(after)) <= released_lines else "\n".join(after),
+        attempted=normal([*own_above, *body, *tail]) not in as_released,
+        before="" if set(normal(before)) <= released_lines else "\n".join(before),
+        after="" if set(normal(after)) <= released_lines else "\n".join(after),
         flags=tuple(flags),
     )
 
@@ -251,8 +232,8 @@ def _code_above(lines: Sequence[str], given: Sequence[str], region: Region, targ
     if definition is None:
         return []
     between = lines[header_end(lines, definition) : region.first]
-    known = set(_normal(given[: target.first]))
-    return [line for line in between if _normal([line]) and _normal([line])[0] not in known]
+    known = set(normal(given[: target.first]))
+    return [line for line in between if normal([line]) and normal([line])[0] not in known]
 
 
 def _nearest_definition(lines: Sequence[str], before: int) -> int | None:
@@ -296,35 +277,6 @@ def _parameters(header: str) -> list[str]:
         depth += (character in "([{") - (character in ")]}")
         current += character
     return [name for name in names if name]
-
-
-def _match(released: ReleasedNotebook, cells: Sequence[Cell]) -> list[Cell | None]:
-    """For each submitted cell the released one it came from: by equal text, by id, else by similar text.
-
-    Similar text alone counts only where the ids are lost, because a student's own cell may borrow a given one's lines.
-    """
-    by_id = {cell.id: cell for cell in released.cells}
-    by_text = {cell.source.strip(): cell for cell in released.cells}
-    lines = {cell.id: frozenset(_normal(cell.lines)) for cell in released.cells}
-    ids_lost = sum(cell.id in by_id for cell in cells) * 2 < len(released.cells)
-    origins: list[Cell | None] = []
-    for cell in cells:
-        origin = by_text.get(cell.source.strip())
-        if origin is None:
-            own = frozenset(_normal(cell.lines))
-            likeness = {key: _likeness(own, other) for key, other in lines.items() if by_id[key].kind == cell.kind}
-            best = max(likeness, key=likeness.__getitem__, default="")
-            if likeness.get(cell.id, 0.0) >= SIMILAR / 2:
-                origin = by_id[cell.id]
-            elif ids_lost and cell.kind == "code" and likeness.get(best, 0.0) >= SIMILAR:
-                origin = by_id[best]
-        origins.append(origin)
-    return origins
-
-
-def _likeness(one: frozenset[str], other: frozenset[str]) -> float:
-    """How much of the shorter one stands in the other, from 0 to 1."""
-    return len(one & other) / max(1, min(len(one), len(other)))
 
 
 def _inserted(released: Cell, cell: Cell) -> str:

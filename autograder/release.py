@@ -16,11 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from autograder import versions
 from autograder.assignment import Assignment
 from autograder.errors import MasterError, UsageError
 from autograder.master import read_masters, reference_answers
 from autograder.notebook import Role
-from autograder.reassemble import ReleasedNotebook
+from autograder.released import ReleasedNotebook
 
 MANIFEST = "MANIFEST.json"
 HEADING = re.compile(r"^#+\s+(.*)$", re.MULTILINE)
@@ -56,11 +57,12 @@ def release_files(assignment: Assignment) -> dict[PurePosixPath, bytes]:
 
 
 def manifest(assignment: Assignment, files: Mapping[PurePosixPath, bytes]) -> bytes:
-    """What the release is: assignment, version, questions, and the SHA-256 of every file."""
+    """What the release is: assignment, its version and all up to it, questions, and the SHA-256 of every file."""
     table = {
         "assignment": assignment.name,
         "title": assignment.title,
         "version": assignment.version,
+        "versions": versions.names(assignment),
         "max_points": assignment.max_points,
         "questions": {one.id: {"notebook": one.notebook, "points": one.points} for one in assignment.questions},
         "files": {str(path): hashlib.sha256(data).hexdigest() for path, data in sorted(files.items())},

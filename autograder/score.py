@@ -6,18 +6,16 @@ points: a first one with the student's own answers to what it depends on, then o
 """
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from autograder.assignment import Assignment, Question
 from autograder.collect import Case, HiddenTest
-from autograder.collect import question as question
+from autograder.errors import printable
 from autograder.observe import Child, Memory, NoObservation, Observer, Verdict, start
-from autograder.observe import Observation as Observation
-from autograder.observe import Observe as Observe
 from autograder.reassemble import AnswerState, Program
-from autograder.sandbox import Sandbox, printable
+from autograder.sandbox.client import Sandbox
 
 MAX_MESSAGE = 600
 
@@ -62,6 +60,9 @@ class QuestionScore:
     tests: tuple[TestScore, ...]
 
 
+Scored = Callable[[str, QuestionScore], None]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scorer:
     """What the programs of one assignment are scored with.
@@ -75,25 +76,35 @@ class Scorer:
     sandbox: Sandbox
     memory: Memory = field(default_factory=Memory)
 
-    def score(self, program: Program, questions: Sequence[Question]) -> tuple[dict[str, QuestionScore], list[str]]:
-        """The scores of one reassembled notebook's questions, and flags about what happened on the way."""
+    def score(
+        self, program: Program, questions: Sequence[Question], scored: Scored
+    ) -> tuple[dict[str, QuestionScore], list[str]]:
+        """The scores of one reassembled notebook's questions, and flags about what happened on the way.
+
+        scored: called with each question's id and score as soon as it is known.
+        """
         scores: dict[str, QuestionScore] = {}
         flags = list(program.flags)
         attempted = [one for one in questions if program.states[one.id] is AnswerState.ATTEMPTED]
-        passed, notes = self._together(program, attempted)
+        passed, notes = self._together(program, attempted, scored)
         flags.extend(notes)
         whole = [program]
         for one in questions:
-            if one in attempted and one.id not in passed:
+            if one.id in passed:
+                scores[one.id] = passed[one.id]
+                continue
+            if one in attempted:
                 scores[one.id], left_out, notes = self._alone(one, program, whole, scores)
                 flags.extend(notes)
                 whole = [] if left_out else whole
             else:
-                state = program.states[one.id]
-                scores[one.id] = passed.get(one.id) or unanswered(one, self.tests[one.id], Status(state.value))
+                scores[one.id] = unanswered(one, self.tests[one.id], Status(program.states[one.id].value))
+            scored(one.id, scores[one.id])
         return scores, list(dict.fromkeys(flags))
 
-    def _together(self, program: Program, attempted: Sequence[Question]) -> tuple[dict[str, QuestionScore], list[str]]:
+    def _together(
+        self, program: Program, attempted: Sequence[Question], scored: Scored
+    ) -> tuple[dict[str, QuestionScore], list[str]]:
         """The scores of the questions that get full marks when one child serves them all, which is the usual case.
 
         Only full marks count here: for anything less, another question's code may be the reason, and a child of its
@@ -110,6 +121,7 @@ class Scorer:
                 results = self._results(one, Observer(run, one.id, seed_of(one)), [], first_failure_ends=True)
                 if all(result.status is Status.PASSED for result in results):
                     passed[one.id] = _question_score(one, results, "own")
+                    scored(one.id, passed[one.id])
         finally:
             run.close()
         return passed, _stopped(run.errors) if passed else []

@@ -12,7 +12,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from autograder.assignment import Question
-from autograder.sandbox import Layer, printable
+from autograder.errors import printable
+from autograder.sandbox.confine import Layer
 
 if TYPE_CHECKING:  # the tables need none of what training and the gate import
     from autograder.calibrate import Row

@@ -16,7 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from autograder.sandbox import Opaque, channel
+from autograder.sandbox import channel
+from autograder.sandbox.channel import Opaque
 
 DTYPES = [
     torch.float16,

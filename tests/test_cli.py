@@ -1,13 +1,24 @@
 """The command line: the sample batch against its table, exit codes, one line per error, resuming."""
 
 import csv
+import hashlib
 import json
+import os
 import re
+import shutil
+import subprocess
+import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import pytest
+from otter.plugins import PluginCollection
+from otter.run import AutograderConfig
+from otter.test_files import GradingResults
 
+from autograder import dist, otter_plugin
+from autograder.assignment import HOME
 from autograder.cli import main
 from tests import corpus
 from tests.corpus.__main__ import expected_statuses, sample, write_sample
@@ -103,6 +114,28 @@ def test_a_second_run_takes_the_results_of_the_first(
     assert "s12-not-a-notebook" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_killed_run_goes_on_where_it_was(graded: tuple[Path, Path], tmp_path: Path, jobs: int) -> None:
+    """Killed as by the kernel when memory is short: without a chance to tidy up."""
+    students = ["s01-reference", "s03-unbiased-variance", "s08-endless-loop"]
+    command = [sys.executable, "-m", "autograder", "grade", *(str(graded[0] / student) for student in students)]
+    command += ["--out", str(tmp_path), "--jobs", str(jobs), "--questions", "B3"]
+    with subprocess.Popen(command, cwd=HOME, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as run:
+        assert run.stderr is not None
+        first = run.stderr.readline()
+        run.kill()
+        run.communicate(timeout=120)  # comes to an end only when no worker is left that holds the other end
+    finished = {path: path.stat().st_mtime_ns for path in (tmp_path / "results").glob("[!.]*.json")}
+    assert first.startswith("1/3 ")
+    assert 0 < len(finished) < len(students)
+    assert main(command[3:]) == 0
+    assert {path: path.stat().st_mtime_ns for path in finished} == finished
+    assert {key: row["B3"] for key, row in rows(tmp_path).items()} == {
+        key: rows(graded[1])[key]["B3"] for key in students
+    }
+    assert not list((tmp_path / "results").glob(".*"))
+
+
 def test_grades_are_the_same_with_one_worker(graded: tuple[Path, Path], tmp_path: Path) -> None:
     submissions, out = graded
     students = ["s01-reference", "s03-unbiased-variance", "s11-messy-notebook"]
@@ -118,6 +151,62 @@ def test_only_some_questions(graded: tuple[Path, Path], tmp_path: Path) -> None:
     assert [key for key in row if key in QUESTIONS] == ["B3", "B6"]
     assert float(row["max_points"]) == 11
     assert float(row["B6"]) == 5
+
+
+def test_every_submission_gets_the_same_points_under_otter(
+    graded: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each notebook of the batch alone, graded by the kit in the Otter zip and shown through our plugin by Otter's API.
+
+    Notebooks that several students share are graded once, and all in one run of the kit; `otter run` itself is tested
+    in test_otter.py.
+    """
+    archive = tmp_path / "otter.zip"
+    archive.write_bytes(dist.archive(dist.otter_files(corpus.assignment())))
+    source = tmp_path / "autograder" / "source"
+    zipfile.ZipFile(archive).extractall(source)
+    notebooks = sorted(graded[0].glob("*/*.ipynb"))
+    digests = {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in notebooks}
+    (tmp_path / "alone").mkdir()
+    for path, digest in digests.items():
+        (tmp_path / "alone" / f"{digest}.ipynb").write_bytes(path.read_bytes())
+    command = [sys.executable, "-m", "autograder", "grade", str(tmp_path / "alone"), "--out", str(tmp_path / "out")]
+    environment = os.environ | {"PYTHONPATH": str(source / "kit")}
+    subprocess.run([*command, "--jobs", "2"], cwd=source / "kit", env=environment, check=True, capture_output=True)
+
+    monkeypatch.setattr(
+        otter_plugin, "grade", lambda path, kit, assignment: result(tmp_path / "out", digests[by_copy[path]])
+    )
+    config = json.loads((source / "otter_config.json").read_text())
+    by_copy: dict[Path, Path] = {}
+    parity: dict[str, dict[str, tuple[float, float]]] = {}
+    for path in notebooks:
+        copy = tmp_path / "autograder" / "submission" / path.name
+        shutil.rmtree(copy.parent, ignore_errors=True)
+        copy.parent.mkdir()
+        shutil.copy(path, copy)
+        by_copy[copy] = path
+        plugins = PluginCollection(config["plugins"], str(copy), {})
+        results = GradingResults([])
+        plugins.run("before_grading", AutograderConfig(config))
+        plugins.before_execution({})
+        plugins.run("after_grading", results)
+        shown = results.to_gradescope_dict(AutograderConfig(config))
+        ours = result(graded[1], path.parent.name)["questions"]
+        parity[f"{path.parent.name}/{path.name}"] = {
+            entry["name"]: (entry["score"], ours.get(entry["name"], {"points": 0.0})["points"])
+            for entry in shown["tests"]
+        }
+    assert len(parity) == sum(2 if "text" not in entry else 1 for entry in sample().values())
+    different = {
+        (name, question): pair for name, row in parity.items() for question, pair in row.items() if pair[0] != pair[1]
+    }
+    assert different == {}
+    for name, row in parity.items():
+        notebook = name.split("/")[1].removesuffix(".ipynb")
+        expected = corpus.assignment().in_notebook(notebook) or corpus.assignment().questions
+        if "s02" not in name:  # where nothing at all is answered, too, only that notebook is shown
+            assert list(row) == [one.id for one in expected], name
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,9 @@ from autograder import cli
 from autograder.assignment import HOME
 from autograder.errors import GraderFault
 from autograder.grader import load_released, unconfined
-from autograder.sandbox import Layer, Sandbox, confine, landlock, namespaces, privileges, scratch, seccomp
+from autograder.sandbox import confine, landlock, namespaces, privileges, scratch, seccomp
+from autograder.sandbox.client import Sandbox
+from autograder.sandbox.confine import Layer
 from tests import corpus
 
 ALLOW, KILL = 0x7FFF0000, 0x80000000

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autograder.diagnose import as_tensor, assert_below, assert_close, assert_deviation, assert_unchanged, parts
-from autograder.sandbox import Opaque
+from autograder.sandbox.channel import Opaque
 
 GOAL = torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64)
 MISTAKES = {"the double": 2 * GOAL, "the goal itself": GOAL, "one number": torch.tensor([1.0, 2.0])}

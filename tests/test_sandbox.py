@@ -11,7 +11,7 @@ import torch
 from autograder.assignment import Limits
 from autograder.grader import Grader, open_grader
 from autograder.reassemble import Step
-from autograder.sandbox import Failure, FailureKind, Run, probe_request, read_reply
+from autograder.sandbox.client import Failure, FailureKind, Run, probe_request, read_reply
 from tests import corpus
 
 X = torch.arange(12.0, dtype=torch.float64).reshape(4, 3)

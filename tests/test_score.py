@@ -17,7 +17,7 @@ from autograder.notebook import parse_notebook
 from autograder.reassemble import reassemble
 from tests import corpus
 
-HEAD = "import pytest\nfrom autograder.score import question\n"
+HEAD = "import pytest\nfrom autograder.collect import question\n"
 RIGHT = """mean, var = x.mean(0), x.var(0, correction=0)
 return gamma * (x - mean) / (var + eps).sqrt() + beta, mean, var"""
 GOOD = '@question("Q1", points=2, hint="h")\ndef test_one(observe):\n    pass\n'

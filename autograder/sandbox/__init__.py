@@ -19,34 +19,3 @@ the grader, from values that the child never had.
 
 A child that stops, hangs, floods or dies is a value to the grader: a `Failure` with a status and a plain reason.
 """
-
-from autograder.sandbox.channel import Frame, Opaque, Value
-from autograder.sandbox.client import (
-    Failure,
-    FailureKind,
-    Run,
-    Sandbox,
-    examine,
-    printable,
-    probe_request,
-    read_reply,
-    unconfined,
-)
-from autograder.sandbox.confine import Layer, missing
-
-__all__ = [
-    "Failure",
-    "FailureKind",
-    "Frame",
-    "Layer",
-    "Opaque",
-    "Run",
-    "Sandbox",
-    "Value",
-    "examine",
-    "missing",
-    "printable",
-    "probe_request",
-    "read_reply",
-    "unconfined",
-]

@@ -61,6 +61,12 @@ def encode(value: Value) -> bytes:
     return b"".join([FRAME.pack(MAGIC, len(header), sum(map(len, bodies))), header, *bodies])
 
 
+def split(frame: bytes) -> Frame:
+    """The header and body of a whole frame."""
+    _, header_length, _ = FRAME.unpack_from(frame)
+    return frame[FRAME.size : FRAME.size + header_length], bytearray(frame[FRAME.size + header_length :])
+
+
 def _flatten(value: Value, specs: list[list[Any]], bodies: list[bytes], depth: int) -> Any:
     kind = type(value)
     if value is None or kind is bool:

@@ -18,8 +18,9 @@ from types import TracebackType
 from typing import Any
 
 from autograder.assignment import NAMES_VARIABLE, Assignment, Limits
-from autograder.errors import GraderFault
-from autograder.reassemble import ReleasedNotebook, Step
+from autograder.errors import GraderFault, printable
+from autograder.reassemble import Step
+from autograder.released import ReleasedNotebook
 from autograder.sandbox import channel, confine, scratch
 
 START_S = 120
@@ -61,8 +62,8 @@ class Sandbox:
         """unsafe: go on where a required layer is missing; namespaces: use them where the machine has them."""
         self._assignment = assignment
         self._choice = {"unsafe": unsafe, "namespaces": namespaces}
-        self.cpu_s = 0.0  # of all children that have ended
         self._loaded = False
+        self.children_cpu_s = self._server_cpu_s = 0.0  # of children that have ended, and of the server itself
         self.active: frozenset[str] = frozenset()
         self.missing: tuple[str, ...] = ()
         self._prologues = {
@@ -89,7 +90,7 @@ class Sandbox:
         config = {
             "home": str(self._assignment.home),
             "probes": str(self._assignment.hidden_tests_dir),
-            "private": [str(path) for path in private_folders(self._assignment)],
+            "private": [str(path) for path in confine.private_folders(self._assignment)],
             "release": str(self._assignment.release_dir),
             "readable": [str(path) for path in self._assignment.readable],
             "scratch": str(self._scratch),
@@ -105,7 +106,7 @@ class Sandbox:
             return
         reply = self._receive(START_S)[0]
         if "refused" in reply:
-            raise unconfined(reply["refused"])
+            raise confine.unconfined(reply["refused"])
         if "ready" not in reply:
             raise GraderFault(
                 "a given cell of the release fails", reply.get("failed", "fork server"), "mend the master"
@@ -145,8 +146,14 @@ class Sandbox:
             signal.pidfd_send_signal(handle, signal.SIGKILL)
         report, _ = self._receive(EXIT_S)
         os.close(handle)
-        self.cpu_s += float(report["cpu_s"])
+        self.children_cpu_s += float(report["cpu_s"])
+        self._server_cpu_s = float(report["server_cpu_s"])
         return report
+
+    @property
+    def cpu_s(self) -> float:
+        """The CPU time of the fork server and of all its children that ended."""
+        return self.children_cpu_s + self._server_cpu_s
 
     def _receive(self, timeout_s: float) -> tuple[dict[str, Any], list[int]]:
         self._control.settimeout(timeout_s)
@@ -157,23 +164,6 @@ class Sandbox:
         if not message:
             raise _server_gone()
         return json.loads(message), fds
-
-
-def examine(assignment: Assignment) -> list[confine.Layer]:
-    """The layers of confinement that student code of this assignment would have on this machine."""
-    readable = confine.readable_paths(assignment.home, assignment.readable)
-    return confine.survey(readable, private_folders(assignment))
-
-
-def private_folders(assignment: Assignment) -> tuple[Path, Path]:
-    """What no child may read."""
-    return assignment.hidden_tests_dir, assignment.masters_dir
-
-
-def unconfined(missing: Sequence[str]) -> GraderFault:
-    """The refusal to run student code without these required layers."""
-    fix = "`autograder doctor` tells more; --unsafe grades all the same, and says so in every result"
-    return GraderFault(f"student code cannot be confined: {'; '.join(missing)}", "sandbox", fix)
 
 
 def _server_gone() -> GraderFault:
@@ -338,8 +328,3 @@ def error_text(error: Any) -> str:
     line = table.get("line")
     place = f" (line {line} of {cell}: {text.strip()})" if cell and isinstance(line, int) and text else ""
     return printable(f"{kind or 'Error'}: {message}{place}")
-
-
-def printable(text: str) -> str:
-    """The text with every control character shown as an escape, so that it can stand in a terminal or a table."""
-    return "".join(c if c.isprintable() else " " if c in "\n\t" else c.encode("unicode_escape").decode() for c in text)

@@ -24,7 +24,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from autograder.assignment import Limits
+from autograder.assignment import Assignment, Limits
+from autograder.errors import GraderFault
 from autograder.sandbox import kernel, landlock, limits, namespaces, privileges, scratch, seccomp
 
 SYSTEM_PATHS = """
@@ -148,6 +149,23 @@ def readable_paths(home: Path, given: Sequence[Path]) -> tuple[Path, ...]:
     others = [path for path in map(Path, sys.path) if not home.is_relative_to(path.resolve())]
     wanted = dict.fromkeys([*python, *others, *map(Path, SYSTEM_PATHS.split()), *given])
     return tuple(path for path in wanted if path.is_absolute() and path.exists())
+
+
+def examine(assignment: Assignment) -> list[Layer]:
+    """The layers of confinement that student code of this assignment would have on this machine."""
+    readable = readable_paths(assignment.home, assignment.readable)
+    return survey(readable, private_folders(assignment))
+
+
+def private_folders(assignment: Assignment) -> tuple[Path, Path]:
+    """What no child may read."""
+    return assignment.hidden_tests_dir, assignment.masters_dir
+
+
+def unconfined(missing: Sequence[str]) -> GraderFault:
+    """The refusal to run student code without these required layers."""
+    fix = "`autograder doctor` tells more; --unsafe grades all the same, and says so in every result"
+    return GraderFault(f"student code cannot be confined: {'; '.join(missing)}", "sandbox", fix)
 
 
 def missing(layers: Sequence[Layer]) -> list[str]:

@@ -21,7 +21,7 @@ from autograder.assignment import Limits
 from autograder.grader import Grader, open_grader
 from autograder.intake import Submission
 from autograder.reassemble import Step
-from autograder.sandbox import Failure, probe_request, read_reply
+from autograder.sandbox.client import Failure, probe_request, read_reply
 from tests import corpus
 
 TABLE = Path(__file__).parent / "table.toml"

@@ -10,8 +10,8 @@ from autograder import corpus
 from autograder.assignment import Assignment, load_assignment
 from autograder.corpus import Answer, Notebook, added_cell, read_answers, write
 from autograder.grader import load_released
-from autograder.reassemble import ReleasedNotebook
 from autograder.release import reference_cells
+from autograder.released import ReleasedNotebook
 
 __all__ = ["Answer", "Notebook", "added_cell", "read_answers", "write"]
 

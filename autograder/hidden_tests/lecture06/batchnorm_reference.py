@@ -5,7 +5,7 @@ from torch import Tensor
 
 from autograder.diagnose import FLOAT64, assert_close, fail
 from autograder.hidden_tests.lecture06.inputs import normal, scale_and_shift
-from autograder.score import Observation
+from autograder.observe import Observation
 
 BUILT_IN = ("batch_norm", "layer_norm", "group_norm", "instance_norm")
 

@@ -6,6 +6,9 @@ from autograder.hidden_tests.lecture06.inputs import names
 from autograder.hidden_tests.lecture06.test_batchnorm_network import B6_LIMIT, B7_MARGIN
 from autograder.hidden_tests.lecture06.test_residual_training import R9_FAST_MARGIN, R9_MARGIN
 
+TRAINING_PROBES = ("trained_logits", "trained_network", "training_steps")
+"""The probes that train: what `autograder bench` takes for the student's own training steps."""
+
 WITHOUT_NORM = """
 h = torch.tanh(self.C[x].flatten(1) @ self.W1 + self.b1)
 return h @ self.W2 + self.b2

@@ -11,8 +11,8 @@ from torch.nn import functional as F
 
 from autograder.diagnose import assert_same_tensors, fail, mapping, tensors
 from autograder.hidden_tests.lecture06.inputs import VOCAB, Examples, names, normal
-from autograder.sandbox import Value
-from autograder.score import Observation
+from autograder.observe import Observation
+from autograder.sandbox.channel import Value
 
 EPS = 1e-5
 SCALE = 0.4

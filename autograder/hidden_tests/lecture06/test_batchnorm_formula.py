@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from autograder.collect import question
 from autograder.diagnose import as_tensor, assert_close, assert_unchanged, fail, parts
 from autograder.hidden_tests.lecture06.batchnorm_reference import (
     Named,
@@ -16,7 +17,7 @@ from autograder.hidden_tests.lecture06.batchnorm_reference import (
     wrong_variances,
 )
 from autograder.hidden_tests.lecture06.inputs import batch, normal, scale_and_shift
-from autograder.score import Observation, Observe, question
+from autograder.observe import Observation, Observe
 
 FEATURES = 5
 BATCHES = [FEATURES, 2, 7, 32, 64]

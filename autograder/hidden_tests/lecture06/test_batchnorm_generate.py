@@ -6,10 +6,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from autograder.collect import question
 from autograder.diagnose import describe_kind, fail
 from autograder.hidden_tests.lecture06.batchnorm_reference import assert_asked_in_evaluation, observations
 from autograder.hidden_tests.lecture06.inputs import VOCAB
-from autograder.score import Observation, Observe, question
+from autograder.observe import Observation, Observe
 
 LETTERS = ".abcdefghijklmnopqrstuvwxyz"
 

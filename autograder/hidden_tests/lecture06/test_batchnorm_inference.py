@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from autograder.collect import question
 from autograder.diagnose import as_tensor, assert_close, assert_unchanged, describe_kind, fail, parts
 from autograder.hidden_tests.lecture06.batchnorm_reference import (
     Named,
@@ -18,7 +19,7 @@ from autograder.hidden_tests.lecture06.batchnorm_reference import (
     observations,
 )
 from autograder.hidden_tests.lecture06.inputs import VOCAB, normal, scale_and_shift
-from autograder.score import Observation, Observe, question
+from autograder.observe import Observation, Observe
 
 ROUNDING = 1e-6
 """A loss may be added up in single precision."""

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from autograder.collect import question
 from autograder.diagnose import as_dict, as_tensor, assert_close, assert_unchanged, describe_kind, fail
 from autograder.hidden_tests.lecture06.batchnorm_reference import (
     Named,
@@ -21,7 +22,7 @@ from autograder.hidden_tests.lecture06.batchnorm_reference import (
     wrong_outputs,
 )
 from autograder.hidden_tests.lecture06.inputs import batch, normal, scale_and_shift
-from autograder.score import Observation, Observe, question
+from autograder.observe import Observation, Observe
 
 # --- B4 ---------------------------------------------------------------------------------------------------------------
 

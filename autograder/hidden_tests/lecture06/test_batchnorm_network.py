@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from autograder.collect import question
 from autograder.diagnose import as_dict, as_tensor, assert_below, assert_close, assert_deviation, fail
 from autograder.hidden_tests.lecture06.batchnorm_reference import Named, inner, layer_state, normalise, normalised
 from autograder.hidden_tests.lecture06.inputs import VOCAB, names, normal
-from autograder.score import Observation, Observe, question
+from autograder.observe import Observation, Observe
 
 SIZES = [VOCAB, 3, 16, 256]
 SMALL = [VOCAB, 3, 4, 10]

@@ -7,10 +7,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from autograder.collect import question
 from autograder.diagnose import as_dict, as_tensor, assert_close, assert_deviation, assert_unchanged, fail, parts
 from autograder.hidden_tests.lecture06.batchnorm_reference import agrees, inner
 from autograder.hidden_tests.lecture06.inputs import normal
-from autograder.score import Observe, question
+from autograder.observe import Observe
 
 # --- B1 ---------------------------------------------------------------------------------------------------------------
 

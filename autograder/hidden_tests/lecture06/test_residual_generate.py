@@ -8,11 +8,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from autograder.collect import question
 from autograder.diagnose import as_tensor, describe_kind, fail, mapping, tensors
 from autograder.hidden_tests.lecture06.inputs import VOCAB
 from autograder.hidden_tests.lecture06.residual_reference import assert_left_alone, mlp_logits, mlp_weights
-from autograder.sandbox import Value
-from autograder.score import Observation, Observe, question
+from autograder.observe import Observation, Observe
+from autograder.sandbox.channel import Value
 
 NAMES_SEED = 2000
 ADVANCE = 5

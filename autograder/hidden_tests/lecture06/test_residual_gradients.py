@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from autograder.collect import question
 from autograder.diagnose import as_tensor, assert_close, fail
 from autograder.hidden_tests.lecture06.inputs import VOCAB, normal
 from autograder.hidden_tests.lecture06.residual_reference import (
@@ -19,7 +20,7 @@ from autograder.hidden_tests.lecture06.residual_reference import (
     plain_logits,
     plain_weights,
 )
-from autograder.score import Observation, Observe, question
+from autograder.observe import Observation, Observe
 
 PLAIN = [VOCAB, 3, 4, 8, 5]
 """Sizes of a plain network: vocab_size, context_size, d_embed, d_model, n_layers."""

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from autograder.collect import question
 from autograder.diagnose import as_tensor, assert_close, assert_unchanged, fail, tensors
 from autograder.hidden_tests.lecture06.inputs import VOCAB, batch, normal
 from autograder.hidden_tests.lecture06.residual_reference import (
@@ -25,8 +26,8 @@ from autograder.hidden_tests.lecture06.residual_reference import (
     norm,
     wrong_blocks,
 )
-from autograder.sandbox import Value
-from autograder.score import Observe, question
+from autograder.observe import Observe
+from autograder.sandbox.channel import Value
 
 # --- R2 ---------------------------------------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from autograder.collect import question
 from autograder.diagnose import assert_close, assert_same_tensors, assert_unchanged, fail, mapping, tensors, truth
 from autograder.hidden_tests.lecture06.inputs import batch, normal
 from autograder.hidden_tests.lecture06.residual_reference import (
@@ -17,8 +18,8 @@ from autograder.hidden_tests.lecture06.residual_reference import (
     norm,
     post_norm_forward,
 )
-from autograder.sandbox import Value
-from autograder.score import Observation, Observe, question
+from autograder.observe import Observation, Observe
+from autograder.sandbox.channel import Value
 
 
 def wrong_post_norms(w: dict[str, Tensor], x: Tensor, training: bool) -> dict[str, Tensor]:

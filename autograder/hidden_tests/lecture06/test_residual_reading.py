@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from autograder.collect import question
 from autograder.diagnose import as_tensor, assert_close, assert_unchanged, describe_kind, fail
 from autograder.hidden_tests.lecture06.inputs import VOCAB, names
 from autograder.hidden_tests.lecture06.residual_reference import (
@@ -17,8 +18,8 @@ from autograder.hidden_tests.lecture06.residual_reference import (
     mlp_writes,
     norm,
 )
-from autograder.sandbox import Value
-from autograder.score import Observation, Observe, question
+from autograder.observe import Observation, Observe
+from autograder.sandbox.channel import Value
 
 LARGE_EPS = 0.02
 """An eps of the last norm that no answer can take for PyTorch's default."""

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from autograder.collect import question
 from autograder.diagnose import (
     as_tensor,
     assert_close,
@@ -26,8 +27,8 @@ from autograder.hidden_tests.lecture06.residual_reference import (
     mlp_writes,
     norm,
 )
-from autograder.sandbox import Value
-from autograder.score import Observation, Observe, question
+from autograder.observe import Observation, Observe
+from autograder.sandbox.channel import Value
 
 # --- R4 ---------------------------------------------------------------------------------------------------------------
 

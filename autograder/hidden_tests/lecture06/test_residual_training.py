@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from autograder.collect import question
 from autograder.diagnose import (
     as_tensor,
     assert_below,
@@ -24,8 +25,8 @@ from autograder.hidden_tests.lecture06.residual_reference import (
     mlp_logits,
     mlp_weights,
 )
-from autograder.sandbox import Value
-from autograder.score import Observation, Observe, question
+from autograder.observe import Observation, Observe
+from autograder.sandbox.channel import Value
 
 R9_MARGIN = 0.10
 """At learning rate 0.1 the loss must be this much below the unigram cross-entropy. Over 20 seeds right answers are 0.26
