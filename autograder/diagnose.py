@@ -17,6 +17,8 @@ FLOAT64 = 1e-9
 FLOAT32 = 2e-4
 SINGLE = 2e-6
 """What float32 keeps of numbers around one."""
+ALIKE = 0.02
+"""How near, relatively, a measured deviation must come to that of a known mistake to be called by its name."""
 
 
 def fail(message: str) -> NoReturn:
@@ -102,6 +104,8 @@ def assert_close(
             f"your {name} {'are' if _is_plural(name) else 'is'} right to single precision only; "
             "keep the dtype of the input (no .float(), torch.zeros_like for new tensors)"
         )
+    if relation := _relation(yours, goal):
+        fail(f"your {name} {'are' if _is_plural(name) else 'is'} {relation}")
     first = tuple(int(i) for i in (~agrees).nonzero()[0])
     largest = float((yours - goal).abs().nan_to_num(nan=math.inf).max())
     entry = f"[{', '.join(map(str, first))}]" if first else ""
@@ -121,6 +125,27 @@ def _name_mistake(
             continue
         if other.numel() == yours.numel() and bool(close(yours.flatten(), other.flatten(), max(tolerance, 1e-7)).all()):
             fail(f"your {name} {'match' if _is_plural(name) else 'matches'} {mistake}")
+
+
+def _relation(yours: Tensor, goal: Tensor) -> str:
+    """How a value as a whole differs from its target, where one word says it; empty elsewhere."""
+    if goal.numel() < 3 or not bool(goal.any()) or not bool(yours.isfinite().all()):
+        return ""
+    if float(yours.abs().max()) <= 1e-12 * float(goal.abs().max()):
+        return "zero in every entry"
+    if goal.ndim == 2 and goal.shape[0] == goal.shape[1] and bool(close(yours.T, goal, 1e-7).all()):
+        return "the transpose of what was expected; rows and columns are exchanged"
+    if bool(close(yours.flip(0), goal, 1e-7).all()):
+        return "in the reverse order of what was expected"
+    factor = float((yours * goal).sum() / goal.square().sum())
+    if bool(close(yours, factor * goal, 1e-7).all()):
+        return (
+            "right but for the sign" if abs(factor + 1) < 1e-6 else f"{factor:.6g} times what was expected, everywhere"
+        )
+    shift = float((yours - goal).mean())
+    if bool(close(yours, goal + shift, 1e-7).all()):
+        return f"{'larger' if shift > 0 else 'smaller'} by {abs(shift):.6g} than expected, in every entry"
+    return ""
 
 
 def _is_plural(name: str) -> bool:
@@ -143,7 +168,7 @@ def assert_deviation(
     if not abs(std - target) <= tolerance * target:
         distance = {label: abs(std / other - 1) for label, other in (mistakes or {}).items()}
         known = min(distance, key=lambda label: distance[label], default="")
-        it_is = f"; it is {known}" if known and distance[known] <= tolerance else ""
+        it_is = f"; it is {known}" if known and distance[known] <= ALIKE else ""
         fail(f"your {name} has a standard deviation of {std:.4g} where {target:.4g} was expected{it_is}")
     if not abs(mean) <= 6 * target / math.sqrt(numbers.numel()):
         fail(f"your {name} has a mean of {mean:.3g}; it should be 0 but for chance")

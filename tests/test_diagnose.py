@@ -48,6 +48,28 @@ def test_wrong_values_are_described(value: Any, message: str) -> None:
         assert_close(value, GOAL, "mean", mistakes=MISTAKES)
 
 
+@pytest.mark.parametrize(
+    ("value", "relation"),
+    [
+        (0 * GOAL, "is zero in every entry"),
+        (-GOAL, "is right but for the sign"),
+        (GOAL / 32, "is 0.03125 times what was expected, everywhere"),
+        (GOAL + 0.5, "is larger by 0.5 than expected, in every entry"),
+        (GOAL - 0.5, "is smaller by 0.5 than expected, in every entry"),
+        (GOAL.flip(0), "is in the reverse order of what was expected"),
+    ],
+)
+def test_a_simple_relation_to_the_target_is_told(value: torch.Tensor, relation: str) -> None:
+    with pytest.raises(AssertionError, match=f"your dx {relation}"):
+        assert_close(value, GOAL, "dx")
+
+
+def test_the_transpose_is_told() -> None:
+    square = torch.arange(9.0).reshape(3, 3)
+    with pytest.raises(AssertionError, match="your dx is the transpose of what was expected"):
+        assert_close(square.T, square, "dx")
+
+
 def test_names_in_the_plural() -> None:
     with pytest.raises(AssertionError, match="your losses match the double"):
         assert_close(2 * GOAL, GOAL, "losses", mistakes=MISTAKES)
@@ -73,6 +95,16 @@ def test_anything_passes_or_is_an_assertion_error(value: Any) -> None:
             check()
         except AssertionError as error:
             assert re.search(r"\byour\b", str(error))  # noqa: PT017  (any other kind of error must surface)
+
+
+@pytest.mark.parametrize(
+    ("deviation", "named"), [(2.0, True), (2.03, True), (1.97, True), (2.05, False), (1.9, False), (1.5, False)]
+)
+def test_a_deviation_is_named_only_when_it_is_that_of_the_mistake(deviation: float, named: bool) -> None:
+    numbers = torch.tensor([deviation, -deviation] * 50)
+    with pytest.raises(AssertionError) as caught:
+        assert_deviation(numbers, 1.0, "weight", mistakes={"the double": 2.0, "the triple": 3.0})
+    assert ("it is the double" in str(caught.value)) is named
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, 5.0, 5.1])

@@ -44,4 +44,10 @@ def test_as_torch_on_one_batch(env):
         compare('the output in evaluation mode', bn(x), judge(x), **FLOAT64)
         compare('the output for one example in evaluation mode', bn(x[:1]), judge(x[:1]), **FLOAT64)
         compare('running_mean after an evaluation', bn.running_mean, judge.running_mean, **FLOAT64)
+        bn.train()
+        try:
+            bn(x[:1])
+        except Exception:
+            return
+        require(False, 'training on a batch of one example went through; it has no variance: raise a ValueError')
 

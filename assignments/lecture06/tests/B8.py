@@ -36,3 +36,19 @@ def test_same_loss_at_any_batch_size(env):
                 compare(f'the loss of 103 examples at batch size {batch_size}', loss, target, rtol=1e-05, atol=1e-05)
                 require(model.training == training, f'the model had training={training} before and has training={model.training} now; restore what it was')
 
+        class Fault(Exception):
+            pass
+
+        class Failing(Stub):
+            """Something goes wrong in the middle of the examples."""
+
+            def forward(self, x):
+                raise Fault
+        model, went_on = (Failing(), False)
+        try:
+            evaluate(model, inputs, targets, 25)
+        except Fault:
+            went_on = True
+        require(went_on, 'an error in the model was swallowed; let it go on to the caller')
+        require(model.training, 'after an error in the model its mode is not restored; look at try: ... finally: ...')
+

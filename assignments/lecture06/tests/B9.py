@@ -29,9 +29,10 @@ def test_folded_layer(env):
             require(result[1] is not None, 'the new bias is None; even without a bias before, there is one afterwards')
             require(torch.equal(given[0], weight), 'the given weight was changed; return a new one')
             require(bias is None or torch.equal(given[1], bias), 'the given bias was changed; return a new one')
+            for name, value in bn.state_dict().items():
+                require(torch.equal(torch.as_tensor(value), state[name]), f'{name} of the layer was changed; leave it as it is')
+            require(not bn.training, 'the layer was in evaluation mode before and is not now; leave its mode as it is')
             unfolded = F.batch_norm(F.linear(x, weight.T, bias), state['running_mean'].flatten(), state['running_var'].flatten(), state['gamma'].flatten(), state['beta'].flatten(), eps=0.1)
             folded = F.linear(x, result[0].T, result[1].reshape(-1))
             compare(f"the folded layer {('without' if bias is None else 'with')} a bias", folded, unfolded, **FLOAT64)
-        for name, value in bn.state_dict().items():
-            require(torch.equal(torch.as_tensor(value), state[name]), f'{name} of the layer was changed; leave it as it is')
 

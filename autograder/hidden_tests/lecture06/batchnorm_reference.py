@@ -68,6 +68,19 @@ def wrong_outputs(x: Tensor, gamma: Tensor, beta: Tensor, eps: float) -> Named:
         "the output with eps squared; it is sqrt(var + eps)": gamma * centred / torch.sqrt(var + eps**2) + beta,
         "the output with eps at its default; use the eps that was given": normalised(centred, var, gamma, beta, 1e-5),
         "the output divided by the variance; divide by its square root": gamma * centred / (var + eps) + beta,
+        "the output divided by the root of a sum of squares; the variance is their mean": gamma
+        * centred
+        / torch.sqrt(var * len(x) + eps)
+        + beta,
+        "the output divided by the root of a sum of squares, without eps; it is sqrt(var + eps)": gamma
+        * centred
+        / torch.sqrt(var * len(x))
+        + beta,
+        "the output with eps added twice": normalised(centred, var + eps, gamma, beta, eps),
+        "the output with gamma squared": gamma * gamma * hat + beta,
+        "the output with the mean absolute deviation in the place of the variance": normalised(
+            centred, centred.abs().mean(0), gamma, beta, eps
+        ),
         "the output multiplied by the deviation; divide by it": gamma * centred * torch.sqrt(var + eps) + beta,
         "the output with gamma and beta swapped": beta * hat + gamma,
         "the output shifted before it is scaled; it is gamma * x_hat + beta": gamma * (hat + beta),
@@ -116,6 +129,7 @@ def wrong_variances(x: Tensor, eps: float) -> Named:
         "var + eps; return the variance itself": var + eps,
         "1 / sqrt(var + eps); return the variance itself": torch.rsqrt(var + eps),
         "the mean of the squares; subtract the mean first": (x**2).mean(0),
+        "the mean absolute deviation; take the mean of the squares": (x - x.mean(0)).abs().mean(0),
         "the sum of squares; divide by N": var * len(x),
         "the variance of all numbers at once; take it for each feature": x.var(correction=0),
         "the unbiased variance of all numbers at once; take it for each feature, over N": x.var(),

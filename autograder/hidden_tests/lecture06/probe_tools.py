@@ -1,7 +1,8 @@
 """What probes share: recording operators, gradients, weights by name, training. Runs inside the sandbox."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+import operator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -65,6 +66,17 @@ def set_values(module: nn.Module, values: dict[str, Tensor]) -> None:
                 owner = owner[int(part)] if part.isdigit() else getattr(owner, part)
             kept = getattr(owner, last)
             kept.copy_(value.reshape(kept.shape))
+
+
+def missing_from(module: nn.Module, names: Iterable[str]) -> list[str]:
+    """Those of the names of parameters and buffers that lead to nothing in the module."""
+    missing = []
+    for name in names:
+        try:
+            operator.attrgetter(name)(module)
+        except AttributeError:
+            missing.append(name)
+    return missing
 
 
 def parameters_of(module: nn.Module) -> dict[str, Tensor]:

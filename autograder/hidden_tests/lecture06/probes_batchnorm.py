@@ -98,7 +98,10 @@ def layer_steps(
 def layer_gradients(
     student: Any, settings: dict[str, float], start: dict[str, Tensor], x: Tensor, cotangent: Tensor
 ) -> Seen:
-    """The gradients of a training step of `BatchNorm1d`, and whether the statistics hold on to a graph."""
+    """The gradients of a training step of `BatchNorm1d`, and whether the statistics hold on to a graph.
+
+    evaluation: the names of those that no gradient reaches in evaluation mode.
+    """
     layer = _layer(student, x.shape[1], settings)
     set_values(layer, start)
     along = slope(layer, x, cotangent)
@@ -107,7 +110,9 @@ def layer_gradients(
         y = layer(x)
     dx, dgamma, dbeta = gradients(y, (x, layer.gamma, layer.beta), cotangent)
     held = [name for name in STATISTICS if getattr(getattr(layer, name, None), "requires_grad", False)]
-    found = {"dx": dx, "dgamma": dgamma, "dbeta": dbeta, "slope": along}
+    later = gradients(layer.eval()(x), (x, layer.gamma, layer.beta), cotangent)
+    cut_off = [name for name, found in zip(("x", "gamma", "beta"), later, strict=True) if found is None]
+    found = {"dx": dx, "dgamma": dgamma, "dbeta": dbeta, "slope": along, "evaluation": cut_off}
     return {**found, "needs_grad": held, "operators": sorted(operators.names)}
 
 
@@ -134,12 +139,14 @@ def _number(value: Any) -> float | None:
 def layer_state(student: Any, features: int, settings: dict[str, float], x: Tensor) -> Seen:
     """The parameters, buffers and state dict of a fresh `BatchNorm1d`, and a copy's output after a round trip.
 
-    attributes: those of a layer made with `settings`; second: the values of a layer made after the first has changed.
+    trained: the parameters after a forward pass in training. attributes: those of a layer made with `settings`;
+    second: the values of a layer made after the first has changed.
     """
     layer = student.BatchNorm1d(features)
     fresh = {"parameters": parameters_of(layer), "buffers": buffers_of(layer), "statistics": _statistics(layer)}
     layer.train()
     layer(x.float())
+    fresh["trained"] = parameters_of(layer)
     with torch.no_grad():
         for parameter in layer.parameters():
             parameter.add_(1.0)

@@ -148,7 +148,9 @@ class _Speaker(nn.Module):
         if self.known and tuple(x.shape) != (1, self.context_size):
             raise ValueError(f"the model wants one context of shape (1, {self.context_size}), and got {tuple(x.shape)}")
         if len(self.diary) >= self.patience:
-            raise RuntimeError(f"the model was asked {self.patience} times: does the loop end at max_len?")
+            raise RuntimeError(
+                f"the model was asked {self.patience} times: does the loop end at a dot, and at max_len?"
+            )
         row = self.known.get(tuple(x.flatten().tolist()), self.otherwise)
         if len(self.diary) >= self.talk:
             row = torch.full_like(row, -1e4)

@@ -8,12 +8,13 @@ docstring says otherwise.
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from autograder.hidden_tests.lecture06.probe_tools import (
     Seen,
     buffers_of,
     gradients,
+    missing_from,
     parameters_of,
     set_values,
     train_sgd,
@@ -33,16 +34,31 @@ def mlp_outputs(
 ) -> Seen:
     """A model `name` with the weights `start`: its logits twice in evaluation, then once from there in training.
 
+    In float32 where the code makes float32 numbers of its own, as it may in the notebook.
+    missing: which of these weights it has no place for; then it is not called. ready_made: its parts of PyTorch's own.
     gradients: of the logits in training, by parameter, None where nothing flows; buffers: those after that one call.
     """
-    model = getattr(student, name)(*sizes, **options).double()
+    try:
+        return _outputs(getattr(student, name)(*sizes, **options).double(), start, inputs, cotangent)
+    except RuntimeError as error:
+        if "dtype" not in str(error):
+            raise
+        single = {key: value.float() for key, value in start.items()}
+        return _outputs(getattr(student, name)(*sizes, **options), single, inputs, cotangent.float())
+
+
+def _outputs(model: nn.Module, start: dict[str, Tensor], inputs: Tensor, cotangent: Tensor) -> Seen:
+    missing = missing_from(model, start)
+    ready_made = [part for part, one in model.named_modules() if type(one).__module__.startswith("torch.")]
+    if missing:
+        return {"missing": missing, "ready_made": ready_made}
     set_values(model, start)
     model.eval()
     first, again = model(inputs), model(inputs)
     model.train()
     set_values(model, start)
     logits = model(inputs)
-    seen = {"eval": first, "again": again, "train": logits, "buffers": buffers_of(model)}
+    seen = {"missing": missing, "eval": first, "again": again, "train": logits, "buffers": buffers_of(model)}
     if not isinstance(logits, Tensor) or logits.shape != cotangent.shape:
         return {**seen, "gradients": {}}
     parameters = dict(model.named_parameters())

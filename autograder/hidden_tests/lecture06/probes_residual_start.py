@@ -27,6 +27,7 @@ def zero_start(student: Any, sizes: list[int], start: dict[str, Tensor], stream:
     before = condition_of(model)
     returned = student.zero_init_(model)
     after = condition_of(model)
+    model.double()  # a weight made anew may be of single precision, as all are in the notebook
     with torch.no_grad():
         training = [one(stream.clone()) for one in model.train().blocks]
         evaluation = [one(stream.clone()) for one in model.eval().blocks]
@@ -46,6 +47,7 @@ def zero_start_learning(
     """A ResidualMLP after `zero_init_` and after each SGD step on batches (steps, N, 3): its parameters."""
     model = residual_mlp(student, sizes, start, training=True)
     returned = student.zero_init_(model)
+    model.double()
     steps, frozen = [parameters_of(model)], condition_of(model)["frozen"]
     for step in range(len(contexts)):
         train_sgd(model, contexts[step : step + 1], targets[step : step + 1], lr)

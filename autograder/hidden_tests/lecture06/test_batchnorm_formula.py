@@ -141,13 +141,22 @@ def backward(dout: Tensor, x_hat: Tensor, gamma: Tensor, var: Tensor, eps: float
 def wrong_dx(dout: Tensor, x_hat: Tensor, gamma: Tensor, var: Tensor, eps: float) -> Named:
     g, root, n = gamma * dout, torch.sqrt(var + eps), len(dout)
     by_mean, by_var = g.mean(0), x_hat * (g * x_hat).mean(0)
+    bare_mean, bare_var = dout.mean(0), x_hat * (dout * x_hat).mean(0)
     right = (g - by_mean - by_var) / root
     return {
         "the direct way alone; x also acts through the mean and the variance": g / root,
         "dx without the way through the variance": (g - by_mean) / root,
         "dx without the way through the mean": (g - by_var) / root,
-        "dx without gamma; the gradient at x_hat is gamma * dout": (
-            dout - dout.mean(0) - x_hat * (dout * x_hat).mean(0)
+        "dx without gamma; the gradient at x_hat is gamma * dout": (dout - bare_mean - bare_var) / root,
+        "dx with gamma in the direct way alone; it stands in all three": (g - bare_mean - bare_var) / root,
+        "dx without gamma in the way through the mean": (g - bare_mean - by_var) / root,
+        "dx without gamma in the way through the variance": (g - by_mean - bare_var) / root,
+        "dx with gamma twice; the gradient at x_hat is gamma * dout": gamma * right,
+        "dx divided by the unbiased deviation; var is the biased variance already": right
+        * root
+        / torch.sqrt(var * n / (n - 1) + eps),
+        "dx with means over all numbers; each feature has its own, over the batch": (
+            g - g.mean() - x_hat * (g * x_hat).mean()
         )
         / root,
         "dx with sums in the place of the means over the batch": (g - g.sum(0) - x_hat * (g * x_hat).sum(0)) / root,
@@ -166,6 +175,19 @@ def wrong_dx(dout: Tensor, x_hat: Tensor, gamma: Tensor, var: Tensor, eps: float
         "dx with the way through the mean added; it has a minus sign": (g + by_mean - by_var) / root,
         "dx with both indirect ways added; they have a minus sign": (g + by_mean + by_var) / root,
         "dx without x_hat in the way through the variance": (g - by_mean - (g * x_hat).mean(0)) / root,
+        "dx with the mean of g in the way through the variance; it is the mean of g * x_hat": (
+            g - by_mean - x_hat * by_mean
+        )
+        / root,
+        "dx with x_hat squared in the way through the variance": (g - by_mean - x_hat * by_var) / root,
+        "dx with twice the way through the variance; the 2 of the square and the 1/2 of the root cancel": (
+            g - by_mean - 2 * by_var
+        )
+        / root,
+        "dx with half the way through the variance; the 2 of the square and the 1/2 of the root cancel": (
+            g - by_mean - by_var / 2
+        )
+        / root,
         "dx with means over the features (dim 1); sum over the batch": (
             g - g.mean(1, keepdim=True) - x_hat * (g * x_hat).mean(1, keepdim=True)
         )

@@ -81,10 +81,16 @@ def test_stops_at_max_len(observe: Observe, length: int | None) -> None:
         fail(f"{given} a name of length {letters} came out; {length or 50} was expected")
 
 
-TEMPERATURES = (0.5, 4.0)
-DRAWS = 200
-RATIO = 3.0
-"""The logit of b over that of a; no other letter is possible."""
+RUN = 200
+"""Letters in one name. A right answer may be a recursion, and Python allows no depth of 1000."""
+
+CASES = ((0.25, 0.75), (25.0, 37.0))
+"""Temperatures, each with the logit of b over that of a; no other letter is possible. The right share of b is far from
+those that the temperature's root, its square, or no temperature would give."""
+
+ALARM = math.log(1e10)
+"""A right answer may draw in any way, so nobody knows its letters beforehand. By Hoeffding's bound at most one in 5e9
+right ones has a share so far from the expected one that it fails."""
 
 
 def runs_of(
@@ -101,32 +107,59 @@ def runs_of(
 
 
 @question(
-    "B10", points=1, hint="Divide the logits by the temperature, take the softmax, then draw: do not take the best."
+    "B10", points=0.5, hint="Divide the logits by the temperature, take the softmax, then draw: do not take the best."
 )
 def test_draws_at_the_given_temperature(observe: Observe) -> None:
-    shares = []
-    for temperature in TEMPERATURES:
-        (run,) = runs_of(observe, [3], temperature, RATIO, DRAWS)
-        name = as_text(run["name"])
-        if len(name) < DRAWS // 2 or set(name) - set("ab"):
-            fail("a model that can only say a and b, and no dot, was not heard: the name is too short or has others")
-        shares.append(name.count("b") / len(name))
+    shares = [share_of_b(observe, temperature, ratio) for temperature, ratio in CASES]
     known = {
-        "": tuple(_share(RATIO / temperature) for temperature in TEMPERATURES),
-        "the temperature is not used; divide the logits by it": (_share(RATIO),) * 2,
-        "the logits are multiplied by the temperature; divide them": tuple(_share(RATIO * t) for t in TEMPERATURES),
-        "the likeliest letter is taken; draw one by its probability": (1.0, 1.0),
-        "the letters are drawn without regard to their probabilities": (0.5, 0.5),
-        "the temperature's square is used": tuple(_share(RATIO / t**2) for t in TEMPERATURES),
-        "the temperature's square root is used": tuple(_share(RATIO / t**0.5) for t in TEMPERATURES),
+        "": [_share(ratio / t) for t, ratio in CASES],
+        "the temperature is not used; divide the logits by it": [_share(ratio) for _, ratio in CASES],
+        "the logits are multiplied by the temperature; divide them": [_share(ratio * t) for t, ratio in CASES],
+        "the likeliest letter is taken; draw one by its probability": [1.0, 1.0],
+        "the letters are drawn without regard to their probabilities": [0.5, 0.5],
+        "the temperature's square is used": [_share(ratio / t**2) for t, ratio in CASES],
+        "the temperature's square root is used": [_share(ratio / t**0.5) for t, ratio in CASES],
     }
-    distance = {label: max(abs(a - b) for a, b in zip(shares, goal, strict=True)) for label, goal in known.items()}
-    fits = [label for label in sorted(known, key=lambda label: distance[label]) if _fits(shares, known[label])]
-    if "" not in fits:
-        share = f"{shares[1]:.0%} of the letters were b at temperature 4, where {known[''][1]:.0%} were expected"
-        if _by_chance(shares[1], known[""][1]):
-            share = f"{shares[0]:.1%} of the letters were b at temperature 0.5, where {known[''][0]:.1%} were expected"
-        fail("; ".join([share, *fits[:1]]))
+    surprises = {label: [surprise(*pair) for pair in zip(shares, goal, strict=True)] for label, goal in known.items()}
+    worst = max(range(len(CASES)), key=lambda case: surprises[""][case])
+    if surprises[""][worst] > ALARM:
+        likeliest = min(surprises, key=lambda label: sum(surprises[label]))
+        it_is = f"; {likeliest}" if likeliest and max(surprises[likeliest]) <= ALARM else ""
+        fail(
+            f"{shares[worst]:.1%} of the letters were b at temperature {CASES[worst][0]:g}, "
+            f"where {known[''][worst]:.1%} were expected{it_is}"
+        )
+
+
+@question("B10", points=0.5, hint="Every character that the model thinks possible can be drawn: keep all of them.")
+def test_leaves_no_letter_out(observe: Observe) -> None:
+    # Of 26 letters that are equally likely, 640 draws miss one with probability 3e-10.
+    logits = torch.zeros(VOCAB)
+    logits[0] = -1e4
+    seen = observe("sampled", logits=logits, seeds=[5, None, None, None], temperature=1.0, length=160)
+    drawn = {letter for run in observations(seen["runs"]) for letter in as_text(run["name"])} - {"."}
+    if len(drawn) < VOCAB - 1:
+        fail(
+            f"only {len(drawn)} of {VOCAB - 1} equally likely letters were ever drawn; "
+            "draw from all of them, and not from the likeliest alone"
+        )
+
+
+def share_of_b(observe: Observe, temperature: float, ratio: float) -> float:
+    """How many of RUN letters were b, from a model that can only say a and b."""
+    (run,) = runs_of(observe, [3], temperature, ratio, RUN)
+    name = as_text(run["name"])
+    if set(name) - set("ab"):
+        fail(
+            "a letter was drawn that the model makes impossible; "
+            "take the softmax of the logits once, over the characters (dim=-1)"
+        )
+    if len(name) < RUN // 2:
+        fail(
+            f"a model that can only say a and b, and no dot, said {len(name)} letters with max_len={RUN}; "
+            "is max_len used, and does the softmax of the logits run once, over the characters (dim=-1)?"
+        )
+    return name.count("b") / len(name)
 
 
 def _share(difference: float) -> float:
@@ -134,13 +167,14 @@ def _share(difference: float) -> float:
     return 1 / (1 + math.exp(-difference))
 
 
-def _fits(shares: list[float], expected: tuple[float, ...]) -> bool:
-    return all(map(_by_chance, shares, expected))
+def surprise(seen: float, expected: float) -> float:
+    """RUN times the relative entropy of two shares: so large a one or a larger has at most the probability 2 exp(-it).
 
-
-def _by_chance(seen: float, expected: float) -> bool:
-    """Within five standard deviations, for DRAWS draws; one odd letter is always possible."""
-    return abs(seen - expected) <= 5 * math.sqrt(expected * (1 - expected) / DRAWS) + 1 / DRAWS
+    Source: Hoeffding (1963), theorem 1. The expected share keeps away from 0 and 1, so that no result is infinite.
+    """
+    expected = min(max(expected, 1e-9), 1 - 1e-9)
+    pairs = ((seen, expected), (1 - seen, 1 - expected))
+    return RUN * sum(share * math.log(share / goal) for share, goal in pairs if share > 0)
 
 
 @question(

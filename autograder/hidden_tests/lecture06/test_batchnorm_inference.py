@@ -1,6 +1,7 @@
 """Hidden tests of the batch normalization notebook, part 5: evaluation and folding."""
 
 import functools
+import math
 from collections.abc import Callable
 
 import pytest
@@ -48,6 +49,8 @@ def wrong_losses(losses: Tensor, size: int) -> dict[str, Tensor | float]:
     dropped = torch.cat(whole) if whole else losses[:0]
     return {
         "the mean of the batch means; the last batch is smaller, so weigh each example alike": means.mean(),
+        "the perplexity; return its logarithm, the mean loss itself": losses.mean().exp(),
+        "the loss in bits; the natural logarithm is meant": losses.mean() / math.log(2),
         "the sum of all losses; divide by the number of examples": losses.sum(),
         "the sum of the batch means; weigh each by its size and divide by the number of examples": means.sum(),
         "the sum of the batch means over the number of examples; weigh each mean by its size": means.sum()

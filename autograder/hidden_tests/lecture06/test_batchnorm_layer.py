@@ -199,7 +199,19 @@ def test_evaluation_uses_running_statistics(observe: Observe, n: int) -> None:
         + beta,
         "the output with eps outside the square root": gamma * (x - mean) / (var.sqrt() + 0.02) + beta,
         "the output with the default eps; use the eps given to __init__": normalised(x - mean, var, gamma, beta, 1e-5),
+        "the output without eps; divide by sqrt(running_var + eps)": gamma * (x - mean) / var.sqrt() + beta,
         "the output without gamma and beta": (x - mean) / torch.sqrt(var + 0.02),
+        "the output without gamma": (x - mean) / torch.sqrt(var + 0.02) + beta,
+        "the output without beta": gamma * (x - mean) / torch.sqrt(var + 0.02),
+        "the output shifted before it is scaled; it is gamma * x_hat + beta": gamma
+        * ((x - mean) / torch.sqrt(var + 0.02) + beta),
+        "the output with gamma and beta swapped": normalised(x - mean, var, beta, gamma, 0.02),
+        "the output with running_mean not subtracted": normalised(x, var, gamma, beta, 0.02),
+        "the output with running_var over N - 1 once more; it is unbiased already": normalised(
+            x - mean, var * n / max(n - 1, 1), gamma, beta, 0.02
+        ),
+        "the output multiplied by the deviation; divide by it": gamma * (x - mean) * torch.sqrt(var + 0.02) + beta,
+        "the input itself": x,
     }
     if n > 1:
         mistakes["the batch's own statistics; evaluation uses the running ones"] = normalise(x, gamma, beta, 0.02)
@@ -229,6 +241,11 @@ def test_gradients(observe: Observe, n: int) -> None:
             "the running statistics need a gradient: they hold on to the graph or are parameters; "
             "make them buffers and update them under torch.no_grad() or from detached values"
         )
+    if isinstance(cut_off := seen["evaluation"], list) and cut_off:
+        fail(
+            f"in evaluation mode no gradient reaches {cut_off[0]} (detach, .data or no_grad); "
+            "the running statistics alone are constants there"
+        )
 
 
 @question("B4", points=0.5, hint="One example has no variance over the batch.")
@@ -252,6 +269,12 @@ def test_parameters_and_buffers(observe: Observe) -> None:
         fail(f"the parameters should be gamma and beta, and are {', '.join(sorted(parameters)) or 'none'}")
     assert_close(parameters["gamma"], torch.ones(features), "initial gamma")
     assert_close(parameters["beta"], torch.zeros(features), "initial beta")
+    for name, value in inner(seen["trained"]).items():
+        if not agrees(value, as_tensor(parameters[name], name)):
+            fail(
+                f"{name} changes in a forward pass, without any optimizer; does it share its memory with a buffer? "
+                f"Make a new tensor for each parameter and each buffer"
+            )
     statistics = inner(seen["statistics"])
     assert_close(statistics["running_mean"], torch.zeros(features), "initial running_mean")
     assert_close(statistics["running_var"], torch.ones(features), "initial running_var")

@@ -6,12 +6,19 @@ from collections.abc import Callable
 import pytest
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from autograder.collect import question
-from autograder.diagnose import as_dict, as_tensor, assert_below, assert_close, assert_deviation, fail
-from autograder.hidden_tests.lecture06.batchnorm_reference import Named, inner, layer_state, normalise, normalised
+from autograder.diagnose import FLOAT32, FLOAT64, as_dict, as_tensor, assert_below, assert_close, assert_deviation, fail
+from autograder.hidden_tests.lecture06.batchnorm_reference import Named, inner, layer_state
 from autograder.hidden_tests.lecture06.inputs import VOCAB, names, normal
+from autograder.hidden_tests.lecture06.network_reference import (
+    Norm,
+    deep_forward,
+    norm_in,
+    within,
+    wrong_deep,
+    wrong_mlps,
+)
 from autograder.observe import Observation, Observe
 
 SIZES = [VOCAB, 3, 16, 256]
@@ -22,25 +29,28 @@ B6_LIMIT = 5.5
 B7_MARGIN = 0.07
 """How far below the unigram cross-entropy the held-out loss must come."""
 
-Norm = Callable[[Tensor], Tensor]
+
+def assert_complete(seen: Observation) -> None:
+    """The model has a place for every weight that the test gives it."""
+    missing = seen["missing"]
+    if not isinstance(missing, list) or not missing:
+        return
+    first = str(missing[0])
+    part, _, last = first.rpartition(".")
+    if not part:
+        fail(f"the model has no {first}; each parameter of the table is an nn.Parameter stored on self")
+    ready_made = seen["ready_made"]
+    if isinstance(ready_made, list) and part in ready_made:
+        fail(f"{part} is a layer of PyTorch, which has no {last}; make it as your own BatchNorm1d(d_hidden)")
+    fail(
+        f"the model has no {first}: {part} is a BatchNorm1d(d_hidden) of its own, stored on self under this name, "
+        "not in a list or a dictionary"
+    )
 
 
-def norm_in(mode: str, state: Named) -> Norm:
-    """The layer with this state as a function, in `train` or `eval`; other numbers of features pass through it."""
-    gamma, beta = state["gamma"], state["beta"]
-
-    def norm(pre: Tensor) -> Tensor:
-        if pre.shape[1:] != gamma.shape:
-            return pre
-        if mode == "train":
-            return normalise(pre, gamma, beta, 1e-5)
-        return normalised(pre - state["running_mean"], state["running_var"], gamma, beta, 1e-5)
-
-    return norm
-
-
-def within(state: Named, prefix: str) -> Named:
-    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+def precision(seen: Observation) -> float:
+    """The tolerance for what the model computed, in double or in single precision."""
+    return FLOAT32 if any(isinstance(v, Tensor) and v.dtype is torch.float32 for v in seen.values()) else FLOAT64
 
 
 def assert_same_again(seen: Observation) -> None:
@@ -69,7 +79,8 @@ def assert_learns(
     found = inner(seen["gradients"])
     for name, goal in zip(leaves, goals, strict=True):
         if found[name] is not None:
-            assert_close(found[name], goal, f"gradient of {name} in training", tolerance=1e-7)
+            tolerance = max(precision(seen), 1e-7)
+            assert_close(found[name], goal, f"gradient of {name} in training", tolerance=tolerance)
         elif name != optional:
             fail(
                 f"no gradient reaches {name} in training, so it cannot learn: "
@@ -77,8 +88,13 @@ def assert_learns(
             )
 
 
-def assert_updated_once(seen: Observation, state: Named, pre: Tensor, name: str) -> None:
-    """One call of the model in training updated the running statistics of the layer `name` once."""
+def assert_updated_once(
+    seen: Observation, state: Named, pre: Tensor, name: str, unbiased: Tensor | None = None
+) -> None:
+    """One call of the model in training updated the running statistics of the layer `name` once.
+
+    pre: what the layer gets, (N, D); unbiased: the same without the bias that belongs to it.
+    """
     found = inner(seen["buffers"])
     for kept, new in (("running_mean", pre.mean(0)), ("running_var", pre.var(0))):
         goal, unchanged = state[kept].lerp(new, 0.1), state[kept]
@@ -86,7 +102,17 @@ def assert_updated_once(seen: Observation, state: Named, pre: Tensor, name: str)
             f"two updates; call self.{name} once in a forward pass": goal.lerp(new, 0.1),
             f"its value before; call self.{name} itself, in the mode of the model": unchanged,
         }
-        assert_close(found[f"{name}.{kept}"], goal, f"{name}.{kept} after one training batch", mistakes=wrong)
+        if unbiased is not None and kept == "running_mean":
+            wrong["that of products without their bias; add it before the norm"] = state[kept].lerp(
+                unbiased.mean(0), 0.1
+            )
+        assert_close(
+            found[f"{name}.{kept}"],
+            goal,
+            f"{name}.{kept} after one training batch",
+            mistakes=wrong,
+            tolerance=precision(seen),
+        )
 
 
 def trained_loss(observe: Observe, name: str, options: dict[str, bool], seed: int) -> float:
@@ -113,60 +139,13 @@ def mlp_weights(sizes: list[int], seed: int) -> Named:
     }
 
 
-def wrong_mlps(w: Named, inputs: Tensor, norm: Norm) -> Named:
-    """What known wrong forward passes give."""
-    flat = w["C"][inputs].flatten(1)
-    product = flat @ w["W1"]
-    pre = product + w["b1"]
-    reordered = w["C"][inputs].transpose(1, 2).flatten(1) @ w["W1"] + w["b1"]
-    logits = torch.tanh(norm(pre)) @ w["W2"] + w["b2"]
-    gamma, beta = w["bn.gamma"], w["bn.beta"]
-    return {
-        "logits with the norm after tanh; it belongs before it": norm(torch.tanh(pre)) @ w["W2"] + w["b2"],
-        "logits without the norm": torch.tanh(pre) @ w["W2"] + w["b2"],
-        "logits without tanh": norm(pre) @ w["W2"] + w["b2"],
-        "logits without b1": torch.tanh(norm(product)) @ w["W2"] + w["b2"],
-        "logits with b1 added after the norm; it belongs to the linear layer before it": torch.tanh(
-            norm(product) + w["b1"]
-        )
-        @ w["W2"]
-        + w["b2"],
-        "logits without b2": logits - w["b2"],
-        "logits with the norm before and after tanh; it belongs before it": norm(torch.tanh(norm(pre))) @ w["W2"]
-        + w["b2"],
-        "logits with the norm twice": torch.tanh(norm(norm(pre))) @ w["W2"] + w["b2"],
-        "logits with tanh twice": torch.tanh(torch.tanh(norm(pre))) @ w["W2"] + w["b2"],
-        "logits with the batch's statistics; in evaluation self.bn uses the running ones": torch.tanh(
-            normalise(pre, gamma, beta, 1e-5)
-        )
-        @ w["W2"]
-        + w["b2"],
-        "logits with the running statistics; in training self.bn uses those of the batch": torch.tanh(
-            normalised(pre - w["bn.running_mean"], w["bn.running_var"], gamma, beta, 1e-5)
-        )
-        @ w["W2"]
-        + w["b2"],
-        "logits with a norm that has neither gamma nor beta; use self.bn": torch.tanh(
-            normalise(pre, torch.ones_like(gamma), torch.zeros_like(beta), 1e-5)
-        )
-        @ w["W2"]
-        + w["b2"],
-        "logits with relu in the place of tanh": F.relu(norm(pre)) @ w["W2"] + w["b2"],
-        "logits with a sigmoid in the place of tanh": torch.sigmoid(norm(pre)) @ w["W2"] + w["b2"],
-        "logits whose embeddings are laid side by side in the wrong order": torch.tanh(norm(reordered)) @ w["W2"]
-        + w["b2"],
-        "probabilities; return the logits, without softmax": torch.softmax(logits, 1),
-        "log probabilities; return the logits": torch.log_softmax(logits, 1),
-        "the hidden layer; the output layer is missing": torch.tanh(norm(pre)),
-    }
-
-
 def assert_mlp_forward(observe: Observe, mode: str) -> None:
     weights = mlp_weights(SMALL, seed=600)
     inputs, cotangent = random_contexts(SMALL, seed=610), normal(48, VOCAB, seed=611)
     seen = observe(
         "mlp_outputs", name="MLPv2", sizes=SMALL, options={}, start=weights, inputs=inputs, cotangent=cotangent
     )
+    assert_complete(seen)
     assert_same_again(seen)
 
     def before(w: Named) -> Tensor:
@@ -177,10 +156,11 @@ def assert_mlp_forward(observe: Observe, mode: str) -> None:
 
     name = "output in training" if mode == "train" else "output in evaluation"
     mistakes = wrong_mlps(weights, inputs, norm_in(mode, within(weights, "bn.")))
-    assert_close(seen[mode], forward(weights), name, mistakes=mistakes)
+    assert_close(seen[mode], forward(weights), name, mistakes=mistakes, tolerance=precision(seen))
     if mode == "train":
         assert_learns(seen, forward, weights, cotangent, optional="b1")
-        assert_updated_once(seen, within(weights, "bn."), before(weights), "bn")
+        pre = before(weights)
+        assert_updated_once(seen, within(weights, "bn."), pre, "bn", unbiased=pre - weights["b1"])
 
 
 @question(
@@ -302,59 +282,6 @@ def deep_weights(sizes: list[int], batch_norm: bool, seed: int) -> Named:
     return weights
 
 
-def deep_forward(w: Named, inputs: Tensor, first: Norm, second: Norm, act: Norm = torch.tanh) -> Tensor:
-    """Logits of two hidden layers, with what follows each product as functions."""
-    hidden = act(first(w["C"][inputs].flatten(1) @ w["W1"]))
-    return act(second(hidden @ w["W2"])) @ w["W3"] + w["b3"]
-
-
-def wrong_deep(w: Named, inputs: Tensor, first: Norm, second: Norm, batch_norm: bool) -> Named:
-    """What known wrong forward passes give."""
-
-    def same(pre: Tensor) -> Tensor:
-        return pre
-
-    logits = deep_forward(w, inputs, first, second)
-    hidden = torch.tanh(first(w["C"][inputs].flatten(1) @ w["W1"]))
-    hidden_2 = torch.tanh(second(hidden @ w["W2"]))
-    after = first(torch.tanh(w["C"][inputs].flatten(1) @ w["W1"]))
-    wrong = {
-        "logits without b3": logits - w["b3"],
-        "logits of one hidden layer; the second is missing": hidden @ w["W3"] + w["b3"],
-        "logits without tanh": deep_forward(w, inputs, first, second, same),
-        "logits without the second tanh": second(hidden @ w["W2"]) @ w["W3"] + w["b3"],
-        "logits without the first tanh": torch.tanh(second(first(w["C"][inputs].flatten(1) @ w["W1"]) @ w["W2"]))
-        @ w["W3"]
-        + w["b3"],
-        "logits with relu in the place of tanh": deep_forward(w, inputs, first, second, F.relu),
-        "logits with a skip around the second layer": (hidden + hidden_2) @ w["W3"] + w["b3"],
-        "logits with the second layer's weights left out": torch.tanh(second(hidden)) @ w["W3"] + w["b3"],
-        "probabilities; return the logits, without softmax": torch.softmax(logits, 1),
-        "log probabilities; return the logits": torch.log_softmax(logits, 1),
-    }
-    if not batch_norm:
-        return wrong | {
-            "logits without b1 and b2": deep_forward(w, inputs, same, same),
-            "logits without b1": deep_forward(w, inputs, same, second),
-            "logits without b2": deep_forward(w, inputs, first, same),
-            "logits with b1 in both layers": deep_forward(w, inputs, first, first),
-            "logits with b1 and b2 swapped": deep_forward(w, inputs, second, first),
-        }
-    return wrong | {
-        "logits with the norms after tanh; they belong before it": second(torch.tanh(after @ w["W2"])) @ w["W3"]
-        + w["b3"],
-        "logits with the first norm after tanh; it belongs before it": torch.tanh(second(after @ w["W2"])) @ w["W3"]
-        + w["b3"],
-        "logits with the second norm after tanh; it belongs before it": second(torch.tanh(hidden @ w["W2"])) @ w["W3"]
-        + w["b3"],
-        "logits with bn1 in both layers; each has its own": deep_forward(w, inputs, first, first),
-        "logits with bn1 and bn2 swapped": deep_forward(w, inputs, second, first),
-        "logits without any norm": deep_forward(w, inputs, same, same),
-        "logits without bn1": deep_forward(w, inputs, same, second),
-        "logits without bn2": deep_forward(w, inputs, first, same),
-    }
-
-
 @question("B7", points=1.5, hint="Twice: product, then the norm or the bias of this layer, then tanh. Then the output.")
 @pytest.mark.parametrize("mode", ["train", "eval"])
 @pytest.mark.parametrize("batch_norm", [True, False], ids=["with BN", "without BN"])
@@ -365,17 +292,31 @@ def test_deep_forward_pass(observe: Observe, batch_norm: bool, mode: str) -> Non
     seen = observe(
         "mlp_outputs", name="MLPv3", sizes=SMALL, options=options, start=weights, inputs=inputs, cotangent=cotangent
     )
+    assert_complete(seen)
     assert_same_again(seen)
 
-    def both(w: Named) -> tuple[Norm, Norm]:
+    def both(w: Named, mode: str = mode, eps: float = 1e-5) -> tuple[Norm, Norm]:
         if not batch_norm:
             return w["b1"].add, w["b2"].add
-        return norm_in(mode, within(w, "bn1.")), norm_in(mode, within(w, "bn2."))
+        return norm_in(mode, within(w, "bn1."), eps), norm_in(mode, within(w, "bn2."), eps)
 
     first, second = both(weights)
     name = f"output {'with' if batch_norm else 'without'} BN in {'training' if mode == 'train' else 'evaluation'}"
     target = deep_forward(weights, inputs, first, second)
-    assert_close(seen[mode], target, name, mistakes=wrong_deep(weights, inputs, first, second, batch_norm))
+    mistakes = wrong_deep(weights, inputs, first, second, batch_norm)
+    if batch_norm:
+        other = "eval" if mode == "train" else "train"
+        switched = "the running statistics; in training" if mode == "train" else "the batch's statistics; in evaluation"
+        mistakes[f"logits with {switched} the norms use the others"] = deep_forward(
+            weights, inputs, *both(weights, mode=other)
+        )
+        for eps in (1e-2, 1e-3, 1e-8):
+            coarse = both(weights, eps=eps)
+            norms = {"bn1": (coarse[0], second), "bn2": (first, coarse[1]), "bn1 and bn2": coarse}
+            for which, pair in norms.items():
+                label = f"logits of {which} with eps {eps:g}; BatchNorm1d(d_hidden) has its default eps"
+                mistakes[label] = deep_forward(weights, inputs, *pair)
+    assert_close(seen[mode], target, name, mistakes=mistakes, tolerance=precision(seen))
     if mode == "train":
         assert_learns(seen, lambda w: deep_forward(w, inputs, *both(w)), weights, cotangent)
     if mode == "train" and batch_norm:

@@ -144,6 +144,12 @@ def test_each_write_is_that_of_its_block(observe: Observe) -> None:
             [target[:1], -target[1:]]
         ),
         "the writes in reverse": target.flip(0),
+        "the writes of the blocks in reverse; item 1 is that of the first block": torch.cat(
+            [target[:1], target[1:].flip(0)]
+        ),
+        "the writes without the bias of inp; it belongs to the embedding's write": torch.cat(
+            [target[:1] - w["inp.bias"], target[1:]]
+        ),
         "the differences to the stream's beginning; take those to the stream before the block": torch.stack(
             [stream[0], *(x - stream[0] for x in stream[1:])]
         ),

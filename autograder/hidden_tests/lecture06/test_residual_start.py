@@ -86,7 +86,10 @@ def test_only_the_writing_layer_is_zeroed(observe: Observe) -> None:
         if name in now and not bool((now[name] == 0).all()):
             fail(f"{name} is not zero: this is the layer with which the block writes")
     if missing := [name for name in writing if name not in now]:
-        fail(f"{missing[0]} is gone: set its numbers to zero, and leave the layer where it is")
+        fail(
+            f"{missing[0]} is gone, or is the same parameter as that of another block: "
+            "set its numbers to zero, and leave the layer and its weight where they are"
+        )
     after, before = dict(mapping(seen["after"])), dict(mapping(seen["before"]))
     for table, found in ((after, now), (before, was)):
         table["parameters"] = {name: value for name, value in found.items() if name not in writing}
