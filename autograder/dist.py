@@ -12,6 +12,7 @@ import tempfile
 import zipfile
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from autograder import executed, versions
@@ -22,7 +23,7 @@ from autograder.release import MANIFEST, requirements
 
 CONTAINER = Path(__file__).parent / "container"
 KIT = PurePosixPath("kit")
-GRADING_PACKAGES = ("pyseccomp", "pytest", "rich")
+GRADING_PACKAGES = ("numpy", "pyseccomp", "pytest", "rich", "torch")
 NOT_FOR_GRADING = ("jupyter", "otter-grader")
 LONG_AGO = (1980, 1, 1, 0, 0, 0)
 PROGRAM = 0o755
@@ -90,8 +91,7 @@ def kit_files(assignment: Assignment) -> Files:
             found |= {path: path.relative_to(home) for path in folder.rglob(pattern)}
     files = {KIT / PurePosixPath(target.as_posix()): path.read_bytes() for path, target in found.items()}
     files |= {KIT / "assignments" / path: data for path, data in student_files(assignment).items()}
-    if assignment.data:
-        files[KIT / "data" / "names.txt"] = assignment.names_file.read_bytes()
+    files |= {KIT / path: (assignment.home / path).read_bytes() for path in assignment.data}
     return files
 
 
@@ -99,12 +99,8 @@ def gradescope_files(assignment: Assignment) -> Files:
     """The kit, and what Gradescope calls: `setup.sh` when it builds the image, `run_autograder` for a submission."""
     from autograder.gradescope import unfinished
 
-    constraints = assignment.home / "constraints.txt"
-    pins = requirements(assignment).decode().splitlines()
-    pins = [pin for pin in pins if pin.split("==")[0] not in NOT_FOR_GRADING]
-    for line in constraints.read_text(encoding="utf-8").splitlines():
-        if line.split("==")[0] in GRADING_PACKAGES:
-            pins.append(line)
+    packages = {*assignment.packages, *GRADING_PACKAGES}.difference(NOT_FOR_GRADING)
+    pins = requirements(replace(assignment, packages=tuple(packages))).decode().splitlines()
     return kit_files(assignment) | {
         PurePosixPath("setup.sh"): (CONTAINER / "setup.sh").read_bytes(),
         PurePosixPath("run_autograder"): (CONTAINER / "run_autograder").read_bytes(),

@@ -105,6 +105,7 @@ TOML = """
 title = "Small"
 version = "2026.1"
 notebooks = ["small"]
+data = ["data/names.txt"]
 [limits]
 wall_s = 9
 cpu_s = 9
