@@ -113,7 +113,7 @@ class Scorer:
         passed: dict[str, QuestionScore] = {}
         if len(attempted) < 2:
             return passed, []
-        run = start(self.sandbox, program, self._defines(), zlib.crc32(program.notebook.encode()))
+        run = start(self.sandbox, program, self._defines(), _seed(program.notebook))
         try:
             for one in attempted:
                 if run.failure:
@@ -154,11 +154,11 @@ class Scorer:
         self, one: Question, programs: Sequence[Program], replaced: Mapping[str, str]
     ) -> tuple[QuestionScore, Child, list[str]]:
         """Run the tests over the first program that ends, with these answers in the place of the student's."""
-        seed = seed_of(one)
-        child = Child(self.sandbox, [program.with_answers(replaced) for program in programs], self._defines(), seed)
+        programs = [program.with_answers(replaced) for program in programs]
+        child = Child(self.sandbox, programs, self._defines(), _seed(one.notebook))
         flags: list[str] = []
         try:
-            results = self._results(one, Observer(child, one.id, seed), flags)
+            results = self._results(one, Observer(child, one.id, seed_of(one)), flags)
             if any(result.status is not Status.PASSED for result in results):
                 child.look()
         finally:
@@ -212,7 +212,11 @@ class Scorer:
 
 def seed_of(one: Question) -> int:
     """The seed of the random numbers that student code draws while this question is graded."""
-    return zlib.crc32(one.id.encode())
+    return _seed(one.id)
+
+
+def _seed(name: str) -> int:
+    return zlib.crc32(name.encode())
 
 
 def _stopped(errors: Mapping[str, str]) -> list[str]:
@@ -250,7 +254,7 @@ def _judge(case: Case, observer: Observer) -> Verdict:
     except NoObservation as nothing:
         return Verdict(Status(nothing.failure.kind.value), nothing.failure.message)
     except AssertionError as error:
-        return Verdict(Status.FAILED, str(error))
+        return Verdict(Status.FAILED, str(error)[:MAX_MESSAGE])
     except Exception as error:
         # The reference passes every hidden test (the gate shows it), so this comes from what the student's code
         # returned: a value of a kind that nobody thought of.
