@@ -91,7 +91,7 @@ def kit_files(assignment: Assignment) -> Files:
             found |= {path: path.relative_to(home) for path in folder.rglob(pattern)}
     files = {KIT / PurePosixPath(target.as_posix()): path.read_bytes() for path, target in found.items()}
     files |= {KIT / "assignments" / path: data for path, data in student_files(assignment).items()}
-    files |= {KIT / data: (home / data).read_bytes() for data in assignment.data}
+    files |= {KIT / path: (assignment.home / path).read_bytes() for path in assignment.data}
     return files
 
 
@@ -99,8 +99,8 @@ def gradescope_files(assignment: Assignment) -> Files:
     """The kit, and what Gradescope calls: `setup.sh` when it builds the image, `run_autograder` for a submission."""
     from autograder.gradescope import unfinished
 
-    pins = requirements(replace(assignment, packages=(*assignment.packages, *GRADING_PACKAGES))).decode().splitlines()
-    pins = [pin for pin in pins if pin.split("==")[0] not in NOT_FOR_GRADING]
+    packages = {*assignment.packages, *GRADING_PACKAGES}.difference(NOT_FOR_GRADING)
+    pins = requirements(replace(assignment, packages=tuple(packages))).decode().splitlines()
     return kit_files(assignment) | {
         PurePosixPath("setup.sh"): (CONTAINER / "setup.sh").read_bytes(),
         PurePosixPath("run_autograder"): (CONTAINER / "run_autograder").read_bytes(),

@@ -6,6 +6,7 @@ They are taken out here; everything else that the notebooks of an assignment sho
 
 import json
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,8 @@ ADDRESS = re.compile(r"\b0x[0-9a-f]{6,16}\b")
 
 def solution(assignment: Assignment, name: str) -> dict[str, Any]:
     """The released notebook with the reference answers in it, as a table; nothing is executed."""
-    notebook: dict[str, Any] = json.loads((assignment.release_dir / f"{name}.ipynb").read_bytes())
     released = load_released(assignment)
+    notebook: dict[str, Any] = json.loads((assignment.release_dir / f"{name}.ipynb").read_bytes())
     answers = reference_cells(assignment, released)
     by_cell = {cell.id: answers[question] for question, (cell, _) in released[name].regions.items()}
     for cell in notebook["cells"]:
@@ -36,10 +37,10 @@ def solution(assignment: Assignment, name: str) -> dict[str, Any]:
     return notebook
 
 
-def execute(name: str, notebook: dict[str, Any], folder: Path) -> Any:
-    """The notebook of this name after a run from top to bottom in this folder, as nbformat keeps it.
+def run(notebook: dict[str, Any], folder: Path, cell_limit_s: int = CELL_LIMIT_S) -> tuple[Any, str]:
+    """The notebook after a run from top to bottom in this folder, as nbformat keeps it, and what stopped it, if any.
 
-    Raises MasterError with the cell's id and the error when a cell fails.
+    cell_limit_s: seconds by the clock on the wall that one cell may take
     """
     import nbformat  # heavy, and only a release needs them
     from nbclient import NotebookClient
@@ -47,25 +48,40 @@ def execute(name: str, notebook: dict[str, Any], folder: Path) -> Any:
 
     table = nbformat.from_dict(notebook)
     for cell in table.cells:
+        cell.source = "".join(cell.source)
         if UNATTENDED in cell.source:
             cell.metadata["tags"] = [SKIP]
     client = NotebookClient(
         table,
-        timeout=CELL_LIMIT_S,
+        timeout=cell_limit_s,
         kernel_name="python3",
         record_timing=False,
         coalesce_streams=True,
         resources={"metadata": {"path": str(folder)}},
     )
+    stopped = ""
     try:
-        client.execute()
+        client.execute(stderr=subprocess.DEVNULL)  # of the kernel itself, which warns of its own transport
     except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
         started = [cell.id for cell in table.cells if cell.get("execution_count") or cell.get("outputs")]
-        what = f"{error.ename}: {error.evalue}" if isinstance(error, CellExecutionError) else type(error).__name__
-        where = f"the solution of {name}, cell {''.join(started[-1:])}"
-        raise MasterError(f"it does not run: {printable(what)}", where, "mend the master") from error
+        what = f"took more than {cell_limit_s} s" if isinstance(error, CellTimeoutError) else "ended its kernel"
+        if isinstance(error, CellExecutionError):
+            what = f"raised {printable(f'{error.ename}: {error.evalue}')[:200]}"
+        stopped = f"cell {''.join(started[-1:])} {what}"
     for cell in table.cells:
         cell.metadata.pop("tags", None)
+    return table, stopped
+
+
+def execute(name: str, notebook: dict[str, Any], folder: Path) -> Any:
+    """The notebook of this name after a run in this folder, without what differs from run to run.
+
+    Raises MasterError with the cell's id and the error when a cell fails.
+    """
+    table, stopped = run(notebook, folder)
+    if stopped:
+        raise MasterError(f"it does not run: {stopped}", f"the solution of {name}", "mend the master")
+    for cell in table.cells:
         for output in cell.get("outputs", ()):
             _settle(output)
     table.metadata["language_info"] = {"name": "python"}

@@ -179,7 +179,7 @@ def test_a_release_that_is_not_as_its_manifest_says_is_not_packed(small: Assignm
 def test_a_solution_that_fails_is_one_line(tmp_path: Path) -> None:
     cells = [corpus.added_cell("a = 1") | {"id": "first"}, corpus.added_cell("a / 0") | {"id": "second"}]
     table = {"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
-    with pytest.raises(MasterError, match="solution of n, cell second: it does not run: Zero") as error:
+    with pytest.raises(MasterError, match="solution of n: it does not run: cell second raised Zero") as error:
         executed.execute("n", table, tmp_path)
     assert "\n" not in str(error.value)
 

@@ -63,7 +63,7 @@ class Sandbox:
         self._assignment = assignment
         self._choice = {"unsafe": unsafe, "namespaces": namespaces}
         self._loaded = False
-        self._children_cpu_s = self._server_cpu_s = 0.0
+        self.children_cpu_s = self._server_cpu_s = 0.0  # of children that have ended, and of the server itself
         self.active: frozenset[str] = frozenset()
         self.missing: tuple[str, ...] = ()
         self._prologues = {
@@ -146,14 +146,14 @@ class Sandbox:
             signal.pidfd_send_signal(handle, signal.SIGKILL)
         report, _ = self._receive(EXIT_S)
         os.close(handle)
-        self._children_cpu_s += float(report["cpu_s"])
+        self.children_cpu_s += float(report["cpu_s"])
         self._server_cpu_s = float(report["server_cpu_s"])
         return report
 
     @property
     def cpu_s(self) -> float:
         """The CPU time of the fork server and of all its children that ended."""
-        return self._children_cpu_s + self._server_cpu_s
+        return self.children_cpu_s + self._server_cpu_s
 
     def _receive(self, timeout_s: float) -> tuple[dict[str, Any], list[int]]:
         self._control.settimeout(timeout_s)

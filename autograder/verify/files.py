@@ -43,8 +43,9 @@ class Files:
 
     @functools.cached_property
     def given_out(self) -> dict[str, bytes]:
-        """What students get: the release, and the archives of it in `dist/`, each by its path."""
-        archives = sorted((self.assignment.home / "dist").glob(f"{self.assignment.name}-*-student.zip"))
+        """What students get: the release, and of `dist/` its archives and the list of changes, each by its path."""
+        dist = self.assignment.home / "dist"
+        archives = [*sorted(dist.glob(f"{self.assignment.name}-*-student.zip")), *sorted(dist.glob("CHANGES-*.md"))]
         files = {str(path): data for path, data in self.released.items()}
         return files | {f"dist/{path.name}": path.read_bytes() for path in archives}
 

@@ -88,9 +88,9 @@ class Grading:
 
     def grade(self, folder: Path, one: Question, grader: Grader | None = None) -> Graded:
         files = (folder / f"{one.notebook}.ipynb",)
-        before = self.grader.scorer.sandbox.cpu_s
+        before = self.grader.scorer.sandbox.children_cpu_s
         result: Result = (grader or self.grader).grade(Submission(student="s", label="s", files=files), [one])
-        cpu_s = self.grader.scorer.sandbox.cpu_s - before
+        cpu_s = self.grader.scorer.sandbox.children_cpu_s - before
         return Graded(score=result.questions[one.id], flags=result.flags, cpu_s=cpu_s)
 
     def _hand_in(self, answers: Mapping[str, str | corpus.Answer]) -> Path:

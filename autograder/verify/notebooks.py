@@ -4,7 +4,6 @@ import functools
 import math
 import re
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -12,15 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from autograder import corpus
+from autograder import corpus, executed
 from autograder.assignment import Assignment
 from autograder.errors import printable
 from autograder.grader import load_released
-from autograder.release import reference_cells
 from autograder.verify.rule import Rule
 
 CHECK = re.compile(r'grader\.check\("(\w+)"\)')
-EXPORT = "grader.export"
 CLOCK = "import time as _time\nprint(_time.process_time())"
 SLOWER = 5
 """How many times the CPU seconds of the whole notebook a single cell may take by the clock on the wall."""
@@ -54,13 +51,11 @@ class Runs:
     @functools.cached_property
     def solution(self) -> dict[str, NotebookRun]:
         """Raises MasterError when there is no usable release, or for a mistake in a master."""
-        released = load_released(self.assignment)
-        reference = reference_cells(self.assignment, released)
-        return self._run_all(corpus.submission(corpus.released_tables(self.assignment), released, reference))
+        return self._run_all({name: executed.solution(self.assignment, name) for name in self.assignment.notebooks})
 
     def _run_all(self, notebooks: Mapping[str, corpus.Notebook]) -> dict[str, NotebookRun]:
         with ThreadPoolExecutor(2) as pool:
-            runs = pool.map(functools.partial(run, self.assignment), notebooks, notebooks.values())
+            runs = pool.map(functools.partial(run, self.assignment), notebooks.values())
             return dict(zip(notebooks, runs, strict=True))
 
     def both(self) -> Iterator[tuple[str, NotebookRun]]:
@@ -70,51 +65,27 @@ class Runs:
             yield f"{name}.ipynb with the solutions", one
 
 
-def run(assignment: Assignment, name: str, notebook: corpus.Notebook) -> NotebookRun:
-    """Run a notebook in a copy of the release, without its export cell, which waits for a browser."""
-    import nbformat  # what a kernel needs takes a second that only the gate has
-    from nbclient import NotebookClient
-    from nbclient.exceptions import CellControlSignal, DeadKernelError
-
-    cells = [cell for cell in notebook["cells"] if EXPORT not in "".join(cell["source"])]
+def run(assignment: Assignment, notebook: corpus.Notebook) -> NotebookRun:
+    """Run a notebook in a copy of the release."""
+    clock: dict[str, Any] = {
+        "cell_type": "code",
+        "id": "clock",
+        "source": CLOCK,
+        "metadata": {},
+        "outputs": [],
+        "execution_count": None,
+    }
     with tempfile.TemporaryDirectory(prefix="verify-") as folder:
         shutil.copytree(assignment.release_dir, folder, dirs_exist_ok=True)
-        corpus.write(Path(folder), {name: notebook | {"cells": cells}})
-        table = nbformat.read(Path(folder, f"{name}.ipynb"), as_version=4)
-        table.cells.append(nbformat.v4.new_code_cell(CLOCK))
-        timeout = math.ceil(SLOWER * assignment.gate.notebook_cpu_s)
-        where = {"metadata": {"path": folder}}
-        client = NotebookClient(table, timeout=timeout, kernel_name="python3", resources=where)
-        stopped = ""
-        try:
-            client.execute(stderr=subprocess.DEVNULL)  # of the kernel itself, which warns of its own transport
-        except DeadKernelError:
-            stopped = "its kernel died"
-        except CellControlSignal as error:
-            stopped = f"{_where(table)} took more than {timeout} s" if isinstance(error, TimeoutError) else _why(table)
-    clock = _printed(table.cells.pop())
+        limit_s = math.ceil(SLOWER * assignment.gate.notebook_cpu_s)
+        table, stopped = executed.run(notebook | {"cells": [*notebook["cells"], clock]}, Path(folder), limit_s)
+    cpu_s = _printed(table.cells.pop())
     return NotebookRun(
         stopped=stopped,
         checks={found[1]: _printed(cell) for cell in table.cells if (found := CHECK.match(cell.source))},
         check_all="\n".join(_printed(cell) for cell in table.cells if "grader.check_all" in cell.source),
-        cpu_s=float(clock) if clock and not stopped else 0.0,
+        cpu_s=float(cpu_s) if cpu_s and not stopped else 0.0,
     )
-
-
-def _errors(notebook: Any) -> Iterator[tuple[str, str]]:
-    """The id of each cell that raised an error, and the error."""
-    for cell in notebook.cells:
-        for output in cell.get("outputs", []):
-            if output.output_type == "error":
-                yield cell.id, printable(f"{output.ename}: {output.evalue}")[:200]
-
-
-def _where(notebook: Any) -> str:
-    return next((f"cell {cell_id}" for cell_id, _ in _errors(notebook)), "a cell")
-
-
-def _why(notebook: Any) -> str:
-    return next((f"cell {cell_id} raised {error}" for cell_id, error in _errors(notebook)), "a cell raised an error")
 
 
 def _printed(cell: Any) -> str:
