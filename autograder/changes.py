@@ -87,7 +87,7 @@ def _cells(old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[str]:
         if before != after:
             lines = list(difflib.unified_diff(before.splitlines(), after.splitlines(), lineterm="", n=1))[2:]
             kept = ["  …" if line.startswith("@@") else line for line in lines]
-            yield "\n".join([f"- {part}:", "", f"{FENCE}diff", *kept[1:], FENCE, ""])
+            yield "\n".join([f"- {part}:", "", f"{FENCE}diff", *kept[1:], FENCE])
 
 
 def _files(old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[str]:

@@ -104,7 +104,7 @@ def gradescope_files(assignment: Assignment) -> Files:
     return kit_files(assignment) | {
         PurePosixPath("setup.sh"): (CONTAINER / "setup.sh").read_bytes(),
         PurePosixPath("run_autograder"): (CONTAINER / "run_autograder").read_bytes(),
-        PurePosixPath("requirements.txt"): ("\n".join(sorted(pins)) + "\n").encode(),
+        PurePosixPath("requirements.txt"): ("\n".join(pins) + "\n").encode(),
         PurePosixPath("unfinished.json"): unfinished(),
     }
 

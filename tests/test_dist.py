@@ -18,128 +18,38 @@ from autograder import executed, versions
 from autograder.assignment import Assignment, load_assignment
 from autograder.changes import changes
 from autograder.cli import main
-from autograder.dist import archive, gradescope_files, kit_files, otter_files, student_files, write_products
+from autograder.dist import (
+    archive,
+    gradescope_files,
+    kit_files,
+    otter_files,
+    student_files,
+    version_on_disk,
+    write_products,
+)
 from autograder.errors import MasterError, UsageError
 from autograder.notebook import Cell
 from autograder.release import write_release
 from autograder.versions import Version
 from tests import corpus
 
-MASTER = '''# ---
-# jupyter:
-#   kernelspec:
-#     display_name: Python 3
-#     language: python
-#     name: python3
-# ---
-
-# %% [raw]
-# # ASSIGNMENT CONFIG
-# init_cell: true
-# generate: false
-# run_tests: false
-# export_cell:
-#   pdf: false
-# tests:
-#   files: true
-#   ok_format: false
-
-# %% [markdown]
-# # Small
-
-# %% [markdown]
-# ## Q1. Half
-
-# %% [raw]
-# # BEGIN QUESTION
-# name: Q1
-# points: 2
-
-# %% [markdown]
-# Halve a number.
-
-# %% [raw]
-# # BEGIN SOLUTION
-
-# %%
-def half(x):
-    """Half of x."""
-    ########################################
-    # TODO Q1 (2 points): halve it         #
-    ########################################
-    # *****START OF YOUR CODE (DO NOT DELETE/MODIFY THIS LINE)*****
-    # BEGIN SOLUTION NO PROMPT
-    return x / 2
-    # END SOLUTION
-    """ # BEGIN PROMPT
-    raise NotImplementedError("Q1")
-    """ # END PROMPT
-    # *****END OF YOUR CODE (DO NOT DELETE/MODIFY THIS LINE)*****
-
-# %% [raw]
-# # END SOLUTION
-
-# %% [raw]
-# # BEGIN TESTS
-
-# %%
-def test_half(half):
-    assert half(4) == 2
-
-# %% [raw]
-# # END TESTS
-
-# %% [raw]
-# # END QUESTION
-
-# %% tags=["demo"]
-import sys, time
-from tqdm import tqdm
-
-for _ in tqdm(range(3), file=sys.stdout):
-    time.sleep(0.01)
-print(object(), half(3))
-object()
-'''
-TOML = """
-title = "Small"
-version = "2026.1"
-notebooks = ["small"]
-data = ["data/names.txt"]
-[limits]
-wall_s = 9
-cpu_s = 9
-memory_mib = 512
-[questions.Q1]
-notebook = "small"
-points = 2
-defines = ["half"]
-"""
+VERSION = "2031.2"
 
 
 @pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Assignment:
-    """A home with a small assignment, released as 2026.1 with its record."""
-    home = tmp_path_factory.mktemp("home")
-    files = {
-        "solutions/small/assignment.toml": TOML,
-        "solutions/small/small.py": MASTER,
-        "solutions/small/src/help.py": "HELP = 1\n",
-        "autograder/hidden_tests/small/test_small.py": "# hidden\n",
-        "data/names.txt": "ada\n",
-        "constraints.txt": (corpus.assignment().home / "constraints.txt").read_text(),
-    }
-    for name, text in files.items():
-        (home / name).parent.mkdir(parents=True, exist_ok=True)
+def small(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Assignment:
+    """The smallest assignment with a version and its record, a data file and a module."""
+    home = tmp_path_factory.mktemp("small") / "home"
+    shutil.copytree(finished, home)
+    toml = home / "solutions/tiny/assignment.toml"
+    toml.write_text('data = ["data/names.txt"]\n' + toml.read_text())
+    for name, text in {"data/names.txt": "ada\n", "solutions/tiny/src/help.py": "HELP = 1\n"}.items():
+        (home / name).parent.mkdir(exist_ok=True)
         (home / name).write_text(text)
-    assignment = load_assignment(home=home)
+    assignment = versions.choose(load_assignment(home=home), VERSION)
     write_release(assignment)
-    versions.keep(assignment, versions.current(assignment, bare(student_files(assignment))))
+    versions.keep(assignment, version_on_disk(assignment))
     return assignment
-
-
-def bare(files: dict[PurePosixPath, bytes]) -> dict[PurePosixPath, bytes]:
-    return {path.relative_to(path.parts[0]): data for path, data in files.items()}
 
 
 def members(path: Path) -> dict[str, bytes]:
@@ -155,14 +65,14 @@ def products(small: Assignment, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 
 def test_everything_is_there(products: Path) -> None:
-    stem = "small-2026.1"
+    stem = f"tiny-{VERSION}"
     assert sorted(path.name for path in products.iterdir()) == sorted(
         [
             f"{stem}-student.zip",
             f"{stem}-solutions.zip",
             f"{stem}-gradescope.zip",
             f"{stem}-otter.zip",
-            "CHANGES-2026.1.md",
+            "CHANGES-2031.2.md",
             "SHA256SUMS",
         ]
     )
@@ -194,25 +104,32 @@ def test_another_day_and_another_folder_give_the_same_bytes(
 
 
 def test_the_student_archive_is_the_release(products: Path, small: Assignment) -> None:
-    found = members(products / "small-2026.1-student.zip")
-    names = ["MANIFEST.json", "data/names.txt", "requirements.txt", "small.ipynb", "src/help.py", "tests/Q1.py"]
-    assert sorted(found) == [f"small/{name}" for name in names]
-    assert all(data == (small.release_dir / name.removeprefix("small/")).read_bytes() for name, data in found.items())
+    found = members(products / "tiny-2031.2-student.zip")
+    names = [
+        "MANIFEST.json",
+        "data/names.txt",
+        "requirements.txt",
+        "src/help.py",
+        "tests/Q1.py",
+        "tests/Q2.py",
+        "tiny.ipynb",
+    ]
+    assert sorted(found) == [f"tiny/{name}" for name in names]
+    assert all(data == (small.release_dir / name.removeprefix("tiny/")).read_bytes() for name, data in found.items())
 
 
 def test_solutions_are_executed_and_shown(products: Path) -> None:
-    found = members(products / "small-2026.1-solutions.zip")
-    text = found["small/small.ipynb"].decode()
-    page = found["small/small.html"].decode()
-    for part in ("return x / 2", "Q1 results: All test cases passed!", "3/3 []", "object at 0x…"):
+    found = members(products / "tiny-2031.2-solutions.zip")
+    text = found["tiny/tiny.ipynb"].decode()
+    page = found["tiny/tiny.html"].decode()
+    for part in ("half_of_the_number = x / 2", "Q1 results: All test cases passed!"):
         assert part in text
-    assert "return" in page
-    assert "object at 0x…" in page
+    assert "half_of_the_number" in page
     cells = json.loads(text)["cells"]
     assert [cell["id"] for cell in cells if cell["id"].startswith("Q1-answer")] == ["Q1-answer"]
     assert not any("execution" in cell["metadata"] or "tags" in cell["metadata"] for cell in cells)
-    assert "small/src/help.py" in found
-    assert "small/tests/Q1.py" in found
+    assert "tiny/src/help.py" in found
+    assert "tiny/tests/Q1.py" in found
 
 
 def test_archives_have_fixed_times_and_permissions(products: Path) -> None:
@@ -231,15 +148,20 @@ def test_only_what_grading_needs_is_in_the_kit(small: Assignment) -> None:
         "kit/autograder/batch.py",
         "kit/autograder/sandbox/server.py",
         "kit/autograder/hidden_tests/__init__.py",
-        "kit/autograder/hidden_tests/small/test_small.py",
-        "kit/assignments/small/small.ipynb",
-        "kit/solutions/small/small.py",
-        "kit/solutions/small/versions/2026.1.json",
+        "kit/autograder/hidden_tests/tiny/test_questions.py",
+        "kit/assignments/tiny/tiny.ipynb",
+        "kit/solutions/tiny/tiny.py",
+        "kit/solutions/tiny/versions/2031.2.json",
         "kit/data/names.txt",
     } <= names
     assert not [name for name in names if "lecture06" in name or "__pycache__" in name or "/tests/corpus" in name]
     for files in (gradescope_files(small), otter_files(small)):
         assert names < {str(path) for path in files}
+
+
+def test_the_container_gets_what_the_kit_imports_also_where_students_need_it_not(small: Assignment) -> None:
+    pins = gradescope_files(small)[PurePosixPath("requirements.txt")].decode().split()
+    assert {pin.split("==")[0] for pin in pins} == {"numpy", "pyseccomp", "pytest", "rich", "torch"}
 
 
 def test_a_release_that_is_not_as_its_manifest_says_is_not_packed(small: Assignment, tmp_path: Path) -> None:
