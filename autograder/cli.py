@@ -24,7 +24,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="autograder", description=__doc__, allow_abbrev=False)
+    parser = argparse.ArgumentParser(
+        prog="autograder", description="Release, prove and grade notebook homework.", allow_abbrev=False
+    )
     verbs = parser.add_subparsers(metavar="VERB", required=True)
 
     grade = verbs.add_parser("grade", help="grade notebooks and folders of notebooks", allow_abbrev=False)

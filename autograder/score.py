@@ -61,6 +61,7 @@ class QuestionScore:
 
 
 Scored = Callable[[str, QuestionScore], None]
+"""Called with a question's id and its score."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,15 +87,17 @@ class Scorer:
         scores: dict[str, QuestionScore] = {}
         flags = list(program.flags)
         attempted = [one for one in questions if program.states[one.id] is AnswerState.ATTEMPTED]
-        passed, notes = self._together(program, attempted, scored)
+        shared, notes = self._together(program, attempted, scored)
         flags.extend(notes)
         whole = [program]
         for one in questions:
-            if one.id in passed:
-                scores[one.id] = passed[one.id]
+            if passed := shared.get(one.id):
+                scores[one.id] = passed
                 continue
             if one in attempted:
-                scores[one.id], left_out, notes = self._alone(one, program, whole, scores)
+                wrong = {other for other, score in scores.items() if score.points < score.max_points}
+                short = one.id in shared and not wrong.isdisjoint(self.assignment.dependencies(one))
+                scores[one.id], left_out, notes = self._alone(one, program, whole, scores, reference_first=short)
                 flags.extend(notes)
                 whole = [] if left_out else whole
             else:
@@ -104,49 +107,63 @@ class Scorer:
 
     def _together(
         self, program: Program, attempted: Sequence[Question], scored: Scored
-    ) -> tuple[dict[str, QuestionScore], list[str]]:
+    ) -> tuple[dict[str, QuestionScore | None], list[str]]:
         """The scores of the questions that get full marks when one child serves them all, which is the usual case.
 
-        Only full marks count here: for anything less, another question's code may be the reason, and a child of its
-        own decides. As every child executes the whole program, sharing one gives an answer no more than it has alone.
+        None for a question that was tried in vain. Only full marks count here: for anything less, another question's
+        code may be the reason, and a child of its own decides. As every child executes the whole program, sharing one
+        gives an answer no more than it has alone.
         """
-        passed: dict[str, QuestionScore] = {}
+        shared: dict[str, QuestionScore | None] = {}
         if len(attempted) < 2:
-            return passed, []
+            return shared, []
         run = start(self.sandbox, program, self._defines(), _seed(program.notebook))
         try:
             for one in attempted:
                 if run.failure:
                     break
                 results = self._results(one, Observer(run, one.id, seed_of(one)), [], first_failure_ends=True)
+                shared[one.id] = None
                 if all(result.status is Status.PASSED for result in results):
-                    passed[one.id] = _question_score(one, results, "own")
-                    scored(one.id, passed[one.id])
+                    shared[one.id] = score = _question_score(one, results, "own")
+                    scored(one.id, score)
         finally:
             run.close()
-        return passed, _stopped(run.errors) if passed else []
+        return shared, _stopped(run.errors) if any(shared.values()) else []
 
     def _alone(
-        self, one: Question, program: Program, whole: Sequence[Program], scores: Mapping[str, QuestionScore]
+        self,
+        one: Question,
+        program: Program,
+        whole: Sequence[Program],
+        scores: Mapping[str, QuestionScore],
+        *,
+        reference_first: bool,
     ) -> tuple[QuestionScore, bool, list[str]]:
-        """The score of a question with children of its own, whether added code had to be left out, and flags."""
+        """The score of a question with children of its own, whether added code had to be left out, and flags.
+
+        reference_first: the student's own answers to what it depends on are wrong, and it was tried with them in vain
+        """
         needed = self.assignment.dependencies(one)
         programs = [*whole, program.only(needed | {one.id})]
         replaced = {other: self.reference[other] for other in needed}
-        if any(other in scores and scores[other].status is Status.TIMED_OUT for other in needed):
-            # what never ends is not waited for again in every question that builds on it
-            best, child, flags = self._try(one, programs, replaced)
-            return best, child.left_out_added, flags
+        # what never ends is not waited for again in every question that builds on it
+        hangs = any(other in scores and scores[other].status is Status.TIMED_OUT for other in needed)
+        helped: QuestionScore | None = None
+        if hangs or reference_first:
+            helped, child, flags = self._try(one, programs, replaced)
+            if hangs or helped.points == helped.max_points:
+                return helped, child.left_out_added, flags
         best, child, flags = self._try(one, programs, {})
         if best.points < best.max_points and child.disturbed:
             # Another answer or added code changed what all code shares: that must not cost this question points.
-            programs = programs[-1:]
+            programs, helped = programs[-1:], None
             again, _, _ = self._try(one, programs, {})
             if again.points > best.points:
                 best = again
                 flags.append(f"{one.id}: graded without other code of the notebook, which changes torch or builtins")
         if best.points < best.max_points and needed:
-            again, _, _ = self._try(one, programs, replaced)
+            again = helped or self._try(one, programs, replaced)[0]
             best = again if again.points > best.points else best
         return best, child.left_out_added, flags
 

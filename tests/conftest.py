@@ -4,9 +4,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from autograder.grader import Grader, open_grader
 from tests import corpus, tiny
+
+settings.register_profile("kit", deadline=None)  # no test depends on the clock
+settings.load_profile("kit")
 
 
 @pytest.fixture(scope="session")

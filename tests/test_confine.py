@@ -230,7 +230,7 @@ def test_grade_refuses_without_a_required_layer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     corpus.write(tmp_path / "in/ada", corpus.submission({}))
-    monkeypatch.setattr("autograder.sandbox.examine", lambda assignment: lacking())
+    monkeypatch.setattr("autograder.sandbox.confine.examine", lambda assignment: lacking())
     assert cli.main(["grade", str(tmp_path / "in"), "--out", str(tmp_path / "out")]) == 3
     error = capsys.readouterr().err
     assert error.count("\n") == 1
@@ -239,7 +239,7 @@ def test_grade_refuses_without_a_required_layer(
 
 
 def test_doctor_says_what_is_missing(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr("autograder.sandbox.examine", lambda assignment: lacking())
+    monkeypatch.setattr("autograder.sandbox.confine.examine", lambda assignment: lacking())
     assert cli.main(["doctor"]) == 1
     said = capsys.readouterr().out
     assert "Landlock" in said
