@@ -146,7 +146,9 @@ class Observer:
         reply = self._replies[request]
         if isinstance(reply, Failure):
             return None
-        return _digest(b"".join(reply) + self._child.errors.get(self._question, "").encode(errors="replace"))
+        error = self._child.errors.get(self._question, "").encode(errors="replace")
+        # Each part for itself: a forged frame may hold another's bytes, split at another place.
+        return _digest(b"".join(map(_digest, (*reply, error))))
 
     def _read(self, reply: Frame | Failure) -> Observation | Failure:
         seen = read_reply(reply)
@@ -215,5 +217,5 @@ class Memory:
             self._places.popitem(last=False)
 
 
-def _digest(data: bytes) -> bytes:
+def _digest(data: bytes | bytearray) -> bytes:
     return hashlib.blake2b(data, digest_size=16).digest()
