@@ -1,9 +1,9 @@
 """Paths -> submissions -> notebooks: who handed in which files, and the bytes of the notebooks in them."""
 
 import hashlib
+import os
 import re
 import zipfile
-import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -15,6 +15,12 @@ SKIPPED = (".", "__")
 """Files and folders whose names begin so are not submissions: checkpoints, metadata of other systems, caches."""
 NOTEBOOK, ARCHIVE = ".ipynb", ".zip"
 MAX_MEMBERS = 1000
+MAX_NOTEBOOKS = 20
+"""Of one submission; more are not looked at."""
+MAX_DEPTH = 50
+"""Of folders in folders; what lies deeper is not looked at."""
+MAX_NAME = 200
+"""Bytes of a student's name, which becomes a file's name with something behind it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +45,13 @@ class Submission:
 
     def notebooks(self) -> Iterator[tuple[str, bytes | NotANotebook]]:
         """Each notebook by its file's name: its bytes, or the reason why there are none."""
+        for count, (name, data) in enumerate(self._notebooks()):
+            if count == MAX_NOTEBOOKS:
+                yield name, NotANotebook(f"this and what follows is left out: more than {MAX_NOTEBOOKS} notebooks")
+                return
+            yield name, data
+
+    def _notebooks(self) -> Iterator[tuple[str, bytes | NotANotebook]]:
         for path in self.files:
             try:
                 if path.suffix.lower() == ARCHIVE:
@@ -61,7 +74,7 @@ def _archived(path: Path) -> Iterator[tuple[str, bytes | NotANotebook]]:
             for name, info in wanted:
                 with archive.open(info) as member:
                     yield f"{path.name}/{name}", member.read(MAX_BYTES + 1)
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, KeyError, ValueError):
+    except Exception:  # each way to pack has errors of its own for damaged bytes, and not all of them are documented
         yield path.name, NotANotebook("the archive is damaged or locked by a password; zip the notebooks again")
 
 
@@ -102,31 +115,51 @@ def _holds_own_notebooks(folder: Path, notebooks: Sequence[str]) -> bool:
 
 
 def _from_child(child: Path) -> Submission:
-    return from_folder(child) if child.is_dir() else Submission(student=child.stem, label=child.name, files=(child,))
+    if child.is_dir():
+        return from_folder(child)
+    files = (child,) if child.is_file() else ()  # a pipe or a device would be read for ever
+    return Submission(student=child.stem, label=child.name, files=files)
 
 
 def from_folder(folder: Path) -> Submission:
     """Every notebook and archive below the folder; a folder without one is a submission that cannot be read."""
-    files = sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in (NOTEBOOK, ARCHIVE) and path.is_file() and not path.is_symlink()
-        if not _skipped(path.relative_to(folder).parts)
-    )
+    files = sorted(path for path in _below(folder) if path.suffix.lower() in (NOTEBOOK, ARCHIVE))
     label = "; ".join(f"{folder.name}/{path.relative_to(folder)}" for path in files) or folder.name
     return Submission(student=folder.name, label=label, files=tuple(files))
 
 
+def _below(folder: Path) -> Iterator[Path]:
+    """The files below the folder; links are not followed, and folders that cannot be read count as empty."""
+    folders = [(folder, 0)]
+    while folders:
+        current, depth = folders.pop()
+        try:
+            entries = [entry for entry in os.scandir(current) if not entry.name.startswith(SKIPPED)]
+        except OSError:
+            continue
+        for entry in entries:
+            if entry.is_file(follow_symlinks=False):
+                yield Path(entry.path)
+            elif entry.is_dir(follow_symlinks=False) and depth < MAX_DEPTH:
+                folders.append((Path(entry.path), depth + 1))
+
+
 def _unique(submissions: list[Submission]) -> list[Submission]:
-    """Give every student a name of their own that is also a safe file name."""
+    """Give every student a name of their own that is also a safe file name, and to nobody one that is another's."""
     taken: set[str] = set()
     result = []
-    for submission in submissions:
-        name = base = re.sub(r"[^\w.@+ ()-]", "_", submission.student).strip(". ")[:120] or "student"
-        number = 1
-        while name.casefold() in taken:
+    bases = [_safe(submission.student) for submission in submissions]
+    own = {base.casefold() for base in bases}
+    for submission, base in zip(submissions, bases, strict=True):
+        name, number = base, 1
+        while name.casefold() in taken or (number > 1 and name.casefold() in own):
             number += 1
             name = f"{base}-{number}"
         taken.add(name.casefold())
         result.append(Submission(student=name, label=submission.label, files=submission.files))
     return sorted(result, key=lambda submission: submission.student)
+
+
+def _safe(student: str) -> str:
+    name = re.sub(r"[^\w.@+ ()-]", "_", student)
+    return name.encode()[:MAX_NAME].decode(errors="ignore").strip(". ") or "student"

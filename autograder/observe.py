@@ -66,7 +66,7 @@ class Child:
         self.errors: Mapping[str, str] = {}
         self.flags: list[str] = []
         self.left_out_added = False
-        self.disturbed = False
+        self.disturbed = False  # by code that this question can be graded without
 
     def ask(self, request: bytes) -> Frame | Failure:
         """The reply to a request, or the failure in its place."""
@@ -76,7 +76,7 @@ class Child:
         reply = run.ask(request)
         if isinstance(reply, Failure):
             self.close()
-            self.disturbed = reply.kind is FailureKind.CRASHED and len(self._programs) > 1
+            self.disturbed |= reply.kind is FailureKind.CRASHED and len(self._programs) > 1
             self._restarts -= 1
             if reply.kind is FailureKind.TIMED_OUT or self._restarts < 0:
                 self._given_up = reply
@@ -91,6 +91,7 @@ class Child:
             if run.failure is None:
                 self._run = run
                 self.errors = dict(run.errors)
+                self.disturbed |= run.disturbed and len(self._programs) > 1
             elif len(self._programs) > 1:
                 self.flags.append(f"code outside the regions was left out: {run.failure.message}")
                 self.left_out_added = True
@@ -99,11 +100,6 @@ class Child:
                 self._given_up = run.failure
                 return run.failure
         return self._run
-
-    def look(self) -> None:
-        """Note whether code that this question can be graded without changed what all code shares."""
-        if self._run and len(self._programs) > 1:
-            self.disturbed = self._run.changed()
 
     def close(self) -> None:
         if self._run:
@@ -146,7 +142,9 @@ class Observer:
         reply = self._replies[request]
         if isinstance(reply, Failure):
             return None
-        return _digest(b"".join(reply) + self._child.errors.get(self._question, "").encode(errors="replace"))
+        error = self._child.errors.get(self._question, "").encode(errors="replace")
+        # Each part for itself: a forged frame may hold another's bytes, split at another place.
+        return _digest(b"".join(_digest(bytes(part)) for part in (*reply, error)))
 
     def _read(self, reply: Frame | Failure) -> Observation | Failure:
         seen = read_reply(reply)

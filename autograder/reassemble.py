@@ -31,12 +31,16 @@ class AnswerState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One piece of code to execute: a given cell, an answer (`question` is set) or something the student added."""
+    """One piece of code to execute: a given cell, an answer (`question` is set) or something the student added.
+
+    beside: the question in whose cell added code stands, such as a helper above the answer
+    """
 
     label: str
     source: str
     question: str = ""
     added: bool = False
+    beside: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,12 +59,16 @@ class Program:
         )
         return replace(self, steps=steps)
 
-    def only(self, questions: frozenset[str]) -> "Program":
-        """The same program without the cells the student added and without the answers to other questions."""
-        steps = tuple(
-            step for step in self.steps if not step.added and (not step.question or step.question in questions)
-        )
-        return replace(self, steps=steps)
+    def only(self, questions: frozenset[str], beside: frozenset[str] = frozenset()) -> "Program":
+        """The same program without answers to other questions and without what the student added.
+
+        beside: the questions for which what was added in their own cells stays
+        """
+
+        def stays(step: Step) -> bool:
+            return step.beside in beside if step.added else not step.question or step.question in questions
+
+        return replace(self, steps=tuple(filter(stays, self.steps)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,11 +311,11 @@ def _steps(released: ReleasedNotebook, answers: Mapping[str, _Answer], added: Ma
     steps: list[Step] = []
     count = 0
 
-    def add(source: str) -> None:
+    def add(source: str, beside: str = "") -> None:
         nonlocal count
         if source.strip():
             count += 1
-            steps.append(Step(label=f"added code {count}", source=source, added=True))
+            steps.append(Step(label=f"added code {count}", source=source, added=True, beside=beside))
 
     pending: list[str] = list(added.get("", _Added()).after)
     executed = {cell.id for cell in released.given()}
@@ -328,9 +336,9 @@ def _steps(released: ReleasedNotebook, answers: Mapping[str, _Answer], added: Ma
             steps.append(Step(label=cell.id, source=cell.source))
         else:
             answer = answers[question]
-            add(answer.before)
+            add(answer.before, question)
             steps.append(Step(label=question, source=answer.source, question=question))
-            add(answer.after)
+            add(answer.after, question)
         pending.extend(extra)
     for source in pending:
         add(source)

@@ -111,8 +111,8 @@ class Scorer:
         """The scores of the questions that get full marks when one child serves them all, which is the usual case.
 
         None for a question that was tried in vain. Only full marks count here: for anything less, another question's
-        code may be the reason, and a child of its own decides. As every child executes the whole program, sharing one
-        gives an answer no more than it has alone.
+        code may be the reason, and a child of its own decides. Nor may another question's code help: when calls changed
+        what all code shares, the child is left.
         """
         shared: dict[str, QuestionScore | None] = {}
         if len(attempted) < 2:
@@ -120,7 +120,7 @@ class Scorer:
         run = start(self.sandbox, program, self._defines(), _seed(program.notebook))
         try:
             for one in attempted:
-                if run.failure:
+                if one is not attempted[0] and run.changed():
                     break
                 results = self._results(one, Observer(run, one.id, seed_of(one)), [], first_failure_ends=True)
                 shared[one.id] = None
@@ -145,27 +145,32 @@ class Scorer:
         reference_first: the student's own answers to what it depends on are wrong, and it was tried with them in vain
         """
         needed = self.assignment.dependencies(one)
-        programs = [*whole, program.only(needed | {one.id})]
+        own = frozenset({one.id})
+        programs = [*whole, *_alone_in(program, needed | own, needed | own)]
         replaced = {other: self.reference[other] for other in needed}
         # what never ends is not waited for again in every question that builds on it
-        hangs = any(other in scores and scores[other].status is Status.TIMED_OUT for other in needed)
+        endless = any(other in scores and scores[other].status is Status.TIMED_OUT for other in needed)
         helped: QuestionScore | None = None
-        if hangs or reference_first:
+        if reference_first and not endless:
             helped, child, flags = self._try(one, programs, replaced)
-            if hangs or helped.points == helped.max_points:
+            if helped.points == helped.max_points:
                 return helped, child.left_out_added, flags
-        best, child, flags = self._try(one, programs, {})
-        if best.points < best.max_points and child.disturbed:
+        answers = replaced if endless else {}
+        best, child, flags = self._try(one, programs, answers)
+        left_out_added, disturbed = child.left_out_added, child.disturbed
+        while best.points < best.max_points and child.disturbed:
             # Another answer or added code changed what all code shares: that must not cost this question points.
-            programs, helped = programs[-1:], None
-            again, _, _ = self._try(one, programs, {})
+            programs = programs[1:]
+            again, child, _ = self._try(one, programs, answers)
             if again.points > best.points:
                 best = again
-                flags.append(f"{one.id}: graded without other code of the notebook, which changes torch or builtins")
-        if best.points < best.max_points and needed:
+                flags.append(f"{one.id}: graded without other code of the notebook, which changes what all code shares")
+        if best.points < best.max_points and needed and not endless:
+            if disturbed:
+                programs, helped = _alone_in(program, needed | own, own), None
             again = helped or self._try(one, programs, replaced)[0]
             best = again if again.points > best.points else best
-        return best, child.left_out_added, flags
+        return best, left_out_added, flags
 
     def _try(
         self, one: Question, programs: Sequence[Program], replaced: Mapping[str, str]
@@ -176,8 +181,6 @@ class Scorer:
         flags: list[str] = []
         try:
             results = self._results(one, Observer(child, one.id, seed_of(one)), flags)
-            if any(result.status is not Status.PASSED for result in results):
-                child.look()
         finally:
             child.close()
         score = _question_score(one, results, "reference" if replaced else "own")
@@ -234,6 +237,12 @@ def seed_of(one: Question) -> int:
 
 def _seed(name: str) -> int:
     return zlib.crc32(name.encode())
+
+
+def _alone_in(program: Program, questions: frozenset[str], beside: frozenset[str]) -> list[Program]:
+    """The program with these answers only: first with what was added beside some of them, then without."""
+    bare, with_added = program.only(questions), program.only(questions, beside=beside)
+    return [bare] if with_added == bare else [with_added, bare]
 
 
 def _stopped(errors: Mapping[str, str]) -> list[str]:

@@ -1,13 +1,16 @@
 """Paths -> submissions."""
 
 import io
+import os
+import random
+import subprocess
 import zipfile
 from pathlib import Path
 
 import pytest
 
 from autograder.errors import UsageError
-from autograder.intake import Submission, find_submissions
+from autograder.intake import MAX_NOTEBOOKS, Submission, find_submissions
 from autograder.notebook import NotANotebook
 
 NOTEBOOKS = ("batchnorm", "residual_stream")
@@ -64,6 +67,43 @@ def test_a_folder_with_nothing_to_grade(tmp_path: Path, hidden: bool) -> None:
         find_submissions([tmp_path], NOTEBOOKS)
 
 
+def test_folders_as_deep_as_the_system_allows_stop_nobody(tmp_path: Path) -> None:
+    make(tmp_path, "ada/x.ipynb", "bob/x.ipynb")
+    place = os.open(tmp_path / "ada", os.O_RDONLY)
+    for _ in range(1500):
+        os.mkdir("d", dir_fd=place)
+        place, above = os.open("d", os.O_RDONLY, dir_fd=place), place
+        os.close(above)
+    os.close(place)
+    try:
+        found = find_submissions([tmp_path], NOTEBOOKS)
+        assert [(one.student, len(one.files)) for one in found] == [("ada", 1), ("bob", 1)]
+    finally:
+        subprocess.run(["rm", "-rf", tmp_path / "ada"], check=True)  # deeper than pytest itself can tidy up
+
+
+def test_pipes_and_devices_are_not_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.ipynb")
+    (tmp_path / "zero.ipynb").symlink_to("/dev/zero")
+    (tmp_path / "gone.ipynb").symlink_to(tmp_path / "nothing")
+    assert [one.files for one in find_submissions([tmp_path], NOTEBOOKS)] == [(), (), ()]
+
+
+@pytest.mark.parametrize("letter", ["a", "é", "名", "𝒜"])
+def test_a_name_as_long_as_the_system_allows_becomes_a_file(tmp_path: Path, letter: str) -> None:
+    longest = letter * (255 // len(letter.encode()))
+    make(tmp_path, f"one/{longest}/x.ipynb", f"two/{longest}/x.ipynb")
+    for one in find_submissions([tmp_path / "one", tmp_path / "two"], NOTEBOOKS):
+        (tmp_path / f"{one.student}.json").write_text("")
+
+
+def test_nobody_is_given_the_name_of_another(tmp_path: Path) -> None:
+    make(tmp_path, "one/ada/x.ipynb", "two/ada/x.ipynb", "two/ada-2/own.ipynb")
+    found = find_submissions([tmp_path / "one", tmp_path / "two"], NOTEBOOKS)
+    assert {one.student: one.label for one in found if "own" in one.label} == {"ada-2": "ada-2/own.ipynb"}
+    assert [one.student for one in found] == ["ada", "ada-2", "ada-3"]
+
+
 def test_a_path_that_does_not_exist(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no such file or folder"):
         find_submissions([tmp_path / "none"], NOTEBOOKS)
@@ -102,6 +142,27 @@ def test_a_damaged_archive_is_a_reason(tmp_path: Path, data: bytes, reason: str)
     path = tmp_path / "hw.zip"
     path.write_bytes(data)
     assert reason in str(read(path)["hw.zip"])
+
+
+@pytest.mark.parametrize("packed", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_an_archive_with_any_byte_changed_raises_nothing(tmp_path: Path, packed: int) -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", packed) as target:
+        target.writestr("a.ipynb", "x" * 100)
+    path, draw = tmp_path / "hw.zip", random.Random(0)
+    for place in range(len(buffer.getvalue())):
+        data = bytearray(buffer.getvalue())
+        data[place] = draw.randrange(256)
+        path.write_bytes(data)
+        assert read(path)
+
+
+def test_only_so_many_notebooks_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "hw.zip"
+    path.write_bytes(archive(**{f"{number:03}__dot__ipynb": "1" for number in range(999)}))
+    found = read(path)
+    assert len(found) == MAX_NOTEBOOKS + 1
+    assert f"more than {MAX_NOTEBOOKS} notebooks" in str(list(found.values())[-1])
 
 
 def test_a_file_that_cannot_be_read_is_a_reason(tmp_path: Path) -> None:

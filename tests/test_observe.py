@@ -1,11 +1,15 @@
 """The memory of verdicts: it answers only for conversations that it has seen whole, and stays small."""
 
 from collections.abc import Sequence
+from typing import cast
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autograder.observe import Memory, Verdict
+from autograder.observe import Memory, Observer, Verdict
+from autograder.sandbox.channel import Frame
+from autograder.sandbox.client import Run
 
 PASSED = Verdict("passed", "")
 CASES = st.sampled_from(["B3/one/0", "B3/one/1", "B4/two/0"])
@@ -74,3 +78,30 @@ def test_the_memory_stays_small_and_forgets_what_was_not_used() -> None:
     assert memory.size <= 50 + 30
     assert memory.recall("odd", Replies([b"0"])) is None
     assert memory.recall("odd", Replies([b"99"])) == PASSED
+
+
+class Replier:
+    """A child that gives one reply to everything."""
+
+    def __init__(self, reply: Frame, error: str = "") -> None:
+        self.reply = reply
+        self.errors = {"B3": error}
+
+    def ask(self, request: bytes) -> Frame:
+        return self.reply
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        Replier((b"head", bytearray(b"erbody"))),
+        Replier((b"headerbody", bytearray())),
+        Replier((b"header", bytearray(b"bo")), "dy"),
+    ],
+    ids=["another split", "no body", "the rest in an error"],
+)
+def test_a_forged_frame_is_never_taken_for_the_reply_whose_bytes_it_holds(forged: Replier) -> None:
+    """Else the verdict on it would be remembered for everybody who gives the right reply."""
+    honest = Replier((b"header", bytearray(b"body")))
+    digests = [Observer(cast(Run, one), "B3", seed=1).ask(b"ask") for one in (honest, forged)]
+    assert digests[0] != digests[1]

@@ -168,12 +168,48 @@ def test_one_notebook_of_two(grader: Grader, tmp_path: Path) -> None:
         "import builtins\nbuiltins.len = lambda *rest: 0",
         "torch.set_grad_enabled(False)",
         "import threading, time\nthreading.Thread(target=time.sleep, args=(99,)).start()\ntorch.sqrt = torch.abs",
+        "globals().clear()",
+        "batchnorm_forward.__globals__['torch'] = None",
+        "def endless(*rest, **more):\n    while True: pass\ntorch.Tensor.mean = endless",
     ],
 )
 def test_what_other_code_changes_costs_only_its_own_question(grader: Grader, tmp_path: Path, patch: str) -> None:
     answers = {"B5": f"{corpus.reference()['B5']}\n{patch}", "B3": corpus.reference()["B3"]}
     result = scores(grader, tmp_path, answers, "B3")
     assert result["questions"]["B3"]["status"] == "passed"
+
+
+def test_a_class_that_other_code_changes_costs_only_that_code(grader: Grader, tmp_path: Path) -> None:
+    answers = {"B10": corpus.reference()["B10"] + "\nBatchNorm1d.__call__ = lambda *rest: None"}
+    questions = scores(grader, tmp_path, answers, "B4", "B6")["questions"]
+    assert {key: score["status"] for key, score in questions.items()} == {"B4": "passed", "B6": "passed"}
+
+
+def test_two_answers_may_have_helpers_of_one_name(grader: Grader, tmp_path: Path) -> None:
+    """In the notebook itself each works when its cell was run, so neither may cost the other points."""
+    b1 = "h = helper(pre.detach())\nshare = (h.abs() > 0.97).double().mean().item()\n"
+    b1 += 'return {"mean": h.mean().item(), "std": h.std().item(), "saturated": share}'
+    right = RIGHT.replace("x.mean(0)", "helper(x)")
+    answers = {
+        "B1": f"def helper(t):\n    return torch.tanh(t)\n\n\n{corpus.answer_cell('B1', b1)}",
+        "B3": f"def helper(t):\n    return t.mean(0)\n\n\n{corpus.answer_cell('B3', right)}",
+    }
+    questions = scores(grader, tmp_path, answers, "B1", "B3")["questions"]
+    assert {key: score["status"] for key, score in questions.items()} == {"B1": "passed", "B3": "passed"}
+    assert {score["dependencies"] for score in questions.values()} == {"own"}
+
+
+@pytest.mark.parametrize("questions", [("B4",), ("B3", "B4")], ids=["alone", "together"])
+def test_what_an_answer_does_when_it_is_called_helps_no_other_question(
+    grader: Grader, tmp_path: Path, questions: tuple[str, ...]
+) -> None:
+    """Else a result would depend on which questions are graded."""
+    lines = corpus.reference()["B4"].replace("class BatchNorm1d", "class Right").split("\n")
+    right = "\n".join(line for line in lines if not line.lstrip().startswith("#"))
+    swap = corpus.answer_cell("B3", f"global BatchNorm1d\nBatchNorm1d = Right\n{RIGHT}")
+    answers = {"B3": f"{right}\n\n\n{swap}", "B4": corpus.answer_cell("B4", "pass")}
+    result = scores(grader, tmp_path, answers, *questions)["questions"]
+    assert result["B4"]["points"] == 0
 
 
 OTHERS = ("B4", "B6", "B8", "B9")
@@ -206,5 +242,6 @@ def test_the_reference_changes_nothing_that_all_code_shares(grader: Grader, tmp_
         program = reassemble(released, [cells], grader.assignment)
         run = grader.scorer.sandbox.start(name, program.steps[released.prologue :], {}, seed=1)
         assert run.failure is None
+        assert not run.disturbed
         assert not run.changed()
         run.close()

@@ -54,18 +54,22 @@ class Student:
 def serve(fd: int, module: ModuleType, probes: Mapping[str, Probe], before: SharedState) -> None:
     """Receive a program on `fd`, execute it in `module`, answer with what became of each step, then serve probes.
 
-    before: the shared state that the program finds; a request that names no probe asks whether it is another one now.
+    before: the shared state that the program finds. The answer to the program also says whether one step changed what
+    others find; a request that names no probe asks whether the probes' calls did so since.
     """
     sys.modules["__main__"] = module
     request = channel.receive(fd, FOREVER)
     torch.set_num_threads(1)
     _seed(request["seed"])
-    channel.send(fd, channel.encode(run_program(request["steps"], module)), FOREVER)
+    outcomes, rebound = run_program(request["steps"], module)
+    channel.send(fd, channel.encode({"outcomes": outcomes, "disturbed": rebound or is_changed(before)}), FOREVER)
+    shared, names = shared_state(), _names(module)
     student = Student(module)
     while True:
         request = channel.receive(fd, FOREVER)
         if "probe" not in request:
-            channel.send(fd, channel.encode({"changed": is_changed(before)}), FOREVER)
+            changed = is_changed(shared) or len(names) != len(_names(module)) or _is_rebound(names, _names(module))
+            channel.send(fd, channel.encode({"changed": changed}), FOREVER)
             continue
         _seed(request["seed"])
         try:
@@ -96,24 +100,44 @@ def is_changed(before: SharedState) -> bool:
     """
     after = shared_state()
     pairs = list(zip(before, after, strict=True))
-    if any(now.get(name) is not value for then, now in pairs for name, value in then.items()):
+    if any(_is_rebound(then, now) for then, now in pairs):
         return True
     classes = [pair for owner, pair in zip(SHARED, pairs[1:], strict=True) if isinstance(owner, type)]
     return any(len(then) != len(now) for then, now in classes)
 
 
-def run_program(steps: Sequence[Mapping[str, Any]], module: ModuleType) -> list[dict[str, Any] | None]:
+def _names(module: ModuleType) -> dict[str, Any]:
+    """The notebook's global names, without those that Python itself adds, as for warnings; and of its classes all."""
+    names = {name: value for name, value in vars(module).items() if not name.startswith("__")}
+    for name, value in list(names.items()):
+        if isinstance(value, type) and vars(value).get("__module__") == module.__name__:
+            names |= {f"{name}.{inner}": held for inner, held in vars(value).items()}
+    return names
+
+
+def _is_rebound(then: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    """Whether a name stands for another object now, or for none."""
+    return any(now.get(name) is not value for name, value in then.items())
+
+
+def run_program(steps: Sequence[Mapping[str, Any]], module: ModuleType) -> tuple[list[dict[str, Any] | None], bool]:
     """Execute the steps in order; for each None, or what went wrong. An error ends its step and not the program.
 
     What an answer defined counts, also where added code bound the name again.
+    The flag says whether an answer or added code bound a name anew that was there before it, such as a helper's that
+    another answer has too.
     """
     outcomes = []
+    rebound = False
     answers: dict[str, Any] = {}
     for step in steps:
+        names = _names(module)
         outcomes.append(_execute(step, module))
+        if step["added"] or step["defines"]:
+            rebound = rebound or _is_rebound(names, _names(module))
         answers |= {name: module.__dict__[name] for name in step["defines"] if name in module.__dict__}
     module.__dict__.update(answers)
-    return outcomes
+    return outcomes, rebound
 
 
 def _execute(step: Mapping[str, Any], module: ModuleType) -> dict[str, Any] | None:

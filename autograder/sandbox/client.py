@@ -195,6 +195,7 @@ class Run:
     """One child with one program. `failure` is set when the program did not come to its end.
 
     errors: for the label of a step, what stopped it; a step that stopped does not stop the program
+    disturbed: whether a step changed what others find, as torch's functions or a helper, by what the child says
     """
 
     def __init__(
@@ -212,6 +213,7 @@ class Run:
         self.cpu_s = 0.0
         self.errors: dict[str, str] = {}
         self.failure: Failure | None = None
+        self.disturbed = False
         self._open = True
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
@@ -230,10 +232,11 @@ class Run:
         reply = self._value({"steps": program, "seed": seed})
         if isinstance(reply, Failure):
             return
-        outcomes = reply if isinstance(reply, list) and len(reply) == len(steps) else None
-        if outcomes is None:
+        outcomes = reply.get("outcomes") if isinstance(reply, dict) else None
+        if not isinstance(outcomes, list) or len(outcomes) != len(steps):
             self._fail(FailureKind.CRASHED, "the program's answer was not of the agreed form")
             return
+        self.disturbed = reply.get("disturbed") is not False
         for step, outcome in zip(steps, outcomes, strict=True):
             if outcome is not None:
                 self.errors[step.label] = error_text(outcome)
@@ -255,9 +258,7 @@ class Run:
             return self._fail(FailureKind.CRASHED, "")
 
     def changed(self) -> bool:
-        """Whether the code bound names that all code shares, as torch's functions, anew, by what the child says."""
-        if self.failure:
-            return self.failure.kind is not FailureKind.TIMED_OUT
+        """Whether calls bound names that all code shares anew since the program ran, by what the child says."""
         reply = self._value({})
         return not isinstance(reply, dict) or reply.get("changed") is not False
 
