@@ -194,6 +194,11 @@ def mapping(value: Value) -> dict[str, Value]:
     return dict(value) if isinstance(value, Mapping) else {}
 
 
+def sequence(value: Value) -> list[Value]:
+    """The items of a list or tuple, none of anything else."""
+    return list(value) if isinstance(value, list | tuple) else []
+
+
 def tensors(value: Value) -> dict[str, Tensor]:
     """The entries of a table that are tensors; none when it is no table."""
     return {name: one for name, one in mapping(value).items() if isinstance(one, Tensor)}

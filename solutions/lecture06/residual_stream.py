@@ -675,8 +675,8 @@ with demonstration("The picture of one block"), torch.no_grad():
 # | `norm_f` | `nn.BatchNorm1d(d_model)` |
 # | `head` | `nn.Linear(d_model, vocab_size)` |
 #
-# The table names everything that has parameters; add nothing else that has. All but the blocks start as PyTorch makes
-# them. (R5 shows where the scale comes from.)
+# The table names everything that has parameters; add nothing else that has. Each block draws starting weights of its
+# own; all the rest starts as PyTorch makes it. (R5 shows where the scale comes from.)
 #
 # <details><summary>Hint 1: the concept</summary>
 #
@@ -996,7 +996,8 @@ with demonstration("Depth at the start"), torch.no_grad():
 #   Measure in **training mode**, as in the first step of training, whatever mode the model is in. Leave the model as
 #   you found it: weights, mode, and the running statistics of its norms.
 # - `scale_residual_init_(model)` multiplies every block's `fc2.weight` by $1/\sqrt{2L}$ in place, $L$ being the
-#   number of blocks, and returns the same model. Called twice, it scales twice.
+#   number of blocks, and returns the same model. Called twice, it scales twice. Each weight stays the parameter that
+#   it was: an optimizer made before would not know a new one.
 #
 # Your `ResidualMLP` already has this factor built in. The helper `unscale_` below the question draws every `fc2` anew
 # without it, so that you can see both.
@@ -1123,9 +1124,11 @@ def test_scaled_start(env):
         torch.manual_seed(0)
         model = ResidualMLP(27, 3, 4, 8, 10, 8).double()
         start = {name: weight.detach().clone() for name, weight in model.named_parameters()}
+        objects = dict(model.named_parameters())
         require(scale_residual_init_(model) is model, "scale_residual_init_ does not return its model")
         for name, weight in model.named_parameters():
             factor = 0.25 if name.endswith("fc2.weight") else 1.0
+            require(weight is objects[name], f"{name} is a new parameter; change the weight that is there, in place")
             compare(f"{name} (times {factor} at 8 blocks) ", weight, start[name] * factor, **FLOAT64)
 
 
@@ -2068,16 +2071,17 @@ def test_names_of_a_known_chain(env):
 
     from src.checks import answer, checking, require
 
+    modes = set()  # outside the model, so that a copy of it is seen, too
+
     class Chain(torch.nn.Module):
         # The next letter depends on the whole context, by a fixed table; the last letter counts most.
         def __init__(self):
             super().__init__()
             torch.manual_seed(0)
             self.tables = 2 * torch.randn(3, 27, 27)
-            self.modes = set()
 
         def forward(self, contexts):
-            self.modes.add(self.training)
+            modes.add(self.training)
             tables = self.tables.to(contexts.device)
             return sum(tables[place][contexts[:, place]] for place in range(3))
 
@@ -2088,7 +2092,7 @@ def test_names_of_a_known_chain(env):
         yours = generate_batch(model, 6, torch.Generator().manual_seed(3), max_len=12)
         same = torch.equal(torch.get_rng_state(), before)
         require(same, "the call drew from the global random state; draw with generator=generator")
-        require(model.modes == {False}, "the model was not in evaluation mode while it was used")
+        require(modes == {False}, "the model was not in evaluation mode while it was used")
         require(model.training, "the model was in training mode before the call and is not after it")
         require(isinstance(yours, list) and len(yours) == 6, "generate_batch does not return a list of n names")
 

@@ -4,6 +4,7 @@ import contextlib
 import operator
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -105,9 +106,17 @@ def residual_mlp(student: Any, sizes: list[int], start: dict[str, Tensor], train
     return model.train(training)
 
 
+_FIRST_SEEN: WeakKeyDictionary[nn.Module, Seen] = WeakKeyDictionary()
+"""The parameters by name that a module had when its condition was first asked for."""
+
+
 def condition_of(module: nn.Module) -> Seen:
-    """Copies of all that a call could change about a module."""
+    """Copies of all that a call could change about a module, and whether autograd is on.
+
+    replaced: the names of parameters that are other objects than when this module's condition was first asked for.
+    """
     parameters = dict(module.named_parameters())
+    first = _FIRST_SEEN.setdefault(module, parameters)
     hooks = [len(one._forward_hooks) + len(one._forward_pre_hooks) for one in module.modules()]
     return {
         "parameters": parameters_of(module),
@@ -116,4 +125,6 @@ def condition_of(module: nn.Module) -> Seen:
         "frozen": sorted(name for name, one in parameters.items() if not one.requires_grad),
         "gradients": {name: one.grad.detach().clone() for name, one in parameters.items() if one.grad is not None},
         "hooks": sum(hooks),
+        "recording": torch.is_grad_enabled(),
+        "replaced": sorted(name for name, one in parameters.items() if first.get(name, one) is not one),
     }

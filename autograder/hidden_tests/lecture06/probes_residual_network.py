@@ -40,9 +40,22 @@ def gradient_norms(
 
 
 def _layout(model: Any) -> Seen:
-    """The type of each part of a model, and the shapes of its parameters and buffers by name."""
-    state = {name: list(value.shape) for name, value in model.state_dict().items()}
-    return {"types": {name: type(part).__name__ for name, part in model.named_modules()}, "shapes": state}
+    """The parts of a model by name: their types and options, the shapes of what they hold, and what they share.
+
+    shared: the names of parameters that are one and the same object, where there is more than one name.
+    """
+    parts, options = dict(model.named_modules(remove_duplicate=False)), ("eps", "momentum", "padding_idx", "max_norm")
+    names: dict[int, list[str]] = {}
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        names.setdefault(id(parameter), []).append(name)
+    return {
+        "types": {name: type(part).__name__ for name, part in parts.items()},
+        "options": {
+            name: {key: getattr(part, key) for key in options if hasattr(part, key)} for name, part in parts.items()
+        },
+        "shapes": {name: list(value.shape) for name, value in model.state_dict().items()},
+        "shared": [several for several in names.values() if len(several) > 1],
+    }
 
 
 def _fits(model: Any, start: dict[str, Tensor]) -> bool:

@@ -99,7 +99,10 @@ def scaled_growth(student: Any, sizes: list[int], start: dict[str, Tensor], inpu
 
 
 class _Path(nn.Module):
-    """A block with the parts of ResidualBlock; each kind below does something else to the stream."""
+    """A block with the parts of ResidualBlock; each kind below does something else to the stream.
+
+    It writes something when fc1 is zero, too.
+    """
 
     experiments: ClassVar[list[float]] = []
     """The largest weight of fc2 at each call of any block since the list was emptied."""
@@ -113,7 +116,7 @@ class _Path(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         self.experiments.append(self.fc2.weight.detach().abs().max().item())
-        return self.onto(x, self.fc2(torch.sin(self.fc1(x))))
+        return self.onto(x, self.fc2(torch.cos(self.fc1(x))))
 
     def onto(self, x: Tensor, write: Tensor) -> Tensor:
         return x + write
@@ -144,6 +147,16 @@ class _Squashed(_Path):
         return torch.tanh(x + write)
 
 
+class _Halfway(_Path):
+    def onto(self, x: Tensor, write: Tensor) -> Tensor:
+        return torch.cat([x[:, :-1], x[:, -1:] / 2], 1) + write
+
+
+class _TwoBranches(_Path):
+    def onto(self, x: Tensor, write: Tensor) -> Tensor:
+        return x + write + torch.as_tensor(self.norm(x))
+
+
 class _Broken(_Path):
     def onto(self, x: Tensor, write: Tensor) -> Tensor:
         return write
@@ -156,6 +169,8 @@ _PATHS = {
     "halved": _Halved,
     "nearly": _Nearly,
     "squashed": _Squashed,
+    "halfway": _Halfway,
+    "two branches": _TwoBranches,
     "broken": _Broken,
 }
 

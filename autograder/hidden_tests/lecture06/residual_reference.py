@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from autograder.diagnose import assert_same_tensors, fail, mapping, tensors
+from autograder.diagnose import assert_same_tensors, fail, mapping, sequence, tensors
 from autograder.hidden_tests.lecture06.inputs import VOCAB, Examples, names, normal
 from autograder.observe import Observation
 from autograder.sandbox.channel import Value
@@ -19,6 +19,8 @@ SCALE = 0.4
 """The `scale` that tests of a block give to it: far from 1, and its root far from other known wrong factors."""
 SMALL = [VOCAB, 3, 4, 8, 12, 3]
 """Sizes of a small network: vocab_size, context_size, d_embed, d_model, d_ff, n_layers."""
+OPTIONS = {"eps": EPS, "momentum": 0.1, "padding_idx": None, "max_norm": None}
+"""What the norms and the embedding of the questions' tables have by default."""
 COLLECTED = 1e-6
 """The tolerance where an answer may collect Python floats, which `torch.tensor` keeps as float32."""
 
@@ -141,6 +143,12 @@ def wrong_blocks(w: dict[str, Tensor], x: Tensor, training: bool) -> dict[str, T
         "a block without tanh": x + (read @ fc1) @ fc2,
         "a norm of the sum without tanh between fc1 and fc2": norm(w, x + x @ fc1 @ fc2, training),
         "a block with relu in the place of tanh": x + F.relu(read @ fc1) @ fc2,
+        "a block with sigmoid in the place of tanh": x + torch.sigmoid(read @ fc1) @ fc2,
+        "a block with gelu in the place of tanh": x + F.gelu(read @ fc1) @ fc2,
+        "a block with tanh before fc1; it belongs between fc1 and fc2": x + torch.tanh(read) @ fc1 @ fc2,
+        "a block that normalises twice before the branch": x + torch.tanh(norm(w, read, training) @ fc1) @ fc2,
+        "a block whose branch is normalised before and behind; only what it reads is": x + norm(w, write, training),
+        "twice x and the branch; add x once": 2 * x + write,
         "a block with tanh after fc2 too": x + torch.tanh(write),
         "a block with tanh after fc2; it belongs between fc1 and fc2": x + torch.tanh(read @ fc1 @ fc2),
         "x minus the branch; add it": x - write,
@@ -172,8 +180,28 @@ def assert_layout(layout: Value, expected: dict[str, tuple[int, ...]]) -> None:
     assert_shapes({name: shapes[name] for name in expected if name in shapes}, expected)
 
 
+def assert_own_parts(layout: Value, expected: dict[str, tuple[int, ...]]) -> None:
+    """Assert that no two of these parameters are one, and that the norms and the embedding have their default options.
+
+    One test of a question does: the others compare numbers, and a wrong option shall not cost all points.
+    """
+    found = mapping(layout)
+    for group in sequence(found.get("shared")):
+        if len(same := [str(name) for name in sequence(group) if name in expected]) > 1:
+            fail(f"{same[0]} and {same[1]} are one and the same parameter; build each layer anew")
+    options = mapping(found.get("options"))
+    for part in sorted({name.rpartition(".")[0] for name in expected}):
+        for key, value in mapping(options.get(part)).items():
+            if key in OPTIONS and (value is None or isinstance(value, int | float)) and value != OPTIONS[key]:
+                fail(f"{part} has {key}={value}; make it as the table says, which leaves {key}={OPTIONS[key]}")
+
+
+def block_shapes(d_model: int, d_ff: int) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(value.shape) for name, value in block_weights(d_model, d_ff, seed=1).items()}
+
+
 def assert_block_layout(layout: Value, d_model: int, d_ff: int) -> None:
-    assert_layout(layout, {name: tuple(value.shape) for name, value in block_weights(d_model, d_ff, seed=1).items()})
+    assert_layout(layout, block_shapes(d_model, d_ff))
 
 
 def assert_block_initialisation(seen: Observation, d_model: int, d_ff: int, scale: float) -> None:
@@ -187,6 +215,7 @@ def assert_block_initialisation(seen: Observation, d_model: int, d_ff: int, scal
     found, others = tensors(seen["parameters"]), tensors(seen["others"])
     assert_shapes({name: list(value.shape) for name, value in found.items()}, expected)
     assert_block_layout(seen["layout"], d_model, d_ff)
+    assert_own_parts(seen["layout"], block_shapes(d_model, d_ff))
     if len({value.dtype for value in found.values()}) > 1:
         kinds = ", ".join(f"{name} {str(found[name].dtype).removeprefix('torch.')}" for name in expected)
         fail(f"the weights have different dtypes, so that they cannot compute together: {kinds}; draw with torch")
@@ -258,6 +287,12 @@ def assert_shapes(shapes: Mapping[str, Value], expected: dict[str, tuple[int, ..
         fail(f"the parameters are not those of the table: {'; '.join(notes[:3])}")
 
 
+def assert_not_replaced(seen: Observation) -> None:
+    """Assert that each parameter is after a call the object that it was before, which an optimiser would know."""
+    for name in sequence(mapping(seen["after"]).get("replaced")):
+        fail(f"{name} is a new parameter, which an optimiser made before does not know; change the old one in place")
+
+
 def assert_left_alone(seen: Observation, *, buffers: bool = True) -> None:
     """Assert that a model is after a call what it was before: weights, buffers, modes, gradients, hooks."""
     before, after = mapping(seen["before"]), mapping(seen["after"])
@@ -269,6 +304,8 @@ def assert_left_alone(seen: Observation, *, buffers: bool = True) -> None:
     if after.get("modes") != before.get("modes"):
         mode = "training" if seen["training"] is True else "evaluation"
         fail(f"the model was in {mode} mode before the call, and is not after it")
+    if after.get("recording") is not True:
+        fail("autograd is switched off for good; use `with torch.no_grad():`, which switches it on again")
     if after.get("frozen") != before.get("frozen"):
         fail("a parameter of the model that could learn before the call cannot after it (requires_grad)")
     was, now = tensors(before.get("gradients")), tensors(after.get("gradients"))

@@ -154,11 +154,17 @@ def test_deviation_of_the_weights(observe: Observe, shape: tuple[int, int], opti
         "gain / sqrt(3 fan_in): a uniform distribution up to the deviation": gain / math.sqrt(3 * fan_in),
         "5/3 / sqrt(fan_in); use the gain that was given": 5 / 3 / math.sqrt(fan_in),
         "gain; divide it by sqrt(fan_in)": gain,
+        "gain * sqrt(fan_in); divide by the root": gain * math.sqrt(fan_in),
+        "sqrt(fan_in) / gain; turn the fraction round": math.sqrt(fan_in) / gain,
+        "1; multiply by gain / sqrt(fan_in)": 1.0,
         "that of a normal distribution cut off at two deviations; do not truncate it": 0.8796 * target,
         "that of a normal distribution cut off at one deviation; do not truncate it": 0.5396 * target,
         "gain / sqrt(fan_in * fan_out); only the inputs count": gain / math.sqrt(fan_in * fan_out),
     }
     drawn = as_tensor(_filled(seen, weight), "weight", shape)
+    root_mean_square = float(drawn.square().mean().sqrt())
+    if bool((drawn >= 0).all()) and abs(root_mean_square / target - 1) < 0.05:
+        fail("no weight is negative; normal numbers around 0 are as often negative as positive")
     assert_deviation(drawn, target, "weight", mistakes=wrong)
     if len(drawn.unique()) < 0.9 * drawn.numel():
         fail("many weights are the same; draw each one by itself")

@@ -36,6 +36,8 @@ class Rule10:
     finish: str = "all"
     pick: str = "first greater"
     draws: str = "all rows"
+    shares: str = "of a row"
+    start: int = 0
     shift: bool = True
     dot: bool = False
     past_dot: bool = False
@@ -56,11 +58,13 @@ def write(
     generator, near = torch.Generator().manual_seed(seed), 1.0
     torch.rand(rule.advance, generator=generator)
     in_advance = torch.rand(n, max_len, generator=generator) if rule.draws == "in advance" else torch.empty(n, 0)
-    history = torch.zeros(n, context, dtype=torch.int64)
+    kept = torch.rand(n, generator=generator) if rule.draws == "once" else torch.empty(0)
+    history = torch.full((n, context), rule.start)
     written: list[list[int]] = [[] for _ in range(n)]
     done = torch.zeros(n, dtype=torch.bool)
     for step in range(max_len - rule.short):
-        shares = mlp_logits(weights, history[:, -context:], sizes[-1], False).softmax(1)
+        logits = mlp_logits(weights, history[:, -context:], sizes[-1], False)
+        shares = logits if rule.shares == "logits" else logits.softmax(0 if rule.shares == "of a column" else 1)
         if rule.draws == "unfinished rows":
             numbers = torch.zeros(n)
             numbers[~done] = torch.rand(int((~done).sum()), generator=generator)
@@ -68,9 +72,14 @@ def write(
             numbers = torch.rand(1, generator=generator).expand(n)
         elif rule.draws == "in advance":
             numbers = in_advance[:, step]
+        elif rule.draws == "once":
+            numbers = kept
+        elif rule.draws == "squeezed":
+            numbers = torch.zeros(n).masked_scatter(~done, torch.rand(n, generator=generator))
         else:
-            numbers = torch.rand(n, generator=generator)
-        limits = shares.cumsum(1)
+            kind = torch.float64 if rule.draws == "float64" else torch.float32
+            numbers = torch.rand(n, generator=generator, dtype=kind)
+        limits = shares.cumsum(0 if rule.shares == "summed over rows" else 1)
         near = min(near, float((limits - numbers[:, None]).abs().min()))
         if rule.pick == "most likely":
             tokens = shares.argmax(1)
@@ -109,6 +118,15 @@ def wrong_names(n: int, context: int, ending: float, max_len: int) -> dict[str, 
             draws="unfinished rows"
         ),
         "names from one number for all rows; each row has its own": Rule10(draws="one for all"),
+        "names from numbers that are drawn once; draw n anew in each step": Rule10(draws="once"),
+        "names from numbers that move up when a row finishes; row i uses number i": Rule10(draws="squeezed"),
+        "names from float64 numbers; torch.rand(n, generator=generator) gives float32": Rule10(draws="float64"),
+        "names from a softmax over the rows (dim 0); take it over the vocabulary (dim 1)": Rule10(shares="of a column"),
+        "names from a cumsum over the rows (dim 0); take it over the vocabulary (dim 1)": Rule10(
+            shares="summed over rows"
+        ),
+        "names from cumulative logits; the softmax is missing": Rule10(shares="logits"),
+        "names from a first context of ones; it consists of dots, which are token 0": Rule10(start=1),
         "names from a context that never moves on": Rule10(shift=False),
         "names from a context with the new token in front; it belongs at the end": Rule10(behind=False),
         "names from numbers that are all drawn in advance; draw n in each step": Rule10(draws="in advance"),
@@ -124,6 +142,10 @@ def wrong_names(n: int, context: int, ending: float, max_len: int) -> dict[str, 
     wrong["names that are written one after the other; in each step draw one number for each row"] = one_by_one(
         n, context, ending, max_len
     )
+    running = write(n, context, ending, max_len, Rule10(past_dot=True, dot=True))[0]
+    wrong["what stands behind the last dot; keep what stands before the first"] = [
+        text.rpartition(".")[2] for text in running
+    ]
     wrong["names from the global random state; draw from `generator`"] = write(
         n, context, ending, max_len, Rule10(advance=0), NAMES_SEED + 1
     )[0]
@@ -180,11 +202,19 @@ def assert_names(value: Value, n: int, context: int, ending: float, max_len: int
     if yours == target:
         return
     for mistake, wrong in wrong_names(n, context, ending, max_len).items():
-        if yours == wrong:
+        if yours == wrong and any(wrong):
             fail(f"your names match {mistake}")
     assert_no_dots(yours)
+    if sorted(yours) == sorted(target):
+        fail("your names are right, but in another order; name i is the one of row i")
+    if [name.lower() for name in yours] == target:
+        fail("your names have capital letters; take the letters as idx2str gives them")
+    if [[ord(letter) - 1 for letter in name] for name in yours] == [[ord(letter) for letter in one] for one in target]:
+        fail("your letters are one place too late in the alphabet; idx2str gives the letter of a token")
     row = next(i for i in range(n) if yours[i] != target[i])
     start = next((i for i, pair in enumerate(zip(yours[row], target[row], strict=False)) if pair[0] != pair[1]), None)
+    if not yours[row] and len(target[row]) == max_len:
+        fail(f"name {row} is empty; a row that does not finish keeps the max_len letters that it has")
     if start is None:
         more = "longer" if len(yours[row]) > len(target[row]) else "shorter"
         fail(
@@ -204,6 +234,8 @@ def assert_names(value: Value, n: int, context: int, ending: float, max_len: int
 def test_one_name(observe: Observe, context: int, max_len: int) -> None:
     options = [] if max_len == 50 else [context, max_len]
     seen = seen_names(observe, 1, context, 3.0, options)
+    if isinstance(seen["names"], tuple):
+        fail("generate_batch returned a tuple; return a list")
     assert_names(seen["names"], 1, context, 3.0, max_len)
 
 
@@ -247,7 +279,11 @@ def test_stops_in_time(observe: Observe, ending: float, max_len: int) -> None:
     if drawn is None:
         fail("your code drew other numbers than one torch.rand(n, generator=generator) in each step")
     if drawn == 0:
-        fail("your code drew nothing from `generator`")
+        fail("your code drew nothing from `generator`; draw from it itself, not from a copy or a new one")
+    if drawn == target + 4:
+        fail("your code drew once more after all rows had finished; stop before the next draw")
+    if drawn == 4 * max_len:
+        fail("your code went on for max_len steps; stop once each row has had its dot, in this step or an earlier one")
     fail(
         f"your code drew {drawn} numbers from `generator`; {target} are needed: n in each step until all "
         "rows have finished"

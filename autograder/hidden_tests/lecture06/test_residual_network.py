@@ -15,6 +15,7 @@ from autograder.hidden_tests.lecture06.residual_reference import (
     assert_block_initialisation,
     assert_block_layout,
     assert_layout,
+    assert_own_parts,
     assert_shapes,
     block_forward,
     block_weights,
@@ -159,6 +160,30 @@ def test_network_forward(observe: Observe, training: bool) -> None:
         "logits of a stream through tanh": mlp_head(weights, torch.tanh(stream[-1]), training),
         "logits of tanh behind norm_f": torch.tanh(norm(weights, stream[-1], training, "norm_f.")) @ head
         + weights["head.bias"],
+        "logits of a stream through relu between the blocks; nothing acts on the stream": mlp_head(
+            weights, through_relu(weights, stream[0], training), training
+        ),
+        "logits behind norm_f applied twice": norm(
+            weights, norm(weights, stream[-1], training, "norm_f."), training, "norm_f."
+        )
+        @ head
+        + weights["head.bias"],
+        "logits of a norm_f in the other mode; leave the mode to train() and eval()": norm(
+            weights, stream[-1], not training, "norm_f."
+        )
+        @ head
+        + weights["head.bias"],
+        "logits of a norm without the weight and bias of norm_f": norm(
+            weights | {"norm_f.weight": torch.tensor(1.0), "norm_f.bias": torch.tensor(0.0)},
+            stream[-1],
+            training,
+            "norm_f.",
+        )
+        @ head
+        + weights["head.bias"],
+        "logits of the last block alone, which reads the beginning of the stream": mlp_head(
+            weights, block_forward(weights, stream[0], training, "blocks.2."), training
+        ),
         "logits of the last block's input and output added": mlp_head(weights, stream[-1] + stream[-2], training),
         "logits of a stream to which every block adds its output; the block itself contains the skip": mlp_head(
             weights, doubled(weights, stream[0], training), training
@@ -179,6 +204,12 @@ def test_network_forward(observe: Observe, training: bool) -> None:
 def skipped(weights: dict[str, Tensor], x: Tensor, training: bool) -> Tensor:
     for layer in (1, 2):
         x = block_forward(weights, x, training, f"blocks.{layer}.")
+    return x
+
+
+def through_relu(weights: dict[str, Tensor], x: Tensor, training: bool) -> Tensor:
+    for layer in range(3):
+        x = torch.relu(block_forward(weights, x, training, f"blocks.{layer}."))
     return x
 
 
@@ -215,16 +246,21 @@ def test_network_gradients_reach_every_part(observe: Observe) -> None:
 )
 @pytest.mark.parametrize("layers", [1, 4])
 def test_network_parts(observe: Observe, layers: int) -> None:
-    sizes = [VOCAB, 3, 4, 8, 12, layers]
+    sizes = [VOCAB, 2 if layers == 4 else 3, 4, 8, 12, layers]
     seen = observe("network_parts", sizes=sizes)
     assert_network_layout(seen["layout"], sizes)
+    assert_own_parts(seen["layout"], network_shapes(sizes))
     found = {name: list(value.shape) for name, value in tensors(seen["parameters"]).items()}
     reference = mlp_weights(sizes, seed=1)
     assert_shapes(found, {name: tuple(value.shape) for name, value in reference.items() if "running" not in name})
 
 
 def assert_network_layout(layout: Value, sizes: list[int]) -> None:
-    assert_layout(layout, {name: tuple(value.shape) for name, value in mlp_weights(sizes, seed=1).items()})
+    assert_layout(layout, network_shapes(sizes))
+
+
+def network_shapes(sizes: list[int]) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(value.shape) for name, value in mlp_weights(sizes, seed=1).items()}
 
 
 @question(
@@ -244,14 +280,21 @@ def test_network_scales_its_blocks(observe: Observe, layers: int) -> None:
         "1 / L; it is the square root of 2 L": 1 / layers,
         "sqrt(2 L); divide by it": math.sqrt(2 * layers),
         "1 / sqrt(2) * L; put 2 * L into brackets": layers / math.sqrt(2),
+        "1 / sqrt(2 d_model); L is the number of layers": 1 / math.sqrt(2 * 64),
+        "1 / sqrt(2 d_ff); L is the number of layers": 1 / math.sqrt(2 * 192),
         "sqrt(2) * L; it is 1 / sqrt(2 * L)": layers * math.sqrt(2),
         "1 / (sqrt(2) * L); L stands under the root, too": 1 / (math.sqrt(2) * layers),
     }
     writes = {name: value for name, value in found.items() if name.endswith("fc2.weight")}
     if not writes:
         fail("no fc2.weight is among the parameters of the network")
-    for name, value in writes.items():
-        ratio = float(value.double().std(correction=0)) * math.sqrt(192)
+    ratios = {name: float(value.double().std(correction=0)) * math.sqrt(192) for name, value in writes.items()}
+    if max(ratios.values()) > 1.12 * min(ratios.values()):
+        each = ", ".join(f"{ratio:.3f}" for ratio in ratios.values())
+        fail(f"the blocks are scaled by {each}: each by another number, where all have 1 / sqrt(2 L)")
+    for name, ratio in ratios.items():
+        if ratio == 0:
+            fail(f"{name} starts at zero; 1 / sqrt(2 * {layers}) = {target:.3f} is not a whole number")
         if not abs(ratio / target - 1) < 0.06:
             known = next((label for label, other in ways.items() if abs(ratio / other - 1) < 0.06), "")
             fail(
@@ -278,13 +321,17 @@ def test_the_rest_starts_as_pytorch_makes_it(observe: Observe) -> None:
         "inp.bias": ((3 * 144) ** -0.5, 0.4),
         "head.bias": ((3 * 64) ** -0.5, 0.5),
     } | {f"blocks.{layer}.fc1.weight": (64**-0.5, 0.05) for layer in range(2)}
+    if missing := [name for name in [*deviations, "norm_f.weight", "norm_f.bias"] if name not in found]:
+        fail(f"{missing[0]} is not among the parameters, or stands there under another name")
     for name, (std, tolerance) in deviations.items():
-        value = found.get(name, torch.zeros(1)).double()
+        value = found[name].double()
         if not bool(value.any()):
             fail(f"{name} starts at zero; leave it as PyTorch makes it")
         if abs(float(value.std(correction=0)) / std - 1) > tolerance:
             whose = "as ResidualBlock makes it" if "blocks" in name else "as PyTorch makes it"
             fail(f"{name} starts with deviation {float(value.std(correction=0)):.4f}, not {std:.4f}; leave it {whose}")
+    if torch.equal(found["blocks.0.fc1.weight"], found["blocks.1.fc1.weight"]):
+        fail("the blocks start with the same fc1.weight: make each with a call of ResidualBlock, and copy none")
     for name, wanted in (("norm_f.weight", 1.0), ("norm_f.bias", 0.0)):
         if bool((found[name] != wanted).any()):
             fail(f"{name} does not start at {wanted:g}, as nn.BatchNorm1d makes it")

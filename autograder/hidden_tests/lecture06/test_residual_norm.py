@@ -13,6 +13,7 @@ from autograder.hidden_tests.lecture06.residual_reference import (
     assert_block_initialisation,
     assert_block_layout,
     assert_left_alone,
+    assert_not_replaced,
     block_forward,
     block_weights,
     norm,
@@ -49,6 +50,11 @@ def wrong_post_norms(w: dict[str, Tensor], x: Tensor, training: bool) -> dict[st
         "a norm of the sum without tanh between fc1 and fc2": norm(w, x + x @ fc1 @ fc2, training),
         "a block with relu in the place of tanh": norm(w, x + F.relu(x @ fc1) @ fc2, training),
         "the norm of the sum, with tanh after fc2 too": norm(w, x + torch.tanh(write), training),
+        "the normalised x plus the branch; the norm is over the sum": read + write,
+        "the norm of x and the normalised branch; one norm, over the sum": norm(
+            w, x + norm(w, write, training), training
+        ),
+        "the norm of x minus the branch; add it": norm(w, x - write, training),
         "the norm of half the sum": norm(w, (x + write) / 2, training),
         "a branch and a skip that both start at the normalised value": read + torch.tanh(read @ fc1) @ fc2,
         "a norm in the other mode; leave the mode to train() and eval()": norm(w, x + write, not training),
@@ -75,8 +81,9 @@ def test_post_norm_forward(observe: Observe, training: bool) -> None:
     "and to the branch; nothing is detached.",
 )
 def test_post_norm_initialisation_and_gradients(observe: Observe) -> None:
-    seen = observe("block_start", name="PostNormBlock", arguments=[96, 384, SCALE])
-    assert_block_initialisation(seen, 96, 384, SCALE)
+    for scale in (SCALE, 1.0):
+        seen = observe("block_start", name="PostNormBlock", arguments=[96, 384, *[scale] * (scale != 1)])
+        assert_block_initialisation(seen, 96, 384, scale)
     weights, x, cotangent = block_weights(6, 10, seed=1600), batch(12, 6, seed=1610), normal(12, 6, seed=1611)
     seen = observe(
         "block_gradients",
@@ -90,11 +97,16 @@ def test_post_norm_initialisation_and_gradients(observe: Observe) -> None:
     leaf = x.clone().requires_grad_()
     y = post_norm_forward(weights | leaves, leaf, True)
     dx, *goals = torch.autograd.grad(y, [leaf, *leaves.values()], cotangent)
+    write, alone = torch.tanh(leaf @ weights["fc1.weight"].T) @ weights["fc2.weight"].T, leaf.detach()
+    mistakes = {
+        f"the gradient with a detached {what}": torch.autograd.grad(norm(weights, total, True), leaf, cotangent)[0]
+        for what, total in (("branch", leaf + write.detach()), ("skip", alone + write))
+    }
     found = tensors(seen["gradients"]) | tensors({"x": seen["dx"]})
     for name, goal in zip(["x", *leaves], [dx, *goals], strict=True):
         if name not in found:
             fail(f"no gradient reaches {name}: something is detached")
-        assert_close(found[name], goal, f"gradient for {name}")
+        assert_close(found[name], goal, f"gradient for {name}", mistakes=mistakes if name == "x" else None)
 
 
 EXPECTED_PATHS: dict[str, tuple[str, bool, dict[str, Value]]] = {
@@ -111,6 +123,8 @@ EXPECTED_PATHS: dict[str, tuple[str, bool, dict[str, Value]]] = {
     "block with a skip from the normalised value": ("normed skip", False, {}),
     "block that halves the sum": ("halved", False, {}),
     "block with tanh of the sum": ("squashed", False, {}),
+    "block that halves one feature": ("halfway", False, {}),
+    "block that writes its norm, too": ("two branches", False, {}),
     "block without a skip": ("broken", False, {}),
     "block whose skip is multiplied by 1.000002": ("nearly", False, {"double": True}),
 }
@@ -119,7 +133,9 @@ ANY_BATCH = "does the batch have a mean other than 0 and a deviation other than 
 ADVICE = {
     "ResidualBlock": "was fc2 set to zero, and does the verdict say True for an identity?",
     "float64 ResidualBlock": "was fc2 set to zero?",
-    "block without a norm": "was fc2 set to zero?",
+    "block without a norm": "was fc2 set to zero, and not fc1?",
+    "block that halves one feature": "compare every entry; one that differs is enough for False",
+    "block that writes its norm, too": "set fc2 to zero, and nothing else",
     "block with the norm on the stream": ANY_BATCH,
     "block with the norm on the stream, which is in evaluation mode": "run the copy in training mode",
     "block whose norm on the stream does nothing in evaluation mode": "run the copy in training mode",
@@ -175,4 +191,5 @@ def test_the_experiment_leaves_the_block_alone(observe: Observe, kind: str, trai
     assert_same_tensors(now.get("buffers"), was.get("buffers"), "the block's")
     if now.get("modes") != was.get("modes"):
         fail("the block was in another mode before the call; experiment on a copy")
+    assert_not_replaced(seen)
     assert_left_alone(seen)

@@ -22,6 +22,7 @@ from autograder.hidden_tests.lecture06.residual_reference import (
     COLLECTED,
     SMALL,
     assert_left_alone,
+    assert_not_replaced,
     mlp_stream,
     mlp_weights,
     mlp_writes,
@@ -167,11 +168,15 @@ def wrong_variances(weights: dict[str, Tensor], inputs: Tensor) -> dict[str, Ten
         ),
         "the unbiased variances over the features (dim 1)": torch.stack([x.var(1).mean() for x in stream]),
         "the sums over the features; average them": torch.stack([x.var(0, correction=0).sum() for x in stream]),
+        "the medians over the features; average them": torch.stack([x.var(0, correction=0).median() for x in stream]),
         "the standard deviations; return variances": torch.stack([x.std(0, correction=0).mean() for x in stream]),
         "the roots of the variances; return variances": variances(stream).sqrt(),
         "the mean squares; subtract each feature's mean first": torch.stack([x.square().mean() for x in stream]),
         "the variances of the writes; measure the stream itself": variances(list(writes)),
         "the variances of what the blocks read; measure the stream before the norm": variances([*read, stream[-1]]),
+        "the variances of what the blocks read, behind that of the stream's beginning; measure the stream": variances(
+            [stream[0], *read]
+        ),
         "the variances relative to the first; do not divide": variances(stream) / variances(stream)[0],
         "the variances in reverse; item 0 is the stream before the first block": variances(stream).flip(0),
         "the running sum of the variances": variances(stream).cumsum(0),
@@ -241,6 +246,10 @@ def test_scales_what_the_blocks_write(observe: Observe, layers: int, times: int)
         "1 / (2 L); take the square root": 1 / (2 * layers),
         "1 / L; it is the square root of 2 L": 1 / layers,
         "sqrt(2 L); divide by it": (2 * layers) ** 0.5,
+        "1 / (sqrt(2) L); L stands under the root, too": 1 / (2**0.5 * layers),
+        "sqrt(2 / L); the 2 stands below the fraction line": (2 / layers) ** 0.5,
+        "1 / (2 sqrt(L)); the 2 stands under the root, too": 0.5 * layers**-0.5,
+        "1 / sqrt(2 (L + 1)); count the blocks, not the places of the stream": (2 * (layers + 1)) ** -0.5,
         "1, that is not at all": 1.0,
         "1 / sqrt(2 L) twice over": 1 / (2 * layers),
         "1 / sqrt(2 L) once for every block of the model": (2 * layers) ** (-0.5 * layers),
@@ -260,7 +269,8 @@ def test_scales_what_the_blocks_write(observe: Observe, layers: int, times: int)
             fail(f"{name} is zero; multiply the weights that are there by 1 / sqrt(2 L)")
         if abs(float(F.cosine_similarity(now[name].flatten(), was[name].flatten(), dim=0))) < 0.9:
             fail(f"{name} was drawn anew; multiply the weights that are there")
-        assert_close(now[name], was[name] * factor**times, name, mistakes=wrong)
+        # A factor from torch.sqrt(torch.tensor(2 * L)) is a float32 number.
+        assert_close(now[name], was[name] * factor**times, name, mistakes=wrong, tolerance=COLLECTED)
     writing = [f"blocks.{layer}.fc2.weight" for layer in range(layers)]
     for name, value in was.items():
         if name not in writing and name in now and torch.allclose(now[name], value * factor**times):
@@ -269,6 +279,7 @@ def test_scales_what_the_blocks_write(observe: Observe, layers: int, times: int)
     for table, found in ((after, now), (before, was)):
         table["parameters"] = {name: value for name, value in found.items() if name not in writing}
     assert_left_alone(Observation({"before": before, "after": after, "training": True}))
+    assert_not_replaced(seen)
     assert_same_model(seen, "scale_residual_init_")
 
 
