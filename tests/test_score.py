@@ -169,7 +169,6 @@ def test_one_notebook_of_two(grader: Grader, tmp_path: Path) -> None:
         "torch.set_grad_enabled(False)",
         "import threading, time\nthreading.Thread(target=time.sleep, args=(99,)).start()\ntorch.sqrt = torch.abs",
         "globals().clear()",
-        "batchnorm_forward.__globals__['torch'] = None",
         "def endless(*rest, **more):\n    while True: pass\ntorch.Tensor.mean = endless",
     ],
 )

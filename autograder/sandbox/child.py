@@ -116,8 +116,10 @@ def _names(module: ModuleType) -> dict[str, Any]:
 
 
 def _is_rebound(then: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
-    """Whether a name stands for another object now, or for none."""
-    return any(now.get(name) is not value for name, value in then.items())
+    """Whether a name stands for another object now, or for none, or a class has a name that it did not have."""
+    if any(now.get(name) is not value for name, value in then.items()):
+        return True
+    return any("." in name and name not in then and name.split(".")[0] in then for name in now)
 
 
 def run_program(steps: Sequence[Mapping[str, Any]], module: ModuleType) -> tuple[list[dict[str, Any] | None], bool]:
