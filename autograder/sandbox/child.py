@@ -90,6 +90,7 @@ def shared_state() -> SharedState:
     """What all code of a notebook shares, by name: the functions of torch and others, and torch's switches."""
     switches = {"dtype": torch.get_default_dtype(), "grad": torch.is_grad_enabled(), "trace": sys.gettrace()}
     switches |= {"threads": threading.active_count(), "timer": signal.getitimer(signal.ITIMER_REAL)[0] > 0}
+    switches |= {owner.__name__: sys.modules.get(owner.__name__) for owner in SHARED if isinstance(owner, ModuleType)}
     return [switches, *(dict(vars(owner)) for owner in SHARED)]
 
 
