@@ -62,7 +62,7 @@ def grade_batch(
     tables = []
     waiting: list[Submission] = []
     for submission in submissions:
-        finished = gradebook.finished(submission.student, submission.digest())
+        finished = gradebook.finished(submission.student, submission.label, submission.digest())
         if finished:
             tables.append(without_tests(finished))
             progress(finished)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from autograder.assignment import Question
-from autograder.errors import UsageError
+from autograder.errors import UsageError, printable
 
 if TYPE_CHECKING:  # reading results needs none of what makes them
     from autograder.score import QuestionScore
@@ -71,13 +71,17 @@ class Gradebook:
     def path(self, student: str) -> Path:
         return self.folder / RESULTS / f"{student}.json"
 
-    def finished(self, student: str, sha256: str) -> dict[str, Any] | None:
-        """The result of an earlier run over the same submission with the same grader, or None."""
+    def finished(self, student: str, submission: str, sha256: str) -> dict[str, Any] | None:
+        """The result of an earlier run over the same submission with the same grader, or None.
+
+        submission: its label, as a file that was renamed may be read in another way
+        """
         try:
             table = json.loads(self.path(student).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return None
-        same = isinstance(table, dict) and table.get("sha256") == sha256 and table.get("grader") == self._fingerprint
+        wanted = {"submission": submission, "sha256": sha256, "grader": self._fingerprint}
+        same = isinstance(table, dict) and all(table.get(key) == value for key, value in wanted.items())
         return table if same else None
 
     def record(self, table: dict[str, Any]) -> dict[str, Any]:
@@ -94,11 +98,19 @@ class Gradebook:
         writer.writerow(["student", "submission", "status", "total", "max_points", *ids, "flags"])
         for table in sorted(tables, key=lambda table: str(table["student"])):
             points = [table["questions"].get(key, {}).get("points", 0.0) for key in ids]
-            cells = [table["student"], table["submission"], table["status"], table["total"], table["max_points"]]
-            writer.writerow([*cells, *points, " | ".join(table["flags"])])
+            student, submission, flags = map(
+                _plain, (table["student"], table["submission"], " | ".join(table["flags"]))
+            )
+            writer.writerow([student, submission, table["status"], table["total"], table["max_points"], *points, flags])
         path = self.folder / GRADES
         write_whole(path, buffer.getvalue())
         return path
+
+
+def _plain(text: str) -> str:
+    """The text on one line, and such that no spreadsheet takes it for a formula."""
+    text = printable(text)
+    return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
 
 
 def without_tests(table: Mapping[str, Any]) -> dict[str, Any]:

@@ -90,6 +90,11 @@ def read_files(submission: Submission, assignment: Assignment) -> tuple[dict[str
             flags.append(f"{label}: a notebook of another assignment, it holds no question of {assignment.name}")
         else:
             submitted.setdefault(which, []).append(cells)
+    for which in [name for name in assignment.notebooks if name not in submitted]:
+        parts = [part for files in submitted.values() for cells in files if (part := part_of(cells, which, assignment))]
+        if parts:
+            submitted[which] = parts
+            flags.append(f"{which}: no file of its own, its questions were found in another notebook")
     for which, files in submitted.items():
         if len(files) > 1:
             flags.append(f"{which}: {len(files)} files handed in; of each question the last attempt counts")
@@ -107,6 +112,22 @@ def belongs_to(cells: Sequence[Cell], assignment: Assignment) -> str | None:
             counts[assignment.question(cell.question).notebook] += 1
     best = max(counts, key=lambda name: counts[name])
     return best if counts[best] else None
+
+
+def part_of(cells: Sequence[Cell], which: str, assignment: Assignment) -> tuple[Cell, ...]:
+    """The cells from each region of this notebook on to the next region of another; none where there is no region."""
+    part: list[Cell] = []
+    inside = False
+    for cell in cells:
+        owners = {
+            assignment.question(region.question).notebook
+            for region in (
+                find_regions(cell.lines, names_to_questions(assignment.questions)) if cell.kind == "code" else []
+            )
+        }
+        inside = which in owners if owners else inside
+        part += [cell] * inside
+    return tuple(part)
 
 
 def load_released(assignment: Assignment) -> dict[str, ReleasedNotebook]:

@@ -12,7 +12,11 @@ from typing import Any
 
 MAX_BYTES = 64 << 20
 MAX_CELLS = 5000
+MAX_BRACKETS = 1 << 20
+"""Of the whole file: JSON takes twenty times its size in memory where it holds little else."""
 MAX_CODE = 2 << 20
+MAX_MARKS = 100
+"""Banners, start and end lines of one cell; what is below is not looked at."""
 MAX_LINES = 3000
 """Of one cell; what is below is not looked at. These limits keep every search over a notebook short."""
 
@@ -64,6 +68,8 @@ def parse_notebook(data: bytes) -> tuple[Cell, ...]:
         )
     if not data.strip():
         raise NotANotebook("the file is empty; save the notebook and hand it in again")
+    if data.count(b"[") + data.count(b"{") > MAX_BRACKETS:
+        raise NotANotebook("the file holds too many values for a notebook; clear all outputs and save again")
     try:
         table = json.loads(data.decode("utf-8-sig"))
     except UnicodeDecodeError:
@@ -139,7 +145,7 @@ def find_regions(lines: Sequence[str], names: Mapping[str, str], fallback: str =
     fallback: the question to assume when neither banner nor definition tells, from the cell's metadata.
     """
     known = set(names.values())
-    marks = [(i, kind, found) for i, line in enumerate(lines) for kind, found in _mark(line, known)]
+    marks = [(i, kind, found) for i, line in enumerate(lines) for kind, found in _mark(line, known)][:MAX_MARKS]
     regions: list[Region] = []
     used: set[int] = set()
     for place, (index, kind, question) in enumerate(marks):

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autograder.notebook import Cell, NotANotebook, find_regions, header_end, parse_notebook
+from autograder.notebook import MAX_LINES, MAX_MARKS, Cell, NotANotebook, find_regions, header_end, parse_notebook
 
 NAMES = {"f": "Q1", "Thing": "Q2", "a": "Q3", "b": "Q3"}
 FUNCTION = '''def f(x):
@@ -142,3 +142,14 @@ def test_a_region_without_end_stops_at_the_next_banner() -> None:
 )
 def test_header_end(text: str, end: int) -> None:
     assert header_end(text.split("\n"), 0) == end
+
+
+@pytest.mark.parametrize("line", ["# TODO B3", "# START OF YOUR CODE", "# END OF YOUR CODE"])
+def test_a_cell_full_of_marks_is_looked_at_up_to_a_limit(line: str) -> None:
+    assert len(find_regions([line] * MAX_LINES, {"f": "B3"}, "B3")) <= MAX_MARKS
+
+
+@pytest.mark.parametrize("value", ["[],", '{"a":0},'])
+def test_a_file_that_would_fill_the_memory_is_not_parsed(value: str) -> None:
+    with pytest.raises(NotANotebook, match="too many values"):
+        parse_notebook(f'{{"cells":[],"x":[{value * (1 << 20)}0]}}'.encode())

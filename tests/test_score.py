@@ -161,6 +161,16 @@ def test_one_notebook_of_two(grader: Grader, tmp_path: Path) -> None:
     assert "residual_stream.ipynb was not handed in" in result["flags"]
 
 
+def test_two_notebooks_in_one_file(grader: Grader, tmp_path: Path) -> None:
+    notebooks = corpus.submission(corpus.reference())
+    notebooks["batchnorm"]["cells"] += notebooks.pop("residual_stream")["cells"]
+    corpus.write(tmp_path, notebooks)
+    handed_in = Submission(student="s", label="s", files=(tmp_path / "batchnorm.ipynb",))
+    result = grader.grade(handed_in, corpus.assignment().select(["R1"])).to_json()
+    assert result["questions"]["R1"]["status"] == "passed"
+    assert any("residual_stream: no file of its own" in flag for flag in result["flags"])
+
+
 @pytest.mark.parametrize(
     "patch",
     [
@@ -169,7 +179,7 @@ def test_one_notebook_of_two(grader: Grader, tmp_path: Path) -> None:
         "torch.set_grad_enabled(False)",
         "import threading, time\nthreading.Thread(target=time.sleep, args=(99,)).start()\ntorch.sqrt = torch.abs",
         "globals().clear()",
-        "batchnorm_forward.__globals__['torch'] = None",
+        "import sys\nsys.modules['torch'] = None",
         "def endless(*rest, **more):\n    while True: pass\ntorch.Tensor.mean = endless",
     ],
 )

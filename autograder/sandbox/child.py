@@ -90,6 +90,7 @@ def shared_state() -> SharedState:
     """What all code of a notebook shares, by name: the functions of torch and others, and torch's switches."""
     switches = {"dtype": torch.get_default_dtype(), "grad": torch.is_grad_enabled(), "trace": sys.gettrace()}
     switches |= {"threads": threading.active_count(), "timer": signal.getitimer(signal.ITIMER_REAL)[0] > 0}
+    switches |= {owner.__name__: sys.modules.get(owner.__name__) for owner in SHARED if isinstance(owner, ModuleType)}
     return [switches, *(dict(vars(owner)) for owner in SHARED)]
 
 
@@ -116,8 +117,10 @@ def _names(module: ModuleType) -> dict[str, Any]:
 
 
 def _is_rebound(then: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
-    """Whether a name stands for another object now, or for none."""
-    return any(now.get(name) is not value for name, value in then.items())
+    """Whether a name stands for another object now, or for none, or a class has a name that it did not have."""
+    if any(now.get(name) is not value for name, value in then.items()):
+        return True
+    return any("." in name and name not in then and name.split(".")[0] in then for name in now)
 
 
 def run_program(steps: Sequence[Mapping[str, Any]], module: ModuleType) -> tuple[list[dict[str, Any] | None], bool]:
