@@ -64,7 +64,8 @@ class _Collector:
 def collect(assignment: Assignment) -> dict[str, tuple[HiddenTest, ...]]:
     """The hidden tests by question, in the order of the files.
 
-    Raises MasterError for a test that cannot be imported, has no question, or points that do not add up.
+    Raises MasterError for a test that cannot be imported, has no question, a name that another test of the question has,
+    or points that do not add up.
     """
     folder = assignment.hidden_tests_dir
     collector = _Collector()
@@ -86,6 +87,8 @@ def collect(assignment: Assignment) -> dict[str, tuple[HiddenTest, ...]]:
         test = _hidden_test(where, name, items)
         if test.question not in tests:
             raise MasterError(f"unknown question {test.question!r}", where, "use an id of assignment.toml")
+        if any(test.name == other.name for other in tests[test.question]):
+            raise MasterError(f"{test.question} has two hidden tests {name!r}", where, "rename one of them")
         first.setdefault(test.question, where)
         tests[test.question].append(test)
     for one in assignment.questions:

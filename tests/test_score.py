@@ -63,6 +63,14 @@ def test_wrong_hidden_tests_are_one_line(tmp_path: Path, source: str, message: s
     assert "\n" not in str(error.value)
 
 
+def test_hidden_tests_of_one_name_in_two_files_are_refused(tmp_path: Path) -> None:
+    """Their verdicts would be taken for each other's."""
+    assignment = tiny(tmp_path, GOOD.replace("points=2", "points=1"))
+    (assignment.hidden_tests_dir / "test_other.py").write_text(HEAD + GOOD.replace("points=2", "points=1"))
+    with pytest.raises(MasterError, match=r"test_other\.py:3: Q1 has two hidden tests 'one'; rename one of them"):
+        collect(assignment)
+
+
 def scores(grader: Grader, folder: Path, answers: Mapping[str, Any], *questions: str) -> dict[str, Any]:
     corpus.write(folder, corpus.submission(dict(corpus.reference()) | dict(answers)))
     notebook = corpus.assignment().question(questions[0]).notebook
