@@ -64,8 +64,8 @@ class _Collector:
 def collect(assignment: Assignment) -> dict[str, tuple[HiddenTest, ...]]:
     """The hidden tests by question, in the order of the files.
 
-    Raises MasterError for a test that cannot be imported, has no question, a name that another test of the question has,
-    or points that do not add up.
+    Raises MasterError for a test that cannot be imported, has no question, or the name of another test of its question,
+    and for points that do not add up.
     """
     folder = assignment.hidden_tests_dir
     collector = _Collector()

@@ -67,7 +67,7 @@ def test_hidden_tests_of_one_name_in_two_files_are_refused(tmp_path: Path) -> No
     """Their verdicts would be taken for each other's."""
     assignment = tiny(tmp_path, GOOD.replace("points=2", "points=1"))
     (assignment.hidden_tests_dir / "test_other.py").write_text(HEAD + GOOD.replace("points=2", "points=1"))
-    with pytest.raises(MasterError, match=r"test_other\.py:3: Q1 has two hidden tests 'one'; rename one of them"):
+    with pytest.raises(MasterError, match=r"test_other\.py:3: Q1 has two hidden tests 'test_one'; rename one of them"):
         collect(assignment)
 
 
