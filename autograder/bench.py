@@ -295,7 +295,7 @@ def _kernel() -> float:
     from jupyter_client.manager import start_new_kernel
 
     began = time.perf_counter()
-    manager, client = start_new_kernel()
+    manager, client = start_new_kernel(stderr=subprocess.DEVNULL)  # it warns about its connection
     client.execute_interactive(IMPORTS, timeout=120)
     client.stop_channels()
     manager.shutdown_kernel()
