@@ -54,7 +54,8 @@ class _Collector:
         if report.failed:
             text = report.longreprtext.strip()
             last = text.splitlines()[-1].removeprefix("E").strip()
-            places = [f"{path}:{line}" for path, line in PLACE.findall(text) if "hidden_tests" in path]
+            # pytest shortens a path to one from the working folder where that is close
+            places = [f"{os.path.abspath(path)}:{line}" for path, line in PLACE.findall(text) if "hidden_tests" in path]
             self.errors.append(MasterError(f"it cannot be imported ({last})", [report.nodeid, *places][-1], "mend it"))
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
