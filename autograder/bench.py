@@ -329,7 +329,7 @@ def _memory(assignment: Assignment, folder: Path) -> Row:
             peaks.append(process.submit(_peak, assignment.name, assignment.home, folder / str(count), count).result())
     few, many = peaks
     return Row(
-        what=f"peak memory of the grader after {MANY} submissions; beside it after {FEW}",
+        what=f"peak memory of the grader after {MANY} submissions of one question each; beside it after {FEW}",
         ours=f"{many:.0f} MiB",
         other=f"{few:.0f} MiB",
         ratio=f"{many / few:.2f}",
