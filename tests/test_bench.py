@@ -1,0 +1,19 @@
+"""The bench on the smallest assignment: the bare process makes the calls that grading makes."""
+
+from pathlib import Path
+
+from autograder import bench
+from autograder.assignment import load_assignment
+from tests import tiny
+
+
+def test_cpu_beside_a_bare_process(finished: Path, tmp_path: Path) -> None:
+    tiny.forget()
+    assignment = load_assignment("tiny", finished)
+    submission = bench._reference(assignment, tmp_path / "reference")
+    rows = list(bench._cpu(assignment, submission))
+    assert [row.what for row in rows if "training" in row.what] == [], "this assignment trains nothing"
+    ratios = [float(row.ratio) for row in rows if row.ratio]
+    assert len(ratios) == 2
+    assert all(ratio > 0 for ratio in ratios)
+    assert bench.to_markdown(rows).count("\n") == len(rows) + 2
