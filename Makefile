@@ -17,7 +17,7 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 
-$(SAMPLE): $(READY) $(wildcard tests/corpus/*.*) $(wildcard assignments/*/*.ipynb) $(wildcard solutions/*/*.py)
+$(SAMPLE): $(READY) $(wildcard solutions/*/corpus/*.txt solutions/*/sample.toml) $(wildcard assignments/*/*.ipynb) $(wildcard solutions/*/*.py)
 	$(BIN)/python -m tests.corpus $@
 
 grade: $(READY) $(if $(filter $(SAMPLE),$(SUBMISSIONS)),$(SAMPLE))  ## grade SUBMISSIONS (a sample batch by default) of ASSIGNMENT into OUT

@@ -1,18 +1,12 @@
-"""What an assignment is: its questions, points, dependencies and limits, read from `assignment.toml`."""
+"""What an assignment is: its questions, points, dependencies and limits."""
 
 import os
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from autograder.errors import UsageError
-from autograder.toml_file import TomlTable, read_toml
-
-HOME = Path(__file__).resolve().parent.parent
-NAMES_VARIABLE = "NAMES"
-QUESTION_ID = re.compile(r"[A-Z]+[0-9]+")
-VISIBILITIES = ("hidden", "after_due_date", "after_published", "visible")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +56,7 @@ class Question:
 class Assignment:
     """An assignment with the folders it lives in; every path is derived from `home` and `name`.
 
-    data: files that students get, as paths below `home` and below their own folder
+    data: files that students get, by name: paths below `home` and below their own folder
     packages: what students must install, by the names in `constraints.txt`
     """
 
@@ -74,7 +68,7 @@ class Assignment:
     limits: Limits
     gradescope: Gradescope = Gradescope()
     home: Path
-    data: tuple[str, ...] = ()
+    data: Mapping[str, str] = field(default_factory=dict)
     packages: tuple[str, ...] = ()
     gate: Gate = Gate()
 
@@ -92,29 +86,22 @@ class Assignment:
 
     @property
     def hidden_tests_dir(self) -> Path:
-        return self.home / "autograder" / "hidden_tests" / self.name
+        return self.masters_dir / "hidden_tests"
 
     @property
     def corpus_dir(self) -> Path:
-        """Right and wrong answers with their verdicts, a file for each question."""
-        return self.home / "tests" / "corpus" / self.name
+        """Right and wrong answers with their verdicts, one file per question."""
+        return self.masters_dir / "corpus"
 
-    @property
-    def names_file(self) -> Path:
-        """The names to work on: the file in the environment variable NAMES, else the first of `data`.
-
-        Raises UsageError when there is neither.
-        """
-        chosen = os.environ.get(NAMES_VARIABLE)
-        if not chosen and not self.data:
-            raise UsageError("the assignment has no data file", self.toml, "list one as `data`, or set NAMES")
-        return Path(chosen).expanduser().resolve() if chosen else self.home / self.data[0]
+    def data_file(self, name: str) -> Path:
+        """Return the data file of this name: the one that its environment variable chooses, else the bundled one."""
+        chosen = os.environ.get(name.upper())
+        return Path(chosen).expanduser().resolve() if chosen else self.home / self.data[name]
 
     @property
     def readable(self) -> tuple[Path, ...]:
-        """What student code may read: the release, and the names file where there is one."""
-        has_names = self.data or os.environ.get(NAMES_VARIABLE)
-        return (self.release_dir, self.names_file) if has_names else (self.release_dir,)
+        """What student code may read: the release and the data files."""
+        return (self.release_dir, *map(self.data_file, self.data))
 
     @property
     def max_points(self) -> float:
@@ -151,123 +138,3 @@ class Assignment:
                 f"the questions are {', '.join(question.id for question in self.questions)}",
             )
         return tuple(question for question in self.questions if not ids or question.id in ids)
-
-
-def assignment_names(home: Path = HOME) -> list[str]:
-    """The names of all assignments."""
-    return sorted(path.parent.name for path in (home / "solutions").glob("*/assignment.toml"))
-
-
-def load_assignment(name: str | None = None, home: Path = HOME) -> Assignment:
-    """Read `solutions/<name>/assignment.toml`; without a name, the one assignment that there is.
-
-    Raises UsageError when it is not there, MasterError when the file is wrong.
-    """
-    found = assignment_names(home)
-    if name is None:
-        if len(found) != 1:
-            raise UsageError(
-                f"{len(found)} assignments found",
-                home / "solutions",
-                f"name one with --assignment ({', '.join(found) or 'none'})",
-            )
-        name = found[0]
-    path = home / "solutions" / name / "assignment.toml"
-    if name not in found:
-        raise UsageError("no such assignment", path, f"there is {', '.join(found) or 'none'}")
-    return _from_table(read_toml(path), name, home)
-
-
-def _from_table(root: TomlTable, name: str, home: Path) -> Assignment:
-    notebooks = root.texts("notebooks")
-    questions = root.table("questions")
-    entries = questions.tables()
-    limits, gate, gradescope = root.table("limits"), root.table("gate", {}), root.table("gradescope", {})
-    assignment = Assignment(
-        name=name,
-        title=root.text("title"),
-        version=root.text("version"),
-        notebooks=notebooks,
-        data=root.texts("data", ()),
-        packages=root.texts("packages", ()),
-        questions=tuple(_question(question_id, entry, notebooks) for question_id, entry in entries.items()),
-        limits=Limits(
-            wall_s=limits.number("wall_s"), cpu_s=limits.number("cpu_s"), memory_mib=limits.whole("memory_mib")
-        ),
-        gradescope=_gradescope(gradescope),
-        gate=Gate(
-            notebook_cpu_s=gate.number("notebook_cpu_s", Gate().notebook_cpu_s), allowed=_patterns(gate, "allowed")
-        ),
-        home=home,
-    )
-    for table in (root, limits, gate, gradescope, *entries.values()):
-        table.finish()
-    if not entries:
-        raise questions.error("there are no questions", "write a table such as [questions.Q1]")
-    _check_names(assignment, entries)
-    _check_dependencies(assignment, entries)
-    return assignment
-
-
-def _question(question_id: str, entry: TomlTable, notebooks: tuple[str, ...]) -> Question:
-    if not QUESTION_ID.fullmatch(question_id):
-        raise entry.error(f"{question_id!r} is no id of a question", "take capital letters and a number, such as Q1")
-    notebook = entry.text("notebook")
-    if notebook not in notebooks:
-        raise entry.error(f"{question_id} names an unknown notebook {notebook!r}", "correct or list it", "notebook")
-    return Question(
-        id=question_id,
-        notebook=notebook,
-        points=entry.number("points"),
-        defines=entry.texts("defines"),
-        depends=entry.texts("depends", ()),
-    )
-
-
-def _gradescope(table: TomlTable) -> Gradescope:
-    settings = Gradescope(
-        visibility=table.text("visibility", Gradescope().visibility),
-        minutes=table.number("minutes", Gradescope().minutes),
-    )
-    if settings.visibility not in VISIBILITIES:
-        what = f"visibility {settings.visibility!r} is not known"
-        raise table.error(what, f"take one of {', '.join(VISIBILITIES)}", "visibility")
-    return settings
-
-
-def _patterns(table: TomlTable, key: str) -> tuple[re.Pattern[str], ...]:
-    patterns = []
-    for text in table.texts(key, ()):
-        try:
-            patterns.append(re.compile(text))
-        except re.error as error:
-            raise table.error(f"{text!r} is no regular expression ({error})", "mend the pattern", key) from error
-    return tuple(patterns)
-
-
-def _check_names(assignment: Assignment, entries: dict[str, TomlTable]) -> None:
-    """Every name that a region binds belongs to one question, because it tells whose a region is."""
-    owners: dict[str, str] = {}
-    for question in assignment.questions:
-        if not question.defines:
-            fix = "list the functions and classes of its region"
-            raise entries[question.id].error(f"{question.id} defines nothing", fix, "defines")
-        for name in question.defines:
-            if name in owners:
-                what = f"{question.id} defines {name!r}, and so does {owners[name]}"
-                raise entries[question.id].error(what, "rename one of them", "defines")
-            owners[name] = question.id
-
-
-def _check_dependencies(assignment: Assignment, entries: dict[str, TomlTable]) -> None:
-    known = {question.id for question in assignment.questions}
-    for question in assignment.questions:
-        for other in question.depends:
-            if other not in known:
-                what = f"{question.id} depends on an unknown question {other!r}"
-                raise entries[question.id].error(what, "correct the id", "depends")
-    for question in assignment.questions:
-        if question.id in assignment.dependencies(question):
-            circle = ", ".join(sorted(assignment.dependencies(question) | {question.id}))
-            what = f"{question.id} depends on itself (among {circle})"
-            raise entries[question.id].error(what, "break the circle of dependencies", "depends")

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from autograder.assignment import assignment_names, load_assignment
+from autograder.assignment_file import assignment_names, find_course, load_assignment
 from autograder.errors import KitError, UsageError
 
 
@@ -95,15 +95,17 @@ def _cores() -> int:
 
 
 def _grade(options: argparse.Namespace) -> int:
-    from autograder import batch, summary
-    from autograder.gradebook import Gradebook
-    from autograder.intake import find_submissions
+    from autograder.gradebook.files import Gradebook
+    from autograder.grading import batch
+    from autograder.reports import terminal
     from autograder.sandbox.confine import examine, missing, unconfined
+    from autograder.submissions.intake import find_submissions
 
     assignment = load_assignment(options.assignment)
     questions = assignment.select(part.strip() for part in options.questions.split(",") if part.strip())
-    if assignment.data and not assignment.names_file.is_file():
-        raise UsageError("there is no such names file", assignment.names_file, "correct or unset NAMES")
+    for name in assignment.data:
+        if not assignment.data_file(name).is_file():
+            raise UsageError("there is no such file", assignment.data_file(name), f"correct or unset {name.upper()}")
     submissions = find_submissions(options.paths, assignment.notebooks)
     lacking = missing(examine(assignment))
     if lacking and not options.unsafe:
@@ -111,24 +113,25 @@ def _grade(options: argparse.Namespace) -> int:
     gradebook = Gradebook(options.out, batch.fingerprint(assignment, questions, lacking))
     jobs = min(options.jobs, len(submissions))
     workers = batch.workers(assignment, jobs, options.unsafe)
-    with summary.progress(len(submissions)) as advance, workers as (executor, grade):
+    with terminal.progress(len(submissions)) as advance, workers as (executor, grade):
         tables = batch.grade_batch(submissions, questions, gradebook, executor, grade, advance)
     grades = gradebook.write_grades(tables, questions)
-    summary.show(tables, questions, grades)
+    terminal.show(tables, questions, grades)
     return 0
 
 
 def _doctor(options: argparse.Namespace) -> int:
-    from autograder import summary
+    from autograder.reports import terminal
     from autograder.sandbox.confine import examine, missing
 
     layers = examine(load_assignment(options.assignment))
-    summary.show_layers(layers)
+    terminal.show_layers(layers)
     return 1 if missing(layers) else 0
 
 
 def _calibrate(options: argparse.Namespace) -> int:
-    from autograder import calibrate, summary
+    from autograder.authoring import calibrate
+    from autograder.reports import terminal
 
     assignment = load_assignment(options.assignment)
     for path in options.names:
@@ -141,12 +144,12 @@ def _calibrate(options: argparse.Namespace) -> int:
     out.write_text(calibrate.to_csv(rows), encoding="utf-8")
     if options.plot:
         calibrate.plot(rows, options.plot)
-    summary.show_calibration(rows, out)
+    terminal.show_calibration(rows, out)
     return 0
 
 
 def _bench(options: argparse.Namespace) -> int:
-    from autograder.bench import bench, to_markdown
+    from benchmarks.bench import bench, to_markdown
 
     rows = bench(load_assignment(options.assignment), lambda what: print(f"measuring: {what}", file=sys.stderr))
     print(to_markdown(list(rows)), end="")
@@ -154,8 +157,8 @@ def _bench(options: argparse.Namespace) -> int:
 
 
 def _release(options: argparse.Namespace) -> int:
-    from autograder import versions
-    from autograder.release import write_release
+    from autograder.authoring.build import write_release
+    from autograder.release import versions
 
     assignment = load_assignment(options.assignment)
     if options.version:
@@ -163,7 +166,7 @@ def _release(options: argparse.Namespace) -> int:
     paths = write_release(assignment)
     print(f"{assignment.name} {assignment.version}: {len(paths)} files in {assignment.release_dir}")
     if options.version:
-        from autograder.dist import version_on_disk, write_products
+        from autograder.authoring.archives import version_on_disk, write_products
 
         print(f"on record: {versions.keep(assignment, version_on_disk(assignment))}")
         for path in write_products(assignment, options.out):
@@ -172,23 +175,23 @@ def _release(options: argparse.Namespace) -> int:
 
 
 def _verify(options: argparse.Namespace) -> int:
-    from autograder import summary
-    from autograder.verify import RULES, verify
+    from autograder.authoring.verify import RULES, verify
+    from autograder.reports import terminal
 
     kept = True
-    for name in [options.assignment] if options.assignment else assignment_names():
+    for name in [options.assignment] if options.assignment else assignment_names(find_course()):
         assignment = load_assignment(name)
-        with summary.counted(len(RULES), "verifying") as advance:
+        with terminal.counted(len(RULES), "verifying") as advance:
             outcomes = verify(assignment, lambda one: advance(one.rule, "kept" if one.kept else "broken"))
-        summary.show_rules(assignment.name, outcomes)
+        terminal.show_rules(assignment.name, outcomes)
         kept = kept and all(one.kept for one in outcomes)
     return 0 if kept else 1
 
 
 def _new(options: argparse.Namespace) -> int:
-    from autograder.skeleton import write_skeleton
+    from autograder.authoring.skeleton import write_skeleton
 
-    for path in write_skeleton(options.name):
+    for path in write_skeleton(options.name, find_course()):
         print(path)
     print(f"next: `autograder verify --assignment {options.name}` says what is left to write; see docs/authoring.md")
     return 0

@@ -1,1 +1,6 @@
-"""Tests of the kit; they mirror its modules."""
+"""Tests of the kit."""
+
+from pathlib import Path
+
+HOME = Path(__file__).resolve().parent.parent
+"""The course that this repository is."""

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from autograder.grader import Grader, open_grader
+from autograder.grading.grader import Grader, open_grader
 from tests import corpus, tiny
 
 settings.register_profile("kit", deadline=None)  # no test depends on the clock

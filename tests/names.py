@@ -4,7 +4,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-from autograder.assignment import HOME
+from tests import HOME
 
 DATA = HOME / "data"
 

@@ -1,10 +1,11 @@
 """assignment.toml: what it holds, and each mistake in it by its line."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from autograder.assignment import load_assignment
+from autograder.assignment_file import load_assignment
 from autograder.errors import UsageError
 from tests.mistakes import Mistake, assert_one_line
 
@@ -153,12 +154,11 @@ def test_what_a_file_holds(finished: Path) -> None:
     assert assignment.readable == (assignment.release_dir,)
 
 
-def test_without_data_there_is_no_names_file(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assignment = load_assignment("tiny", finished)
-    monkeypatch.delenv("NAMES", raising=False)
-    with pytest.raises(UsageError, match="the assignment has no data file; list one as `data`, or set NAMES"):
-        _ = assignment.names_file
-    monkeypatch.setenv("NAMES", str(finished / "own.txt"))
+def test_an_environment_variable_chooses_another_data_file(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assignment = replace(load_assignment("tiny", finished), data={"numbers": "data/numbers.txt"})
+    monkeypatch.delenv("NUMBERS", raising=False)
+    assert assignment.readable == (assignment.release_dir, finished / "data/numbers.txt")
+    monkeypatch.setenv("NUMBERS", str(finished / "own.txt"))
     assert assignment.readable == (assignment.release_dir, finished / "own.txt")
 
 

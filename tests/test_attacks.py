@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from autograder.assignment import HOME
+from tests import HOME
 from tests.attacks.run import attacks
 
 ORDINARY_UID = 61_001

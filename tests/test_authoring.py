@@ -4,10 +4,11 @@ import re
 import tomllib
 from pathlib import Path
 
-from autograder.assignment import HOME, load_assignment
-from autograder.corpus import read_answers
-from autograder.master import read_masters
-from autograder.verify import RULES
+from autograder.assignment_file import load_assignment
+from autograder.authoring.corpus import read_answers
+from autograder.authoring.master import read_masters
+from autograder.authoring.verify import RULES
+from tests import HOME
 
 PAGE = (HOME / "docs/authoring.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)

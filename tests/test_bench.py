@@ -2,13 +2,11 @@
 
 from pathlib import Path
 
-from autograder import bench
-from autograder.assignment import load_assignment
-from tests import tiny
+from autograder.assignment_file import load_assignment
+from benchmarks import bench
 
 
 def test_cpu_beside_a_bare_process(finished: Path, tmp_path: Path) -> None:
-    tiny.forget()
     assignment = load_assignment("tiny", finished)
     submission = bench._reference(assignment, tmp_path / "reference")
     rows = list(bench._cpu(assignment, submission))

@@ -1,14 +1,14 @@
 """The thresholds of loss tests keep their distance from right and wrong answers, on both names files."""
 
 import csv
-import importlib
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-from autograder.calibrate import REFERENCE, TABLE, Row, plot, to_csv
+from autograder.authored import load_module
+from autograder.authoring.calibrate import REFERENCE, TABLE, Row, plot, to_csv
 from tests import corpus
 
 ASSIGNMENT = corpus.assignment()
@@ -22,7 +22,7 @@ def rows() -> list[dict[str, str]]:
 
 
 def calibration() -> ModuleType:
-    return importlib.import_module(f"autograder.hidden_tests.{ASSIGNMENT.name}.calibration")
+    return load_module(ASSIGNMENT.hidden_tests_dir, "calibration")
 
 
 @pytest.mark.parametrize("row", rows(), ids=lambda row: f"{row['question']} {row['answer']} ({row['names']})")

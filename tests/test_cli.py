@@ -17,10 +17,10 @@ from otter.plugins import PluginCollection
 from otter.run import AutograderConfig
 from otter.test_files import GradingResults
 
-from autograder import dist, otter_plugin
-from autograder.assignment import HOME
+from autograder.authoring import archives
 from autograder.cli import main
-from tests import corpus
+from autograder.platforms import otter_plugin
+from tests import HOME, corpus
 from tests.corpus.__main__ import expected_statuses, sample, write_sample
 
 QUESTIONS = [question.id for question in corpus.assignment().questions]
@@ -162,7 +162,7 @@ def test_every_submission_gets_the_same_points_under_otter(
     in test_otter.py.
     """
     archive = tmp_path / "otter.zip"
-    archive.write_bytes(dist.archive(dist.otter_files(corpus.assignment())))
+    archive.write_bytes(archives.archive(archives.otter_files(corpus.assignment())))
     source = tmp_path / "autograder" / "source"
     zipfile.ZipFile(archive).extractall(source)
     notebooks = sorted(graded[0].glob("*/*.ipynb"))

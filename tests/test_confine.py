@@ -10,13 +10,12 @@ from pathlib import Path
 import pytest
 
 from autograder import cli
-from autograder.assignment import HOME
 from autograder.errors import GraderFault
-from autograder.grader import load_released, unconfined
+from autograder.grading.grader import load_released, unconfined
 from autograder.sandbox import confine, landlock, namespaces, privileges, scratch, seccomp
 from autograder.sandbox.client import Sandbox
 from autograder.sandbox.confine import Layer
-from tests import corpus
+from tests import HOME, corpus
 
 ALLOW, KILL = 0x7FFF0000, 0x80000000
 EPERM, ENOSYS, ENOMEM = 0x50001, 0x50026, 0x5000C

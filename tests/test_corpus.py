@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from autograder.grader import Grader
-from autograder.intake import Submission
+from autograder.grading.grader import Grader
+from autograder.submissions.intake import Submission
 from tests import corpus
 
 QUESTIONS = corpus.assignment().questions

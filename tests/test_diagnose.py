@@ -9,7 +9,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autograder.diagnose import as_tensor, assert_below, assert_close, assert_deviation, assert_unchanged, parts
+from autograder.grading.assertions import (
+    as_tensor,
+    assert_below,
+    assert_close,
+    assert_deviation,
+    assert_unchanged,
+    parts,
+)
 from autograder.sandbox.channel import Opaque
 
 GOAL = torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64)

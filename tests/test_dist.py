@@ -14,11 +14,10 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from autograder import executed, versions
-from autograder.assignment import Assignment, load_assignment
-from autograder.changes import changes
-from autograder.cli import main
-from autograder.dist import (
+from autograder.assignment import Assignment
+from autograder.assignment_file import load_assignment
+from autograder.authoring import run_notebook
+from autograder.authoring.archives import (
     archive,
     gradescope_files,
     kit_files,
@@ -27,10 +26,13 @@ from autograder.dist import (
     version_on_disk,
     write_products,
 )
+from autograder.authoring.build import write_release
+from autograder.authoring.changes import changes
+from autograder.cli import main
 from autograder.errors import MasterError, UsageError
 from autograder.notebook import Cell
-from autograder.release import write_release
-from autograder.versions import Version
+from autograder.release import versions
+from autograder.release.versions import Version
 from tests import corpus
 
 VERSION = "2031.2"
@@ -147,8 +149,8 @@ def test_only_what_grading_needs_is_in_the_kit(small: Assignment) -> None:
     assert {
         "kit/autograder/batch.py",
         "kit/autograder/sandbox/server.py",
-        "kit/autograder/hidden_tests/__init__.py",
-        "kit/autograder/hidden_tests/tiny/test_questions.py",
+        "kit/autograder/testing.py",
+        "kit/solutions/tiny/hidden_tests/test_questions.py",
         "kit/assignments/tiny/tiny.ipynb",
         "kit/solutions/tiny/tiny.py",
         "kit/solutions/tiny/versions/2031.2.json",
@@ -180,7 +182,7 @@ def test_a_solution_that_fails_is_one_line(tmp_path: Path) -> None:
     cells = [corpus.added_cell("a = 1") | {"id": "first"}, corpus.added_cell("a / 0") | {"id": "second"}]
     table = {"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
     with pytest.raises(MasterError, match="solution of n: it does not run: cell second raised Zero") as error:
-        executed.execute("n", table, tmp_path)
+        run_notebook.execute("n", table, tmp_path)
     assert "\n" not in str(error.value)
 
 
@@ -199,7 +201,7 @@ def test_a_solution_that_fails_is_one_line(tmp_path: Path) -> None:
     ],
 )
 def test_what_differs_on_every_run_is_taken_out(text: str, expected: str | None) -> None:
-    assert executed.repeatable(text) == (expected or "x\nMLP: 100/100 [train=2]\ny")
+    assert run_notebook.repeatable(text) == (expected or "x\nMLP: 100/100 [train=2]\ny")
 
 
 def test_a_wrong_version_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
@@ -210,7 +212,7 @@ def test_a_wrong_version_is_one_line(capsys: pytest.CaptureFixture[str]) -> None
 
 
 def test_a_folder_that_cannot_be_written(small: Assignment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("autograder.dist.products", lambda assignment: {"a": b""})
+    monkeypatch.setattr("autograder.authoring.archives.products", lambda assignment: {"a": b""})
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match=r"cannot be written .*; choose another folder with --out"):
         write_products(small, tmp_path / "file" / "dist")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from autograder.gradebook import Gradebook
+from autograder.gradebook.files import Gradebook
 
 
 def table(**changed: Any) -> dict[str, Any]:

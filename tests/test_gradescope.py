@@ -14,13 +14,13 @@ from typing import Any
 
 import pytest
 
-from autograder import gradescope
-from autograder.assignment import VISIBILITIES, load_assignment
-from autograder.collect import HiddenTest
-from autograder.dist import archive, gradescope_files
+from autograder.assignment_file import VISIBILITIES, load_assignment
+from autograder.authoring.archives import archive, gradescope_files
 from autograder.errors import MasterError
-from autograder.intake import from_folder
-from autograder.score import QuestionScore, Status, TestScore
+from autograder.grading.hidden_tests import HiddenTest
+from autograder.grading.scorer import QuestionScore, Status, TestScore
+from autograder.platforms import gradescope_container as container
+from autograder.submissions.intake import from_folder
 from tests import corpus
 
 HOME = corpus.assignment().home
@@ -115,7 +115,7 @@ def change_settings(root: Path, old: str, new: str) -> None:
 SNOOP = """
 found = []
 for place in ({kit!r}, "/autograder/source/kit"):
-    for name in ("solutions/lecture06/batchnorm.py", "autograder/hidden_tests/lecture06/test_batchnorm_formula.py"):
+    for name in ("solutions/lecture06/batchnorm.py", "solutions/lecture06/hidden_tests/test_batchnorm_formula.py"):
         try:
             found.append(open(place + "/" + name).read())
         except OSError:
@@ -169,7 +169,7 @@ def test_a_submission_with_everything_in_it(image: Path) -> None:
     assert {entry["visibility"] for entry in table["tests"]} == {"after_published"}
     assert "still as released: B4, B6" in table["output"]
     assert "Gradescope has 90 points for this assignment; set them to 100" in printed
-    hidden = (HOME / "autograder/hidden_tests/lecture06/test_batchnorm_formula.py").read_text()
+    hidden = (HOME / "solutions/lecture06/hidden_tests/test_batchnorm_formula.py").read_text()
     assert not [line for line in hidden.splitlines() if "assert" in line and line.strip() in json.dumps(table)]
 
 
@@ -198,7 +198,7 @@ def test_when_the_time_is_up_what_is_graded_counts(image: Path) -> None:
 
 
 def damage(image: Path) -> None:
-    (image / "source/kit/autograder/hidden_tests/lecture06/test_zz.py").write_text("secret =")
+    (image / "source/kit/solutions/lecture06/hidden_tests/test_zz.py").write_text("secret =")
 
 
 def take_python_away(image: Path) -> None:
@@ -212,10 +212,10 @@ def test_a_fault_of_ours_is_not_the_students(image: Path, harm: Callable[[Path],
     try:
         table, printed = run(image)
     finally:
-        (image / "source/kit/autograder/hidden_tests/lecture06/test_zz.py").unlink(missing_ok=True)
+        (image / "source/kit/solutions/lecture06/hidden_tests/test_zz.py").unlink(missing_ok=True)
         if (image / "venv-away").exists():
             (image / "venv-away").rename(image / "venv")
-    assert table == {"score": 0, "output": gradescope.FAULT, "stdout_visibility": "hidden"}
+    assert table == {"score": 0, "output": container.FAULT, "stdout_visibility": "hidden"}
     assert printed  # the instructor sees why
 
 
@@ -226,7 +226,7 @@ def test_results_are_valid_after_each_question(tmp_path: Path) -> None:
         for one in assignment.questions
     }
     path = tmp_path / "results.json"
-    report = gradescope.Report(path=path, assignment=assignment, tests=tests)
+    report = container.Report(path=path, assignment=assignment, tests=tests)
     total = 0.0
     for one in assignment.questions:
         test = TestScore(
@@ -240,11 +240,11 @@ def test_results_are_valid_after_each_question(tmp_path: Path) -> None:
         table = json.loads(path.read_text())
         check_schema(table)
         assert table["score"] == total
-        assert sum(entry["output"] == gradescope.STOPPED for entry in table["tests"]) == len(tests) - len(report.scores)
+        assert sum(entry["output"] == container.STOPPED for entry in table["tests"]) == len(tests) - len(report.scores)
 
 
 def test_remarks_for_instructors_are_not_shown(tmp_path: Path) -> None:
-    report = gradescope.Report(path=tmp_path / "r.json", assignment=corpus.assignment(), unconfined=("Landlock",))
+    report = container.Report(path=tmp_path / "r.json", assignment=corpus.assignment(), unconfined=("Landlock",))
     shown = "B3: start marker missing, region found by its banner"
     report.write(remarks=[shown, "hidden test test_x raised KeyError: y", "graded without confinement: /private"])
     lines = json.loads((tmp_path / "r.json").read_text())["output"].split("\n")
@@ -255,13 +255,13 @@ def test_remarks_for_instructors_are_not_shown(tmp_path: Path) -> None:
 def test_metadata_may_be_missing_or_strange(tmp_path: Path, text: str | None) -> None:
     if text is not None:
         (tmp_path / "submission_metadata.json").write_text(text)
-    assert gradescope.points_in_gradescope(tmp_path) is None
+    assert container.points_in_gradescope(tmp_path) is None
 
 
 def test_an_empty_submission(tmp_path: Path) -> None:
     (tmp_path / "submission").mkdir()
     submission = from_folder(tmp_path / "submission")
-    text = gradescope.unreadable(submission, corpus.assignment(), None)  # type: ignore[arg-type]
+    text = container.unreadable(submission, corpus.assignment(), None)  # type: ignore[arg-type]
     assert text.startswith("There is no notebook in what you handed in. Please hand in batchnorm.ipynb")
 
 
@@ -298,5 +298,5 @@ def test_setup_installs_the_cpu_build_first(tmp_path: Path) -> None:
     names = {pin.split("==")[0] for pin in pins}
     assert {"torch", "numpy", "pytest", "pyseccomp", "rich", "tqdm"} <= names
     assert not {"jupyter", "otter-grader"} & names
-    for folder in ("solutions", "autograder/hidden_tests"):
+    for folder in ("solutions",):
         assert stat.S_IMODE((source / "kit" / folder).stat().st_mode) & 0o077 == 0

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from autograder.errors import UsageError
-from autograder.intake import MAX_NOTEBOOKS, Submission, find_submissions
 from autograder.notebook import NotANotebook
+from autograder.submissions.intake import MAX_NOTEBOOKS, Submission, find_submissions
 
 NOTEBOOKS = ("batchnorm", "residual_stream")
 

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from autograder.assignment import load_assignment
+from autograder.assignment_file import load_assignment
+from autograder.authoring.master import reference_answers
 from autograder.errors import MasterError
-from autograder.master import reference_answers
 from tests.mistakes import Mistake, assert_one_line, read_everything
 
 MASTER = "solutions/tiny/tiny.py"
-TESTS = "autograder/hidden_tests/tiny/test_questions.py"
-CORPUS = "tests/corpus/tiny/Q1.txt"
+TESTS = "solutions/tiny/hidden_tests/test_questions.py"
+CORPUS = "solutions/tiny/corpus/Q1.txt"
 START = "    # *****START OF YOUR CODE (DO NOT DELETE/MODIFY THIS LINE)*****\n"
 END = "    # *****END OF YOUR CODE (DO NOT DELETE/MODIFY THIS LINE)*****\n"
 REGION = f"{START}    # BEGIN SOLUTION NO PROMPT\n    return 1\n    # END SOLUTION\n{END}"

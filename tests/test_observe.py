@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autograder.observe import Memory, Observer, Verdict
+from autograder.grading.observe import Memory, Observer, Verdict
 from autograder.sandbox.channel import Frame
 from autograder.sandbox.client import Run
 

@@ -18,10 +18,10 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from autograder.dist import archive, otter_files
-from autograder.grader import Grader
-from autograder.intake import find_submissions
-from autograder.otter_plugin import KitTestFile, fill
+from autograder.authoring.archives import archive, otter_files
+from autograder.grading.grader import Grader
+from autograder.platforms.otter_plugin import KitTestFile, fill
+from autograder.submissions.intake import find_submissions
 from tests import corpus
 
 ASSIGNMENT = corpus.assignment()

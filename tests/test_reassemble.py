@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autograder.grader import load_released
+from autograder.grading.grader import load_released
 from autograder.notebook import Cell, parse_notebook
-from autograder.reassemble import AnswerState, Program, reassemble
+from autograder.submissions.reassemble import AnswerState, Program, reassemble
 from tests import corpus
 
 NAME = "batchnorm"

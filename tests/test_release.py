@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from autograder import cli
-from autograder.assignment import Assignment, load_assignment
+from autograder.assignment import Assignment
+from autograder.assignment_file import load_assignment
+from autograder.authoring.build import release_files, settle
 from autograder.errors import MasterError
-from autograder.release import release_files, settle
 from tests import corpus, tiny
 
 

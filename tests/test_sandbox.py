@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from autograder.assignment import Limits
-from autograder.grader import Grader, open_grader
-from autograder.reassemble import Step
+from autograder.grading.grader import Grader, open_grader
 from autograder.sandbox.client import Failure, FailureKind, Run, probe_request, read_reply
+from autograder.submissions.reassemble import Step
 from tests import corpus
 
 X = torch.arange(12.0, dtype=torch.float64).reshape(4, 3)

@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 
 from autograder.assignment import Assignment, Limits, Question
-from autograder.collect import collect
 from autograder.errors import MasterError
-from autograder.grader import Grader
-from autograder.intake import Submission
+from autograder.grading.grader import Grader
+from autograder.grading.hidden_tests import collect
 from autograder.notebook import parse_notebook
-from autograder.reassemble import reassemble
+from autograder.submissions.intake import Submission
+from autograder.submissions.reassemble import reassemble
 from tests import corpus
 
-HEAD = "import pytest\nfrom autograder.collect import question\n"
+HEAD = "import pytest\nfrom autograder.grading.hidden_tests import question\n"
 RIGHT = """mean, var = x.mean(0), x.var(0, correction=0)
 return gamma * (x - mean) / (var + eps).sqrt() + beta, mean, var"""
 GOOD = '@question("Q1", points=2, hint="h")\ndef test_one(observe):\n    pass\n'
@@ -25,7 +25,7 @@ GOOD = '@question("Q1", points=2, hint="h")\ndef test_one(observe):\n    pass\n'
 
 def tiny(home: Path, source: str) -> Assignment:
     """An assignment of one question with this file of hidden tests; its name is new in this process."""
-    folder = home / "autograder" / "hidden_tests" / home.name
+    folder = home / "solutions" / home.name / "hidden_tests"
     folder.mkdir(parents=True)
     (folder / "test_hw.py").write_text(HEAD + source)
     question = Question(id="Q1", notebook="n", points=2.0, defines=("f",), depends=())

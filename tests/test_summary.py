@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from autograder import summary
+from autograder.reports import terminal
 from tests import corpus
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -59,11 +59,11 @@ def assert_golden(name: str, text: str) -> None:
 
 
 def test_the_table_of_a_batch(capsys: pytest.CaptureFixture[str]) -> None:
-    summary.show(TABLES, QUESTIONS, Path("out/grades.csv"))
+    terminal.show(TABLES, QUESTIONS, Path("out/grades.csv"))
     assert_golden("summary", capsys.readouterr().out)
 
 
-@pytest.mark.parametrize("layout", [summary.wide, summary.narrow], ids=["wide", "narrow"])
+@pytest.mark.parametrize("layout", [terminal.wide, terminal.narrow], ids=["wide", "narrow"])
 def test_the_layouts(layout: Callable[..., Any]) -> None:
     buffer = io.StringIO()
     Console(file=buffer, width=100).print(layout(TABLES, QUESTIONS))
@@ -71,7 +71,7 @@ def test_the_layouts(layout: Callable[..., Any]) -> None:
 
 
 def test_progress_in_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
-    with summary.progress(len(TABLES)) as advance:
+    with terminal.progress(len(TABLES)) as advance:
         for table in TABLES:
             advance(table)
     assert_golden("progress", capsys.readouterr().err)

@@ -14,17 +14,18 @@ from typing import Any
 import pytest
 
 from autograder import cli
-from autograder.assignment import Limits, assignment_names, load_assignment
-from autograder.verify import RULES, files, grading, notebooks
-from autograder.verify.links import broken_links
-from autograder.verify.rule import judge
+from autograder.assignment import Limits
+from autograder.assignment_file import assignment_names, load_assignment
+from autograder.authoring.verify import RULES, files, grading, notebooks
+from autograder.authoring.verify.links import broken_links
+from autograder.authoring.verify.rule import judge
 from tests import tiny
 
 MASTER = "solutions/tiny/tiny.py"
 TOML = "solutions/tiny/assignment.toml"
-TESTS = "autograder/hidden_tests/tiny/test_questions.py"
+TESTS = "solutions/tiny/hidden_tests/test_questions.py"
 NOTEBOOK = "assignments/tiny/tiny.ipynb"
-ANSWERS = "tests/corpus/tiny/Q1.txt"
+ANSWERS = "solutions/tiny/corpus/Q1.txt"
 REBUILT = "the committed release is what a rebuild gives"
 FORM = "questions have the agreed form, a check and three folded hints"
 LEAKS = "no solution, hidden test or private path in what students get"
@@ -34,7 +35,6 @@ LINKS = "links and images resolve"
 @pytest.fixture
 def home(finished: Path, tmp_path: Path) -> Path:
     """A copy of the finished assignment to break."""
-    tiny.forget()
     shutil.copytree(finished, tmp_path / "home", ignore=shutil.ignore_patterns("__pycache__"))
     return tmp_path / "home"
 
@@ -109,7 +109,7 @@ BROKEN_FILES: list[tuple[str, Callable[[Path], None], str]] = [
     (
         "nothing is left to fill in",
         in_file(ANSWERS, "# Ans", "# FILL IN more\n# Ans"),
-        r"tests/corpus/tiny/Q1.txt:1: more",
+        r"solutions/tiny/corpus/Q1.txt:1: more",
     ),
     (
         "masters are well formed, their points those of assignment.toml",
@@ -241,7 +241,7 @@ def test_broken_rules_of_grading(home: Path) -> None:
         r"Q1: the reference took 0\.\d s of CPU, more than 1/2 of limits\.cpu_s = 0\.0001; raise it", time[0]
     )
     assert (
-        "Q2: no wrong answer in tests/corpus/tiny/Q2.txt fails the hidden test the_values_are_left_as_they_are"
+        "Q2: no wrong answer in solutions/tiny/corpus/Q2.txt fails the hidden test the_values_are_left_as_they_are"
         in corpus
     )
 
@@ -283,7 +283,6 @@ def test_from_new_to_grades(
     tmp_path: Path, finished: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """`new`, then the gate lists what is missing; filled in and released, it passes, and is graded like any other."""
-    tiny.forget()
     home = tmp_path / "home"
     tiny.write_unfinished(home)
     monkeypatch.setattr(cli, "load_assignment", functools.partial(load_assignment, home=home))
@@ -294,7 +293,6 @@ def test_from_new_to_grades(
     for what in tiny.FILLED:
         assert what.split()[0] in printed
 
-    tiny.forget()
     tiny.fill_in_all(home)
     shutil.copytree(finished / "assignments", home / "assignments")
     assert cli.main(["verify", "--assignment", "tiny"]) == 0

@@ -11,15 +11,16 @@ from typing import Any
 
 import pytest
 
-from autograder import versions
-from autograder.assignment import Assignment, load_assignment
+from autograder.assignment import Assignment
+from autograder.assignment_file import load_assignment
 from autograder.errors import KitError, MasterError, UsageError
-from autograder.grader import Grader, load_released
-from autograder.intake import Submission
+from autograder.grading.grader import Grader, load_released
 from autograder.notebook import Cell, parse_notebook
-from autograder.reassemble import AnswerState, Program, reassemble
-from autograder.released import ReleasedNotebook, released_notebook
-from autograder.versions import Version
+from autograder.release import versions
+from autograder.release.released import ReleasedNotebook, released_notebook
+from autograder.release.versions import Version
+from autograder.submissions.intake import Submission
+from autograder.submissions.reassemble import AnswerState, Program, reassemble
 from tests import corpus
 
 NAME = "batchnorm"

@@ -2,13 +2,13 @@
 
 import re
 import shutil
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from autograder.assignment import HOME, load_assignment
-from autograder.release import write_release
-from autograder.skeleton import write_skeleton
+from autograder.assignment_file import load_assignment
+from autograder.authoring.build import write_release
+from autograder.authoring.skeleton import write_skeleton
+from tests import HOME
 
 NAME = "tiny"
 FILL_IN = re.compile(r"FILL IN ([\w ]+)")
@@ -77,12 +77,6 @@ def write_finished(home: Path) -> None:
     write_unfinished(home)
     fill_in_all(home)
     write_release(load_assignment(NAME, home))
-
-
-def forget() -> None:
-    """Take the hidden tests of an earlier home out of the import system, which knows a module by its name alone."""
-    for name in [name for name in sys.modules if f"{NAME}.test_questions" in name]:
-        del sys.modules[name]
 
 
 def fill_in_all(home: Path) -> None:

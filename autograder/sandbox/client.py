@@ -17,11 +17,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from autograder.assignment import NAMES_VARIABLE, Assignment, Limits
+from autograder.assignment import Assignment, Limits
 from autograder.errors import GraderFault, printable
-from autograder.reassemble import Step
-from autograder.released import ReleasedNotebook
+from autograder.release.released import ReleasedNotebook
 from autograder.sandbox import channel, confine, scratch
+from autograder.submissions.reassemble import Step
 
 START_S = 120
 EXIT_S = 10
@@ -80,7 +80,7 @@ class Sandbox:
             self._server = subprocess.Popen(
                 [sys.executable, "-m", "autograder.sandbox.server", str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
-                env=_environment(self._scratch),
+                env=_environment(self._scratch, self._assignment),
                 cwd=self._assignment.home,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -170,11 +170,10 @@ def _server_gone() -> GraderFault:
     return GraderFault("it ended or hangs", "fork server", "run the command again; finished submissions are kept")
 
 
-def _environment(scratch: Path) -> dict[str, str]:
+def _environment(scratch: Path, assignment: Assignment) -> dict[str, str]:
     """The environment of the fork server: nothing of the grader's own but where Python finds its libraries."""
-    kept = {key: os.environ[key] for key in ("PYTHONPATH", NAMES_VARIABLE) if key in os.environ}
-    if NAMES_VARIABLE in kept:
-        kept[NAMES_VARIABLE] = str(Path(kept[NAMES_VARIABLE]).expanduser().resolve())
+    kept = {key: os.environ[key] for key in ("PYTHONPATH",) if key in os.environ}
+    kept |= {name.upper(): str(assignment.data_file(name)) for name in assignment.data if name.upper() in os.environ}
     return kept | {
         "PATH": "/usr/bin:/bin",
         "LANG": "C.UTF-8",

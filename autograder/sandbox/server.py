@@ -9,7 +9,6 @@ hidden tests, their inputs and reference answers are never imported here, only t
 
 import contextlib
 import gc
-import importlib
 import json
 import os
 import select
@@ -28,8 +27,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from autograder import hidden_tests
 from autograder.assignment import Limits
+from autograder.authored import load_module, package_name
 from autograder.sandbox import child, confine, scratch
 
 MAX_MESSAGE = 1 << 20
@@ -65,7 +64,7 @@ def main() -> None:
             control.send(json.dumps({"failed": f"{name}: {error}"}).encode())
             return
     warm_up()
-    forget(private, readable)
+    forget(Path(config["probes"]), private, readable)
     plan = confine.close(plan)
     before = child.shared_state()
     gc.collect()
@@ -77,26 +76,23 @@ def main() -> None:
 
 def load_probes(folder: Path) -> dict[str, child.Probe]:
     """The public functions of every `probes*.py` in the folder, by name."""
-    hidden_tests.__path__.append(str(folder.parent))
     probes: dict[str, child.Probe] = {}
     for path in sorted(folder.glob("probes*.py")):
-        module = importlib.import_module(f"{hidden_tests.__name__}.{folder.name}.{path.stem}")
+        module = load_module(folder, path.stem)
         for name, function in vars(module).items():
             if getattr(function, "__module__", "") == module.__name__ and not name.startswith("_"):
                 probes[name] = function
     return probes
 
 
-def forget(private: Iterable[Path], readable: Iterable[Path]) -> None:
+def forget(probes: Path, private: Iterable[Path], readable: Iterable[Path]) -> None:
     """Take the ways to private folders out of the import system, with the lists of file names that it keeps."""
     for name, module in sys.modules.items():
-        if name.startswith(hidden_tests.__name__) and hasattr(module, "__path__"):
+        if name == package_name(probes):
             module.__path__ = []
-            if module.__spec__ is not None:
-                module.__spec__.submodule_search_locations = []
     allowed = set(map(str, readable))
     sys.path[:] = [path for path in sys.path if path in allowed]
-    private = [*private, Path(hidden_tests.__file__ or "").parent]
+    private = list(private)
     for path in list(sys.path_importer_cache):
         if any(Path(path).is_relative_to(folder) or folder.is_relative_to(path) for folder in private):
             del sys.path_importer_cache[path]

@@ -8,8 +8,8 @@ import os
 import sys
 from pathlib import Path
 
-from autograder.assignment import HOME
 from autograder.sandbox import kernel, namespaces, privileges
+from tests import HOME
 
 SOMEBODY = 61_000
 """Stands for the user that the sandbox chooses for its children when the command itself stays root."""

@@ -18,10 +18,10 @@ from typing import Any
 import torch
 
 from autograder.assignment import Limits
-from autograder.grader import Grader, open_grader
-from autograder.intake import Submission
-from autograder.reassemble import Step
+from autograder.grading.grader import Grader, open_grader
 from autograder.sandbox.client import Failure, probe_request, read_reply
+from autograder.submissions.intake import Submission
+from autograder.submissions.reassemble import Step
 from tests import corpus
 
 TABLE = Path(__file__).parent / "table.toml"
@@ -64,7 +64,7 @@ def main() -> None:
 def _names(grader: Grader, other: Path) -> str:
     one = grader.assignment
     places = {"HIDDEN": one.hidden_tests_dir, "MASTERS": one.masters_dir, "KIT": one.home / "autograder"}
-    places |= {"RELEASE": one.release_dir, "NAMES": one.names_file, "OTHER": other}
+    places |= {"RELEASE": one.release_dir, "NAMES": one.data_file("names"), "OTHER": other}
     return PRELUDE + "".join(f"{name} = {str(path)!r}\n" for name, path in places.items()) + f"GRADER = {os.getpid()}\n"
 
 

@@ -6,12 +6,13 @@
 import functools
 from collections.abc import Mapping
 
-from autograder import corpus
-from autograder.assignment import Assignment, load_assignment
-from autograder.corpus import Answer, Notebook, added_cell, read_answers, write
-from autograder.grader import load_released
-from autograder.release import reference_cells
-from autograder.released import ReleasedNotebook
+from autograder.assignment import Assignment
+from autograder.assignment_file import load_assignment
+from autograder.authoring import corpus
+from autograder.authoring.build import reference_cells
+from autograder.authoring.corpus import Answer, Notebook, added_cell, read_answers, write
+from autograder.grading.grader import load_released
+from autograder.release.released import ReleasedNotebook
 
 __all__ = ["Answer", "Notebook", "added_cell", "read_answers", "write"]
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from tests import corpus
 
-SAMPLE = Path(__file__).parent / "sample.toml"
+SAMPLE = corpus.assignment().masters_dir / "sample.toml"
 
 
 def sample() -> dict[str, dict[str, Any]]:

@@ -1,0 +1,277 @@
+"""`assignment.toml` -> Assignment, and the course that it lies in.
+
+A course is a folder with `solutions/*/assignment.toml`, found from the working directory upwards.
+
+Values are read with types: every mistake is one MasterError that names the line.
+"""
+
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from autograder.assignment import Assignment, Gate, Gradescope, Limits, Question
+from autograder.errors import MasterError, UsageError
+
+TOML = "solutions/*/assignment.toml"
+QUESTION_ID = re.compile(r"[A-Z]+[0-9]+")
+DATA_NAME = re.compile(r"[a-z][a-z0-9_]*")
+VISIBILITIES = ("hidden", "after_due_date", "after_published", "visible")
+REQUIRED: Any = object()
+KINDS = {str: "a text", float: "a number", int: "a whole number", list: "a list of texts", dict: "a table"}
+
+
+class TomlTable:
+    """One table of a file. Values are taken out by key and kind; `finish` refuses the keys that nobody took."""
+
+    def __init__(self, path: Path, text: str, name: str, values: Mapping[str, Any]) -> None:
+        self._path = path
+        self._text = text
+        self.name = name
+        self._values = values
+        self._taken: set[str] = set()
+
+    def text(self, key: str, default: str = REQUIRED) -> str:
+        return str(self._take(key, str, default))
+
+    def number(self, key: str, default: float = REQUIRED) -> float:
+        """A number above 0."""
+        return self._positive(key, float(self._take(key, float, default)))
+
+    def whole(self, key: str, default: int = REQUIRED) -> int:
+        """A whole number above 0."""
+        return int(self._positive(key, self._take(key, int, default)))
+
+    def texts(self, key: str, default: tuple[str, ...] = REQUIRED) -> tuple[str, ...]:
+        return tuple(self._take(key, list, default))
+
+    def table(self, key: str, default: Mapping[str, Any] = REQUIRED) -> "TomlTable":
+        """The table of this key, and the default in its place when there is none."""
+        values = self._take(key, dict, default)
+        return TomlTable(self._path, self._text, f"{self.name}.{key}" if self.name else key, values)
+
+    def tables(self) -> dict[str, "TomlTable"]:
+        """Every key of this table, each of which must be a table."""
+        return {key: self.table(key) for key in self._values}
+
+    def all_texts(self) -> dict[str, str]:
+        """Every key of this table, each of which must be a text."""
+        return {key: self.text(key) for key in self._values}
+
+    def finish(self) -> None:
+        """Raises MasterError for the first key that was not taken."""
+        for key in self._values:
+            if key not in self._taken:
+                known = ", ".join(sorted(self._taken)) or "none"
+                raise self.error(f"unknown key {self._full(key)}", f"take it out, or correct it ({known})", key)
+
+    def error(self, what: str, fix: str, key: str = "") -> MasterError:
+        """A MasterError at the line of this key, or of the table when no key is given."""
+        return MasterError(what, f"{self._path}:{line_of(self._text, self.name, key)}", fix)
+
+    def _take(self, key: str, kind: type, default: Any) -> Any:
+        self._taken.add(key)
+        if key not in self._values and default is not REQUIRED:
+            return default
+        if key not in self._values:
+            raise self.error(f"there is no {self._full(key)}", f"give {KINDS[kind]}")
+        value = self._values[key]
+        if not _is_a(value, kind):
+            raise self.error(f"{self._full(key)} is not {KINDS[kind]}", f"give {KINDS[kind]}", key)
+        return value
+
+    def _positive(self, key: str, value: float) -> float:
+        if not 0 < value < float("inf"):
+            raise self.error(f"{self._full(key)} is {value:g}", "give a number above 0", key)
+        return value
+
+    def _full(self, key: str) -> str:
+        return f"{self.name}.{key}" if self.name else key
+
+
+def line_of(text: str, table: str, key: str = "") -> int:
+    """Where a key of a table stands: its own line, else the line that opens its table, else the first."""
+    full = f"{table}.{key}" if table and key else table or key
+    current, opened = "", 0
+    for number, line in enumerate(text.splitlines(), start=1):
+        if header := re.match(r"\s*\[+\s*([^\[\]]+?)\s*\]", line):
+            current = header[1].replace('"', "")
+            if current in (table, full):
+                opened = number
+        if key and current == table and re.match(rf'\s*"?{re.escape(key)}"?\s*[=.]', line):
+            return number
+    return opened or 1
+
+
+def _is_a(value: object, kind: type) -> bool:
+    if isinstance(value, bool):
+        return False
+    if kind is float:
+        return isinstance(value, int | float)
+    if kind is list:
+        return isinstance(value, list) and all(isinstance(part, str) for part in value)
+    return isinstance(value, kind)
+
+
+def read_toml(path: Path) -> TomlTable:
+    """The file's outermost table. Raises MasterError, with the line, when it is not valid TOML."""
+    try:
+        text = path.read_bytes().decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise MasterError("not text in UTF-8", path, "save it as UTF-8") from error
+    try:
+        return TomlTable(path, text, "", tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        found = re.search(r" \((?:at line (\d+), column \d+|at end of document)\)$", str(error))
+        what = str(error)[: found.start()] if found else str(error)
+        line = int(found[1]) if found and found[1] else len(text.splitlines()) or 1
+        raise MasterError(f"not valid TOML ({what})", f"{path}:{line}", "mend that line") from error
+
+
+def find_course(start: Path | None = None) -> Path:
+    """Return the nearest folder, from `start` (the working directory) upwards, that holds an assignment.
+
+    Raises UsageError when there is none.
+    """
+    here = (start or Path.cwd()).resolve()
+    for folder in (here, *here.parents):
+        if next(folder.glob(TOML), None):
+            return folder
+    fix = "go to the course's folder, give it with --course, or begin one with `autograder init`"
+    raise UsageError(f"no course here or above: no {TOML}", here, fix)
+
+
+def assignment_names(home: Path) -> list[str]:
+    """The names of all assignments of a course."""
+    return sorted(path.parent.name for path in home.glob(TOML))
+
+
+def load_assignment(name: str | None = None, home: Path | None = None) -> Assignment:
+    """Read `solutions/<name>/assignment.toml`; without a name, the only assignment of the course.
+
+    home: the course's folder (default: the nearest one from the working directory upwards)
+    Raises UsageError when it is not there, MasterError when the file is wrong.
+    """
+    home = home or find_course()
+    found = assignment_names(home)
+    if name is None:
+        if len(found) != 1:
+            raise UsageError(
+                f"{len(found)} assignments found",
+                home / "solutions",
+                f"name one with --assignment ({', '.join(found) or 'none'})",
+            )
+        name = found[0]
+    path = home / "solutions" / name / "assignment.toml"
+    if name not in found:
+        raise UsageError("no such assignment", path, f"there is {', '.join(found) or 'none'}")
+    return _from_table(read_toml(path), name, home)
+
+
+def _from_table(root: TomlTable, name: str, home: Path) -> Assignment:
+    notebooks = root.texts("notebooks")
+    questions = root.table("questions")
+    entries = questions.tables()
+    limits, gate, gradescope = root.table("limits"), root.table("gate", {}), root.table("gradescope", {})
+    data = root.table("data", {})
+    assignment = Assignment(
+        name=name,
+        title=root.text("title"),
+        version=root.text("version"),
+        notebooks=notebooks,
+        data=_data(data),
+        packages=root.texts("packages", ()),
+        questions=tuple(_question(question_id, entry, notebooks) for question_id, entry in entries.items()),
+        limits=Limits(
+            wall_s=limits.number("wall_s"), cpu_s=limits.number("cpu_s"), memory_mib=limits.whole("memory_mib")
+        ),
+        gradescope=_gradescope(gradescope),
+        gate=Gate(
+            notebook_cpu_s=gate.number("notebook_cpu_s", Gate().notebook_cpu_s), allowed=_patterns(gate, "allowed")
+        ),
+        home=home,
+    )
+    for table in (root, limits, gate, gradescope, data, *entries.values()):
+        table.finish()
+    if not entries:
+        raise questions.error("there are no questions", "write a table such as [questions.Q1]")
+    _check_names(assignment, entries)
+    _check_dependencies(assignment, entries)
+    return assignment
+
+
+def _question(question_id: str, entry: TomlTable, notebooks: tuple[str, ...]) -> Question:
+    if not QUESTION_ID.fullmatch(question_id):
+        raise entry.error(f"{question_id!r} is no id of a question", "take capital letters and a number, such as Q1")
+    notebook = entry.text("notebook")
+    if notebook not in notebooks:
+        raise entry.error(f"{question_id} names an unknown notebook {notebook!r}", "correct or list it", "notebook")
+    return Question(
+        id=question_id,
+        notebook=notebook,
+        points=entry.number("points"),
+        defines=entry.texts("defines"),
+        depends=entry.texts("depends", ()),
+    )
+
+
+def _data(table: TomlTable) -> dict[str, str]:
+    """The data files by name; a name is also that of an environment variable that chooses another file."""
+    files = {}
+    for name, path in table.all_texts().items():
+        if not DATA_NAME.fullmatch(name):
+            raise table.error(f"{name!r} is not a name for data", "use lower-case letters, digits and _", name)
+        if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
+            raise table.error(f"{path!r} lies outside the course", "give a path below the course's folder", name)
+        files[name] = path
+    return files
+
+
+def _gradescope(table: TomlTable) -> Gradescope:
+    settings = Gradescope(
+        visibility=table.text("visibility", Gradescope().visibility),
+        minutes=table.number("minutes", Gradescope().minutes),
+    )
+    if settings.visibility not in VISIBILITIES:
+        what = f"visibility {settings.visibility!r} is not known"
+        raise table.error(what, f"take one of {', '.join(VISIBILITIES)}", "visibility")
+    return settings
+
+
+def _patterns(table: TomlTable, key: str) -> tuple[re.Pattern[str], ...]:
+    patterns = []
+    for text in table.texts(key, ()):
+        try:
+            patterns.append(re.compile(text))
+        except re.error as error:
+            raise table.error(f"{text!r} is no regular expression ({error})", "mend the pattern", key) from error
+    return tuple(patterns)
+
+
+def _check_names(assignment: Assignment, entries: dict[str, TomlTable]) -> None:
+    """Every name that a region binds belongs to one question, because it tells whose a region is."""
+    owners: dict[str, str] = {}
+    for question in assignment.questions:
+        if not question.defines:
+            fix = "list the functions and classes of its region"
+            raise entries[question.id].error(f"{question.id} defines nothing", fix, "defines")
+        for name in question.defines:
+            if name in owners:
+                what = f"{question.id} defines {name!r}, and so does {owners[name]}"
+                raise entries[question.id].error(what, "rename one of them", "defines")
+            owners[name] = question.id
+
+
+def _check_dependencies(assignment: Assignment, entries: dict[str, TomlTable]) -> None:
+    known = {question.id for question in assignment.questions}
+    for question in assignment.questions:
+        for other in question.depends:
+            if other not in known:
+                what = f"{question.id} depends on an unknown question {other!r}"
+                raise entries[question.id].error(what, "correct the id", "depends")
+    for question in assignment.questions:
+        if question.id in assignment.dependencies(question):
+            circle = ", ".join(sorted(assignment.dependencies(question) | {question.id}))
+            what = f"{question.id} depends on itself (among {circle})"
+            raise entries[question.id].error(what, "break the circle of dependencies", "depends")

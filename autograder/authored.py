@@ -1,0 +1,34 @@
+"""Authored Python: the hidden tests and probes of an assignment, loaded by path.
+
+They are content and not part of the package, so no import statement reaches them by name. A folder becomes a package
+with a name of its own, in which relative imports work; two courses in one process do not get into each other's way.
+"""
+
+import importlib
+import sys
+import zlib
+from pathlib import Path
+from types import ModuleType
+
+
+def package_name(folder: Path) -> str:
+    """Return the name of the package that this folder of hidden tests becomes."""
+    return f"hidden_tests_{zlib.crc32(str(folder.resolve()).encode()):08x}"
+
+
+def load_module(folder: Path, stem: str) -> ModuleType:
+    """Import `<stem>.py` of a folder of hidden tests; raises whatever the module raises."""
+    name = package_name(folder)
+    if name not in sys.modules:
+        package = ModuleType(name)
+        package.__path__ = [str(folder)]
+        sys.modules[name] = package
+    return importlib.import_module(f"{name}.{stem}")
+
+
+def forget(folder: Path) -> None:
+    """Take the folder's modules out of the import system, so that the next load reads the files again."""
+    name = package_name(folder)
+    for module in [key for key in sys.modules if key == name or key.startswith(f"{name}.")]:
+        del sys.modules[module]
+    importlib.invalidate_caches()

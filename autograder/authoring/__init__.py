@@ -1,0 +1,1 @@
+"""Masters -> releases: what instructors write, build, prove and hand out."""

@@ -1,0 +1,160 @@
+"""What an instructor uploads: archives for students, solutions, Gradescope and Otter, the changes, and checksums.
+
+Everything is made from the release on disk. The same release gives the same bytes, on any day and in any folder:
+entries are sorted, and times, owners and permissions are fixed.
+"""
+
+import functools
+import hashlib
+import io
+import json
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+
+from autograder.assignment import Assignment
+from autograder.authoring import run_notebook
+from autograder.authoring.build import MANIFEST, requirements
+from autograder.authoring.changes import changes
+from autograder.errors import MasterError, UsageError
+from autograder.release import versions
+
+PACKAGE = Path(__file__).resolve().parent.parent
+CONTAINER = PACKAGE / "platforms" / "container"
+KIT = PurePosixPath("kit")
+GRADING_PACKAGES = ("numpy", "pyseccomp", "pytest", "rich", "torch")
+NOT_FOR_GRADING = ("jupyter", "otter-grader")
+LONG_AGO = (1980, 1, 1, 0, 0, 0)
+PROGRAM = 0o755
+FILE = 0o644
+
+Files = dict[PurePosixPath, bytes]
+
+
+def student_files(assignment: Assignment) -> Files:
+    """The release, as its manifest lists it, by the path in the student's archive.
+
+    Raises MasterError when a file of the release is not what the manifest says.
+    """
+    release = assignment.release_dir
+    path = release / MANIFEST
+    try:
+        manifest = json.loads(path.read_bytes())
+        listed = {name: (release / name).read_bytes() for name in manifest["files"]}
+    except (OSError, ValueError) as error:
+        raise MasterError(f"no usable release ({error})", path, "run `autograder release`") from error
+    for name, data in listed.items():
+        if hashlib.sha256(data).hexdigest() != manifest["files"][name] or manifest["version"] != assignment.version:
+            raise MasterError("not as the manifest says", release / name, "run `autograder release`")
+    listed[MANIFEST] = path.read_bytes()
+    return {PurePosixPath(assignment.name, name): data for name, data in sorted(listed.items())}
+
+
+def version_on_disk(assignment: Assignment) -> versions.Version:
+    """The version that the release on disk is."""
+    files = student_files(assignment)
+    return versions.current(assignment, {path.relative_to(assignment.name): data for path, data in files.items()})
+
+
+def solution_files(assignment: Assignment) -> Files:
+    """The release with executed solutions in place of the notebooks, and each of them as a page."""
+    files = student_files(assignment)
+    del files[PurePosixPath(assignment.name, MANIFEST)]
+    with ThreadPoolExecutor(2) as threads:  # each thread only waits for a kernel of its own
+        run = functools.partial(_executed, assignment, dict(files))
+        for name, (notebook, page) in zip(assignment.notebooks, threads.map(run, assignment.notebooks), strict=True):
+            files[PurePosixPath(assignment.name, f"{name}.ipynb")] = notebook
+            files[PurePosixPath(assignment.name, f"{name}.html")] = page
+    return files
+
+
+def _executed(assignment: Assignment, files: Files, name: str) -> tuple[bytes, bytes]:
+    """The solution of a notebook, executed in a folder that holds these files and nothing else; its page."""
+    with tempfile.TemporaryDirectory() as place:
+        for path, data in files.items():
+            (Path(place) / path).parent.mkdir(parents=True, exist_ok=True)
+            (Path(place) / path).write_bytes(data)
+        notebook = run_notebook.execute(name, run_notebook.solution(assignment, name), Path(place, assignment.name))
+    return run_notebook.to_bytes(notebook), run_notebook.to_html(notebook, name)
+
+
+def kit_files(assignment: Assignment) -> Files:
+    """All that grading this assignment needs: the package, masters, hidden tests, release and data."""
+    home = assignment.home
+    found = {path: path.relative_to(PACKAGE.parent) for path in PACKAGE.rglob("*.py")}
+    for pattern in ("*.py", "*.toml", "*.json"):
+        found |= {path: path.relative_to(home) for path in assignment.masters_dir.rglob(pattern)}
+    files = {KIT / PurePosixPath(target.as_posix()): path.read_bytes() for path, target in found.items()}
+    files |= {KIT / "assignments" / path: data for path, data in student_files(assignment).items()}
+    files |= {KIT / path: (assignment.home / path).read_bytes() for path in assignment.data.values()}
+    return files
+
+
+def gradescope_files(assignment: Assignment) -> Files:
+    """The kit, and what Gradescope calls: `setup.sh` when it builds the image, `run_autograder` for a submission."""
+    from autograder.platforms.gradescope_container import unfinished
+
+    packages = {*assignment.packages, *GRADING_PACKAGES}.difference(NOT_FOR_GRADING)
+    pins = requirements(replace(assignment, packages=tuple(packages))).decode().splitlines()
+    return kit_files(assignment) | {
+        PurePosixPath("setup.sh"): (CONTAINER / "setup.sh").read_bytes(),
+        PurePosixPath("run_autograder"): (CONTAINER / "run_autograder").read_bytes(),
+        PurePosixPath("requirements.txt"): ("\n".join(pins) + "\n").encode(),
+        PurePosixPath("unfinished.json"): unfinished(),
+    }
+
+
+def otter_files(assignment: Assignment) -> Files:
+    """The kit, and a configuration that has Otter ask our plugin."""
+    plugin = {"autograder.platforms.otter_plugin.KitPlugin": {"assignment": assignment.name}}
+    config = {"plugins": [plugin], "show_hidden": True, "force_public_test_summary": False}
+    return kit_files(assignment) | {
+        PurePosixPath("otter_config.json"): (json.dumps(config, indent=1) + "\n").encode(),
+        PurePosixPath("tests/README"): b"The hidden tests are in kit/; Otter only wants this folder to exist.\n",
+    }
+
+
+def archive(files: Mapping[PurePosixPath, bytes]) -> bytes:
+    """A zip of these files that depends on nothing but their paths and bytes. What starts with `#!` can be run."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as target:
+        for path, data in sorted(files.items()):
+            entry = zipfile.ZipInfo(str(path), date_time=LONG_AGO)
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            entry.create_system = 3  # Unix, so that the permissions count
+            entry.external_attr = (PROGRAM if data.startswith(b"#!") else FILE) << 16
+            target.writestr(entry, data, compresslevel=9)
+    return buffer.getvalue()
+
+
+def products(assignment: Assignment) -> dict[str, bytes]:
+    """Every file of `dist/`, by its name. Takes as long as the solutions need to run."""
+    stem = f"{assignment.name}-{assignment.version}"
+    page = changes(assignment, versions.previous(assignment), version_on_disk(assignment))
+    found = {
+        f"{stem}-student.zip": archive(student_files(assignment)),
+        f"{stem}-solutions.zip": archive(solution_files(assignment)),
+        f"{stem}-gradescope.zip": archive(gradescope_files(assignment)),
+        f"{stem}-otter.zip": archive(otter_files(assignment)),
+        f"CHANGES-{assignment.version}.md": page.encode(),
+    }
+    sums = [f"{hashlib.sha256(data).hexdigest()}  {name}\n" for name, data in sorted(found.items())]
+    return found | {"SHA256SUMS": "".join(sums).encode()}
+
+
+def write_products(assignment: Assignment, out: Path) -> list[Path]:
+    """Write every product into `out`; products of other versions there are left alone. The paths written.
+
+    Raises UsageError when the folder cannot be written, MasterError when a solution does not run.
+    """
+    found = products(assignment)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        for name, data in found.items():
+            (out / name).write_bytes(data)
+    except OSError as error:
+        raise UsageError(f"cannot be written ({error.strerror})", out, "choose another folder with --out") from error
+    return [out / name for name in found]

@@ -1,0 +1,200 @@
+"""Master -> release: the student's notebooks, checks and files, derived and never edited by hand.
+
+`otter assign` does the splitting, in one place (`_otter_assign`). What it leaves open is settled here: stable cell ids,
+metadata that name each cell's question and role, and a manifest of every file.
+"""
+
+import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from autograder.assignment import Assignment
+from autograder.authoring.master import read_masters, reference_answers
+from autograder.errors import MasterError, UsageError
+from autograder.notebook import Role
+from autograder.release import versions
+from autograder.release.released import ReleasedNotebook
+
+MANIFEST = "MANIFEST.json"
+HEADING = re.compile(r"^#+\s+(.*)$", re.MULTILINE)
+CHECK = re.compile(r"^(import otter\b|grader\.)", re.MULTILINE)
+QUESTION = re.compile(r"([A-Z]+\d+)\b")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuiltNotebook:
+    """One master's products: the student's notebook, the same with the solution in it, and the public checks."""
+
+    student: bytes
+    solution: bytes
+    checks: Mapping[str, bytes]
+
+
+def release_files(assignment: Assignment) -> dict[PurePosixPath, bytes]:
+    """Every file of the release, by its path below `assignments/<name>/`.
+
+    Raises MasterError when a master cannot be turned into a release.
+    """
+    read_masters(assignment)  # its errors name file and line, those of `otter assign` do not
+    files = {PurePosixPath(data): _data_file(assignment, data) for data in assignment.data.values()}
+    files[PurePosixPath("requirements.txt")] = requirements(assignment)
+    for name in assignment.notebooks:
+        built = build_notebook(assignment, name)
+        files[PurePosixPath(f"{name}.ipynb")] = built.student
+        files |= {PurePosixPath("tests", check): text for check, text in built.checks.items()}
+    for path in sorted((assignment.masters_dir / "src").glob("*.py")):
+        files[PurePosixPath("src", path.name)] = path.read_bytes()
+    files[PurePosixPath(MANIFEST)] = manifest(assignment, files)
+    return dict(sorted(files.items()))
+
+
+def manifest(assignment: Assignment, files: Mapping[PurePosixPath, bytes]) -> bytes:
+    """What the release is: assignment, its version and all up to it, questions, and the SHA-256 of every file."""
+    table = {
+        "assignment": assignment.name,
+        "title": assignment.title,
+        "version": assignment.version,
+        "versions": versions.names(assignment),
+        "max_points": assignment.max_points,
+        "questions": {one.id: {"notebook": one.notebook, "points": one.points} for one in assignment.questions},
+        "files": {str(path): hashlib.sha256(data).hexdigest() for path, data in sorted(files.items())},
+    }
+    return (json.dumps(table, indent=1) + "\n").encode()
+
+
+def _data_file(assignment: Assignment, data: str) -> bytes:
+    path = assignment.home / data
+    if not path.is_file():
+        raise MasterError(f"there is no data file {path}", assignment.toml, "correct the path in `data`")
+    return path.read_bytes()
+
+
+def requirements(assignment: Assignment) -> bytes:
+    """The pins of the packages that a student needs, out of the kit's constraints.
+
+    Raises MasterError for a package that has no pin.
+    """
+    constraints = assignment.home / "constraints.txt"
+    lines = [line.strip() for line in constraints.read_text(encoding="utf-8").splitlines()]
+    pins = {line.split("==")[0]: line for line in lines if "==" in line}
+    if missing := [package for package in assignment.packages if package not in pins]:
+        what = f"no pin for the package {missing[0]!r} in {constraints.name}"
+        raise MasterError(what, assignment.toml, "pin it there, or correct `packages`")
+    return "".join(pin + "\n" for package, pin in pins.items() if package in assignment.packages).encode()
+
+
+def build_notebook(assignment: Assignment, name: str) -> BuiltNotebook:
+    """Run a master through Otter Assign and settle ids and metadata."""
+    master = assignment.masters_dir / f"{name}.py"
+    with tempfile.TemporaryDirectory() as folder:
+        out = _otter_assign(master, Path(folder))
+        student = json.loads((out / "student" / f"{name}.ipynb").read_bytes())
+        solution = json.loads((out / "autograder" / f"{name}.ipynb").read_bytes())
+        checks = {path.name: path.read_bytes() for path in sorted((out / "student" / "tests").glob("*.py"))}
+    return BuiltNotebook(student=settle(student, name), solution=settle(solution, name), checks=checks)
+
+
+def _otter_assign(master: Path, folder: Path) -> Path:
+    """The one place where `otter assign` runs. Its own exit code cannot be relied on, so its files are looked at."""
+    import jupytext  # half a second that only a release needs
+    import nbformat
+
+    notebook = folder / f"{master.stem}.ipynb"
+    nbformat.write(jupytext.read(master), notebook)
+    out = folder / "out"
+    command = [sys.executable, "-m", "otter", "assign", "--no-run-tests", str(notebook), str(out)]
+    environment = os.environ | {"TMPDIR": str(folder)}  # otter leaves temporary folders behind
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode or not (out / "student" / notebook.name).is_file():
+        last = (done.stderr.strip() or done.stdout.strip() or "no output").splitlines()[-1]
+        raise MasterError(f"otter assign refused it: {last}", master, "mend the raw cells around the question it names")
+    return out
+
+
+def settle(notebook: Mapping[str, Any], name: str) -> bytes:
+    """The notebook with stable ids, question and role of each cell, no outputs and no machine's traces."""
+    cells: list[dict[str, Any]] = []
+    taken: dict[str, int] = {}
+    section, question, answered = name, "", False
+    for cell in notebook["cells"]:
+        source = "".join(cell["source"]).strip("\n")
+        if not source.strip():
+            continue
+        if cell["cell_type"] == "markdown" and (heading := HEADING.search(source)):
+            section, answered = heading[1], False
+            question = found[1] if (found := QUESTION.match(section)) else ""
+        role = _role(cell, source, prompt=bool(question) and not answered)
+        answered |= role == Role.ANSWER
+        base = f"{question or _slug(section)}-{role}"
+        taken[base] = taken.get(base, 0) + 1
+        homework = {"role": role} | ({"question": question} if question else {})
+        settled: dict[str, Any] = {
+            "cell_type": cell["cell_type"],
+            "id": base if taken[base] == 1 else f"{base}-{taken[base]}",
+            "metadata": {"homework": homework},
+            "source": source.splitlines(keepends=True),
+        }
+        if cell["cell_type"] == "code":
+            settled |= {"execution_count": None, "outputs": []}
+        cells.append(settled)
+    metadata = {
+        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+        "language_info": {"name": "python"},
+    }
+    table = {"cells": cells, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}
+    return (json.dumps(table, indent=1, ensure_ascii=False) + "\n").encode()
+
+
+def _role(cell: Mapping[str, Any], source: str, *, prompt: bool) -> Role:
+    tags = cell["metadata"].get("tags", ())
+    if cell["cell_type"] != "code":
+        return Role.PROMPT if prompt else Role.TEXT
+    if "otter_answer_cell" in tags:
+        return Role.ANSWER
+    if "demo" in tags:
+        return Role.DEMO
+    return Role.CHECK if CHECK.search(source) else Role.GIVEN
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:48].strip("-")
+
+
+def reference_cells(assignment: Assignment, released: Mapping[str, ReleasedNotebook]) -> dict[str, str]:
+    """The answer cell of each question with the reference answer in it. Raises MasterError for a master's mistake."""
+    texts = reference_answers(assignment)
+    return {
+        question: "\n".join([*cell.lines[: region.first], texts[question], *cell.lines[region.last :]])
+        for notebook in released.values()
+        for question, (cell, region) in notebook.regions.items()
+    }
+
+
+def write_release(assignment: Assignment) -> list[Path]:
+    """Replace `assignments/<name>/` by a fresh build; the paths written.
+
+    Raises UsageError when the folder cannot be written.
+    """
+    files = release_files(assignment)
+    folder = assignment.release_dir
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        stale = {path for path in folder.rglob("*") if path.is_file()} - {folder / path for path in files}
+        for path in stale:
+            path.unlink()
+        for relative, data in files.items():
+            (folder / relative).parent.mkdir(parents=True, exist_ok=True)
+            (folder / relative).write_bytes(data)
+    except OSError as error:
+        raise UsageError(
+            f"the release cannot be written ({error.strerror})", folder, "check its permissions"
+        ) from error
+    return [folder / path for path in files]

@@ -1,0 +1,137 @@
+"""Thresholds of loss tests, measured: right and wrong answers trained over many seeds, on every data file.
+
+`calibration.py` beside the hidden tests lists the loss tests (`LOSS_TESTS`). Each is measured with the reference and
+with wrong answers, through the same sandbox and probes that grade. The result is a table beside the thresholds, which
+a test compares with them.
+"""
+
+import csv
+import io
+import math
+import multiprocessing
+import os
+import statistics
+import textwrap
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from autograder.assignment import Assignment
+from autograder.assignment_file import load_assignment
+from autograder.authored import load_module
+from autograder.authoring.build import reference_cells
+from autograder.authoring.corpus import answer_cell
+from autograder.grading.grader import load_released
+from autograder.grading.hidden_tests import LossTest
+from autograder.grading.observe import Child, Observer
+from autograder.sandbox.client import Sandbox
+from autograder.submissions.reassemble import reassemble
+
+TABLE = "calibration.csv"
+REFERENCE = "the reference"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """Losses of one answer over the seeds; `margin` is the way from their mean to the limit in standard deviations."""
+
+    question: str
+    test: str
+    names: str
+    answer: str
+    right: bool
+    seeds: int
+    mean: float
+    deviation: float
+    low: float
+    high: float
+    limit: float
+    margin: float
+
+
+def calibrate(assignment: Assignment, data_files: Sequence[Path], seeds: int, jobs: int) -> list[Row]:
+    """Measure every loss test of the assignment; each data file in a process of its own."""
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(jobs, len(data_files)), mp_context=context, max_tasks_per_child=1) as executor:
+        where = (assignment.name, assignment.home, seeds)
+        found = [executor.submit(_measure_file, *where, path) for path in data_files]
+        return [row for future in found for row in future.result()]
+
+
+def _measure_file(name: str, home: Path, seeds: int, data_file: Path) -> list[Row]:
+    assignment = load_assignment(name, home)
+    os.environ[next(iter(assignment.data)).upper()] = str(data_file)
+    module = load_module(assignment.hidden_tests_dir, "calibration")
+    released = load_released(assignment)
+    reference = reference_cells(assignment, released)
+    defines = {one.id: one.defines for one in assignment.questions}
+    rows = []
+    with Sandbox(assignment, released) as sandbox:
+        for test in module.LOSS_TESTS:
+            question = assignment.question(test.question)
+            notebook = released[question.notebook]
+            program = reassemble(notebook, [notebook.cells], assignment).with_answers(reference)
+            for label, bodies in {REFERENCE: {}, **test.wrong}.items():
+                cells = {key: answer_cell(notebook, key, _text(body)) for key, body in bodies.items()}
+                losses = []
+                for seed in range(seeds):
+                    child = Child(sandbox, [program.with_answers(cells)], defines, seed)
+                    losses.append(test.loss(Observer(child, question.id, seed), seed))
+                    child.close()
+                rows.append(_row(test, data_file.stem, label, losses))
+    return rows
+
+
+def _text(body: str) -> str:
+    return textwrap.dedent(body).strip("\n")
+
+
+def _row(test: LossTest, names: str, label: str, losses: Sequence[float]) -> Row:
+    finite = all(map(math.isfinite, losses))
+    mean, deviation = (statistics.fmean(losses), statistics.stdev(losses)) if finite else (math.inf, 0.0)
+    right, limit = label == REFERENCE, test.limit()
+    margin = (limit - mean if right else mean - limit) / deviation if finite else math.inf
+    return Row(
+        question=test.question,
+        test=test.test,
+        names=names,
+        answer=label,
+        right=right,
+        seeds=len(losses),
+        mean=round(mean, 4),
+        deviation=round(deviation, 4),
+        low=round(min(losses), 4) if finite else math.inf,
+        high=round(max(losses), 4) if finite else math.inf,
+        limit=round(limit, 4),
+        margin=round(margin, 1),
+    )
+
+
+def to_csv(rows: Iterable[Row]) -> str:
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, [field.name for field in fields(Row)], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(asdict(row) for row in rows)
+    return buffer.getvalue()
+
+
+def plot(rows: Sequence[Row], path: Path) -> None:
+    """Draw each answer's mean and range, and its limit, as a PNG or whatever the path's ending says."""
+    from matplotlib.figure import Figure
+
+    rows = [row for row in rows if math.isfinite(row.mean)]
+    labels = [f"{row.question} {row.answer} ({row.names})" for row in rows]
+    figure = Figure(figsize=(9, 1 + 0.3 * len(rows)), layout="constrained")
+    axes: Any = figure.add_subplot()
+    for height, row in enumerate(rows):
+        colour = "#0072B2" if row.right else "#D55E00"
+        axes.plot([row.low, row.high], [height, height], color=colour, linewidth=5, alpha=0.5, solid_capstyle="butt")
+        axes.plot(row.mean, height, "o", color=colour)
+        axes.plot([row.limit, row.limit], [height - 0.4, height + 0.4], color="black")
+    axes.set_yticks(range(len(rows)), labels)
+    axes.invert_yaxis()
+    axes.set_xlabel("held-out loss (nats a character): mean and range over the seeds; black: the limit")
+    axes.set_title("Right answers end below the limit, wrong ones above")
+    figure.savefig(path)

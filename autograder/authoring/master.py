@@ -1,0 +1,241 @@
+"""Masters: the authored text of a notebook, read for its questions, regions and solutions.
+
+Only the frame is read here: the raw cells and marker lines that `otter assign` acts on. A mistake in it is one
+MasterError with file, line and mend, where `otter assign` would fail late or make a broken notebook in silence.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from autograder.assignment import Assignment
+from autograder.assignment_file import line_of
+from autograder.errors import MasterError
+from autograder.notebook import BANNER, END, START
+
+NAME = re.compile(r"# name:\s*(\S+)\s*$")
+POINTS = re.compile(r"# points:\s*([0-9.]+)\s*$")
+STATED = re.compile(r"\(([0-9.]+) points?\)")
+HEADING = re.compile(r"# #+ ([A-Z]+[0-9]+)\b")
+CHECK = re.compile(r"def test_\w+\(")
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Something that is opened and closed by a line each, inside another block (the question is in none)."""
+
+    name: str
+    opener: re.Pattern[str]
+    closer: re.Pattern[str]
+    inside: str
+    closing_line: str
+
+
+def _line(text: str) -> re.Pattern[str]:
+    return re.compile(r"\s*" + re.escape(text) + r"\s*$")
+
+
+QUESTION = Block("question", _line("# # BEGIN QUESTION"), _line("# # END QUESTION"), "", "'# # END QUESTION'")
+CELL = Block("solution cell", _line("# # BEGIN SOLUTION"), _line("# # END SOLUTION"), "question", "'# # END SOLUTION'")
+TESTS = Block("public check", _line("# # BEGIN TESTS"), _line("# # END TESTS"), "question", "'# # END TESTS'")
+REGION = Block("region", START, END, "solution cell", "its END OF YOUR CODE line")
+SOLUTION = Block(
+    "solution", _line("# BEGIN SOLUTION NO PROMPT"), _line("# END SOLUTION"), "region", "'# END SOLUTION' below it"
+)
+PROMPT = Block(
+    "prompt", _line('""" # BEGIN PROMPT'), _line('""" # END PROMPT'), "region", '\'""" # END PROMPT\' below it'
+)
+BLOCKS = (QUESTION, CELL, TESTS, REGION, SOLUTION, PROMPT)
+HOW_TO_OPEN = {
+    "question": "a raw cell '# BEGIN QUESTION'",
+    "solution cell": "a raw cell '# BEGIN SOLUTION'",
+    "region": "the START OF YOUR CODE line",
+    "solution": "'# BEGIN SOLUTION NO PROMPT'",
+    "prompt": '\'""" # BEGIN PROMPT\'',
+    "public check": "a raw cell '# BEGIN TESTS'",
+}
+
+
+@dataclass(slots=True, kw_only=True)
+class MasterQuestion:
+    """What a master says of one question. Every line number counts from 1; 0 where there is no such thing.
+
+    answer: the reference answer, the lines between the solution's own marks, with their indent
+    stated: the points that the master names, as (line, points, where)
+    """
+
+    id: str
+    line: int
+    region: int = 0
+    solution: int = 0
+    check: int = 0
+    banner: int = 0
+    answer: list[str] = field(default_factory=list)
+    stated: list[tuple[int, float, str]] = field(default_factory=list)
+
+
+def read_master(path: Path) -> dict[str, MasterQuestion]:
+    """The questions of a master by id. Raises MasterError, with the line, for the first mistake in its frame."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        fix = "write it, or take its notebook out of assignment.toml"
+        raise MasterError("there is no such master", path, fix) from None
+    reader = _Reader(path)
+    for number, line in enumerate(text.splitlines(), start=1):
+        reader.read(number, line)
+    reader.end()
+    return reader.questions
+
+
+class _Reader:
+    """Reads a master line by line; `_open` are the blocks that are not closed yet, with their lines."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._open: list[tuple[Block, int]] = []
+        self._question: MasterQuestion | None = None
+        self.questions: dict[str, MasterQuestion] = {}
+
+    def read(self, number: int, line: str) -> None:
+        for block in BLOCKS:
+            if block.opener.match(line):
+                self._opened(block, number)
+                return
+            if block.closer.match(line):
+                self._closed(block, number)
+                return
+        self._content(number, line)
+
+    def end(self) -> None:
+        if self._open:
+            raise self._unclosed()
+
+    def _opened(self, block: Block, number: int) -> None:
+        inside = self._open[-1][0].name if self._open else ""
+        if inside != block.inside:
+            if any(one.name == block.inside for one, _ in self._open) or not block.inside:
+                raise self._unclosed()
+            fix = f"add {HOW_TO_OPEN[block.inside]} above it"
+            raise self._error(f"a {block.name} outside a {block.inside}", number, fix)
+        self._open.append((block, number))
+        if block is QUESTION:
+            self._question = None
+        elif self._question is None:
+            raise self._error("a question without a name", self._open[0][1], "add '# name: ...' below that line")
+        elif block is REGION:
+            if self._question.region:
+                what = f"a second region of {self._question.id}, the first is at line {self._question.region}"
+                raise self._error(what, number, "a question has one region: join them")
+            if not self._question.banner:
+                what = f"the region of {self._question.id} has no banner"
+                raise self._error(what, number, f"write '# TODO {self._question.id} (... points): ...' above it")
+            self._question.region = number
+        elif block is SOLUTION:
+            self._question.solution = number
+
+    def _closed(self, block: Block, number: int) -> None:
+        if self._open and self._open[-1][0] is block:
+            self._open.pop()
+        elif any(one is block for one, _ in self._open):
+            raise self._unclosed()
+        else:
+            fix = f"add {HOW_TO_OPEN[block.name]} above it"
+            raise self._error(f"the end of a {block.name} that was never opened", number, fix)
+
+    def _content(self, number: int, line: str) -> None:
+        inside = self._open[-1][0].name if self._open else ""
+        one = self._question
+        if inside == "question" and (found := NAME.match(line)):
+            self._named(found[1], number)
+        elif one is None:
+            return
+        elif inside == "question" and (found := POINTS.match(line)):
+            one.stated.append((number, float(found[1]), "its BEGIN QUESTION cell"))
+        elif inside == "question" and (found := HEADING.match(line)) and (stated := STATED.search(line)):
+            if found[1] == one.id:
+                one.stated.append((number, float(stated[1]), "its heading"))
+        elif inside == "solution cell" and (found := BANNER.match(line)):
+            self._banner(found[1], number, line)
+        elif inside == "public check" and CHECK.match(line):
+            one.check = number
+        elif inside in ("region", "solution"):
+            one.answer.append(line)
+
+    def _named(self, name: str, number: int) -> None:
+        if name in self.questions:
+            what = f"a second question {name}, the first is at line {self.questions[name].line}"
+            raise self._error(what, number, "give it an id of its own")
+        self._question = MasterQuestion(id=name, line=number)
+        self.questions[name] = self._question
+
+    def _banner(self, name: str, number: int, line: str) -> None:
+        assert self._question is not None
+        if name != self._question.id:
+            raise self._error(f"the banner of {name} in the question {self._question.id}", number, "correct the id")
+        self._question.banner = number
+        stated = STATED.search(line)
+        if not stated:
+            raise self._error(f"the banner of {name} names no points", number, f"write '# TODO {name} (3 points): ...'")
+        self._question.stated.append((number, float(stated[1]), "its banner"))
+
+    def _unclosed(self) -> MasterError:
+        block, line = self._open[-1]
+        return self._error(f"a {block.name} is never closed", line, f"add {block.closing_line}")
+
+    def _error(self, what: str, line: int, fix: str) -> MasterError:
+        return MasterError(what, f"{self._path}:{line}", fix)
+
+
+def read_masters(assignment: Assignment) -> dict[str, MasterQuestion]:
+    """The questions of all masters by id, compared with assignment.toml. Raises MasterError for the first mistake."""
+    masters = {name: read_master(assignment.masters_dir / f"{name}.py") for name in assignment.notebooks}
+    for error in mistakes(assignment, masters):
+        raise error
+    return {key: one for questions in masters.values() for key, one in questions.items()}
+
+
+def mistakes(assignment: Assignment, masters: Mapping[str, Mapping[str, MasterQuestion]]) -> Iterator[MasterError]:
+    """Where masters and assignment.toml do not agree, and what a question lacks."""
+    for name, questions in masters.items():
+        path = assignment.masters_dir / f"{name}.py"
+        wanted = {question.id: question for question in assignment.in_notebook(name)}
+        for key, one in questions.items():
+            if key not in wanted:
+                where = f"{path}:{one.line}"
+                yield MasterError(f"an unknown question {key}", where, f"give it a table in {assignment.toml.name}")
+        for key, question in wanted.items():
+            if key not in questions:
+                line = line_of(assignment.toml.read_text(encoding="utf-8"), f"questions.{key}")
+                where = f"{assignment.toml}:{line}"
+                yield MasterError(
+                    f"there is no question {key} in {path.name}", where, "write it there, or take this out"
+                )
+                continue
+            one = questions[key]
+            for line, has, lack, fix in (
+                (one.line, one.region, "region", "a banner and the lines START and END OF YOUR CODE"),
+                (
+                    one.region,
+                    one.solution,
+                    "solution",
+                    "'# BEGIN SOLUTION NO PROMPT' and '# END SOLUTION' in its region",
+                ),
+                (one.line, one.check, "public check", "a raw cell '# BEGIN TESTS' with a function test_..."),
+            ):
+                if not has:
+                    yield MasterError(f"{key} has no {lack}", f"{path}:{line}", f"add {fix}")
+                    break
+            for line, points, where in one.stated:
+                if points != question.points:
+                    what = f"{key} has {points:g} points in {where}, and {question.points:g} in {assignment.toml.name}"
+                    yield MasterError(what, f"{path}:{line}", "make them the same")
+
+
+def reference_answers(assignment: Assignment) -> dict[str, str]:
+    """The reference answer of each question: the text of its region, without the prompt and the solution's marks.
+
+    Raises MasterError for a mistake in a master.
+    """
+    return {key: "\n".join(one.answer) for key, one in read_masters(assignment).items()}

@@ -1,0 +1,115 @@
+"""The solution of a notebook, executed in a real kernel and shown as a page, the same bytes on every run.
+
+A run leaves time and chance in a notebook: when a cell ran, how fast a progress bar moved, an emoji of Otter's draw.
+They are taken out here; everything else that the notebooks of an assignment show must come from seeds.
+"""
+
+import json
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from autograder.assignment import Assignment
+from autograder.authoring.build import reference_cells
+from autograder.errors import MasterError, printable
+from autograder.grading.grader import load_released
+
+CELL_LIMIT_S = 300
+UNATTENDED = "grader.export"
+"""What a cell that needs a browser calls; such a cell is left as it is."""
+SKIP = "skip-execution"
+RETURNED = re.compile(r"^.*\r(?!\n)", re.MULTILINE)
+BAR = re.compile(r"\d+%\|.*?\| (\d+/\d+) \[[^,\]]*,[^,\]]*(?:, )?([^\]]*)\]")
+EMOJI = re.compile(r"(passed!) [🍀🎉🌈🙌🚀🌟✨💯]")
+"""Otter draws one of these for a check that passes."""
+ADDRESS = re.compile(r"\b0x[0-9a-f]{6,16}\b")
+
+
+def solution(assignment: Assignment, name: str) -> dict[str, Any]:
+    """The released notebook with the reference answers in it, as a table; nothing is executed."""
+    released = load_released(assignment)
+    notebook: dict[str, Any] = json.loads((assignment.release_dir / f"{name}.ipynb").read_bytes())
+    answers = reference_cells(assignment, released)
+    by_cell = {cell.id: answers[question] for question, (cell, _) in released[name].regions.items()}
+    for cell in notebook["cells"]:
+        cell["source"] = by_cell.get(cell["id"], "".join(cell["source"]))
+    return notebook
+
+
+def run(notebook: dict[str, Any], folder: Path, cell_limit_s: int = CELL_LIMIT_S) -> tuple[Any, str]:
+    """The notebook after a run from top to bottom in this folder, as nbformat keeps it, and what stopped it, if any.
+
+    cell_limit_s: seconds by the clock on the wall that one cell may take
+    """
+    import nbformat  # heavy, and only a release needs them
+    from nbclient import NotebookClient
+    from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+
+    table = nbformat.from_dict(notebook)
+    for cell in table.cells:
+        cell.source = "".join(cell.source)
+        if UNATTENDED in cell.source:
+            cell.metadata["tags"] = [SKIP]
+    client = NotebookClient(
+        table,
+        timeout=cell_limit_s,
+        kernel_name="python3",
+        record_timing=False,
+        coalesce_streams=True,
+        resources={"metadata": {"path": str(folder)}},
+    )
+    stopped = ""
+    try:
+        client.execute(stderr=subprocess.DEVNULL)  # of the kernel itself, which warns of its own transport
+    except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
+        started = [cell.id for cell in table.cells if cell.get("execution_count") or cell.get("outputs")]
+        what = f"took more than {cell_limit_s} s" if isinstance(error, CellTimeoutError) else "ended its kernel"
+        if isinstance(error, CellExecutionError):
+            what = f"raised {printable(f'{error.ename}: {error.evalue}')[:200]}"
+        stopped = f"cell {''.join(started[-1:])} {what}"
+    for cell in table.cells:
+        cell.metadata.pop("tags", None)
+    return table, stopped
+
+
+def execute(name: str, notebook: dict[str, Any], folder: Path) -> Any:
+    """The notebook of this name after a run in this folder, without what differs from run to run.
+
+    Raises MasterError with the cell's id and the error when a cell fails.
+    """
+    table, stopped = run(notebook, folder)
+    if stopped:
+        raise MasterError(f"it does not run: {stopped}", f"the solution of {name}", "mend the master")
+    for cell in table.cells:
+        for output in cell.get("outputs", ()):
+            _settle(output)
+    table.metadata["language_info"] = {"name": "python"}
+    return table
+
+
+def _settle(output: Any) -> None:
+    """Take out of an output what is different on every run."""
+    if output.output_type == "stream":
+        output["text"] = repeatable(output["text"])
+    for kind, text in output.get("data", {}).items():
+        if kind.startswith("text/") and isinstance(text, str):
+            output["data"][kind] = repeatable(text)
+
+
+def repeatable(text: str) -> str:
+    """Text as it stands on a screen at the end, without what differs: times, speeds, addresses, Otter's emoji."""
+    return ADDRESS.sub("0x…", EMOJI.sub(r"\1", BAR.sub(r"\1 [\2]", RETURNED.sub("", text))))
+
+
+def to_bytes(notebook: Any) -> bytes:
+    """An executed notebook as a file."""
+    return (json.dumps(notebook, indent=1, ensure_ascii=False, sort_keys=True) + "\n").encode()
+
+
+def to_html(notebook: Any, title: str) -> bytes:
+    """An executed notebook of ours as one page with everything in it but the fonts of its formulas."""
+    from nbconvert import HTMLExporter
+
+    page, _ = HTMLExporter().from_notebook_node(notebook, resources={"metadata": {"name": title}})
+    return str(page).encode()

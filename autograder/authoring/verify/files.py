@@ -1,0 +1,163 @@
+"""Rules on the files of a release and on their text."""
+
+import functools
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from autograder.assignment import Assignment, Question
+from autograder.authoring.build import release_files
+from autograder.authoring.master import mistakes, read_master
+from autograder.authoring.verify.leaks import leaks
+from autograder.authoring.verify.links import broken_links
+from autograder.authoring.verify.rule import Rule
+from autograder.errors import MasterError
+from autograder.notebook import Role, indent_of
+
+BANNER_WIDTH = 76
+HINTS = 3
+FILL_IN = re.compile(r"FILL IN (.*?)[\"')]*$")
+"""What `autograder new` writes where its author has to write something."""
+NOT_RELEASED = {"__pycache__", ".ipynb_checkpoints", ".OTTER_LOG"}
+"""What running a notebook in the release folder leaves there."""
+START = "# *****START OF YOUR CODE (DO NOT DELETE/MODIFY THIS LINE)*****"
+END = "# *****END OF YOUR CODE (DO NOT DELETE/MODIFY THIS LINE)*****"
+
+
+class Files:
+    """The files of one assignment, each kind read once."""
+
+    def __init__(self, assignment: Assignment) -> None:
+        self.assignment = assignment
+
+    @functools.cached_property
+    def released(self) -> dict[PurePosixPath, bytes]:
+        """Every file of the committed release. Raises MasterError when there is none."""
+        folder = self.assignment.release_dir
+        paths = [path for path in sorted(folder.rglob("*")) if path.is_file() and not NOT_RELEASED & set(path.parts)]
+        if not paths:
+            raise MasterError("there is no release yet", folder, "run `autograder release`")
+        return {PurePosixPath(path.relative_to(folder).as_posix()): path.read_bytes() for path in paths}
+
+    @functools.cached_property
+    def given_out(self) -> dict[str, bytes]:
+        """What students get: the release, and of `dist/` its archives and the list of changes, each by its path."""
+        dist = self.assignment.home / "dist"
+        archives = [*sorted(dist.glob(f"{self.assignment.name}-*-student.zip")), *sorted(dist.glob("CHANGES-*.md"))]
+        files = {str(path): data for path, data in self.released.items()}
+        return files | {f"dist/{path.name}": path.read_bytes() for path in archives}
+
+    @functools.cached_property
+    def cells(self) -> dict[str, list[dict[str, Any]]]:
+        """The cells of each released notebook, by its name. Raises MasterError for one that is not there."""
+        found = {}
+        for name in self.assignment.notebooks:
+            path = PurePosixPath(f"{name}.ipynb")
+            if path not in self.released:
+                raise MasterError(f"{path} is not released", self.assignment.release_dir, "run `autograder release`")
+            found[name] = json.loads(self.released[path])["cells"]
+        return found
+
+    def cells_of(self, question: Question) -> list[dict[str, Any]]:
+        return [cell for cell in self.cells[question.notebook] if _homework(cell).get("question") == question.id]
+
+
+def _homework(cell: dict[str, Any]) -> dict[str, Any]:
+    return dict(cell["metadata"].get("homework", {}))
+
+
+def nothing_left_to_fill_in(files: Files) -> Iterator[str]:
+    assignment = files.assignment
+    for path in sorted(assignment.masters_dir.rglob("*")):
+        if path.suffix in (".py", ".toml", ".txt"):
+            for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+                if found := FILL_IN.search(line):
+                    yield f"{_short(path, assignment)}:{number}: {found[1]}"
+
+
+def _short(path: Path, assignment: Assignment) -> str:
+    return path.relative_to(assignment.home).as_posix()
+
+
+def masters_agree(files: Files) -> Iterator[str]:
+    """Frame and points of the masters, against assignment.toml."""
+    assignment = files.assignment
+    masters = {name: read_master(assignment.masters_dir / f"{name}.py") for name in assignment.notebooks}
+    yield from map(str, mistakes(assignment, masters))
+
+
+def release_is_rebuilt(files: Files) -> Iterator[str]:
+    released, rebuilt = files.released, release_files(files.assignment)
+    mend = "run `autograder release` and commit it"
+    for path in sorted(rebuilt.keys() | released.keys()):
+        if path not in released:
+            yield f"{path} is missing; {mend}"
+        elif path not in rebuilt:
+            yield f"{path} comes from no master; {mend}"
+        elif rebuilt[path] != released[path]:
+            yield f"{path} is not what a rebuild gives; {mend}"
+
+
+def cells_are_in_order(files: Files) -> Iterator[str]:
+    for name, cells in files.cells.items():
+        ids = [cell["id"] for cell in cells]
+        for cell in cells:
+            where = f"{name}.ipynb, cell {cell['id']}"
+            if ids.count(cell["id"]) > 1 or not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", cell["id"]):
+                yield f"{where}: the id is not unique or not plain"
+            if _homework(cell).get("role") not in set(Role):
+                yield f"{where}: its role is unknown"
+    for question in files.assignment.questions:
+        yield from (f"{question.id}: {fault}" for fault in _form(question, files.cells_of(question)))
+
+
+def _form(question: Question, cells: list[dict[str, Any]]) -> Iterator[str]:
+    """What a question's answer cell and its neighbours lack of the agreed form."""
+    answers = [cell for cell in cells if _homework(cell)["role"] == Role.ANSWER]
+    if len(answers) != 1:
+        yield f"it has {len(answers)} answer cells, not one"
+        return
+    lines = "".join(answers[0]["source"]).split("\n")
+    starts = [index for index, line in enumerate(lines) if line.strip() == START]
+    if len(starts) != 1 or lines[-1].strip() != END:
+        yield "its answer cell needs one START line and ends with the END line, each as it is in every other question"
+        return
+    start, indent = starts[0], indent_of(lines[starts[0]])
+    rule = indent + "#" * BANNER_WIDTH
+    tops = [index for index, line in enumerate(lines[: start - 1]) if line == rule]
+    banner = lines[tops[-1] + 1 : start - 1] if tops and lines[start - 1] == rule else []
+    if not banner or not all(line.startswith(f"{indent}# ") and len(line) == len(rule) for line in banner):
+        yield f"its banner is not a box of {BANNER_WIDTH} characters above the START line"
+    elif not banner[0].startswith(f"{indent}# TODO {question.id} ({question.points:g} point"):
+        yield f"its banner does not begin with `TODO {question.id} ({question.points:g} points): `"
+    if f'raise NotImplementedError("{question.id}")' not in "\n".join(lines[start:]):
+        yield f'between START and END there is no `raise NotImplementedError("{question.id}")`'
+    for name in question.defines:
+        if not re.search(rf"\b{re.escape(name)}\b", "\n".join(lines)):
+            yield f"its answer cell does not hold {name}, which it defines"
+    sources = ["".join(cell["source"]) for cell in cells]
+    if f'grader.check("{question.id}")' not in sources:
+        yield f'there is no cell `grader.check("{question.id}")`'
+    if (hints := "".join(sources).count("<details>")) != HINTS:
+        yield f"it has {hints} folded hints, not {HINTS}"
+
+
+def nothing_leaks(files: Files) -> Iterator[str]:
+    yield from leaks(files.assignment, files.given_out)
+
+
+def links_resolve(files: Files) -> Iterator[str]:
+    notebooks = {f"{name}.ipynb": cells for name, cells in files.cells.items()}
+    yield from broken_links(notebooks, files.released)
+
+
+RULES = (
+    Rule(name="nothing is left to fill in", reasons=nothing_left_to_fill_in),
+    Rule(name="masters are well formed, their points those of assignment.toml", reasons=masters_agree),
+    Rule(name="the committed release is what a rebuild gives", reasons=release_is_rebuilt),
+    Rule(name="questions have the agreed form, a check and three folded hints", reasons=cells_are_in_order),
+    Rule(name="no solution, hidden test or private path in what students get", reasons=nothing_leaks),
+    Rule(name="links and images resolve", reasons=links_resolve),
+)

@@ -1,0 +1,159 @@
+"""Rules that grade: the reference, the release itself, and wrong answers of the corpus, each question by itself."""
+
+import contextlib
+import functools
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+
+from autograder.assignment import Assignment, Question
+from autograder.authoring import corpus
+from autograder.authoring.verify.rule import Rule
+from autograder.gradebook.files import Result
+from autograder.grading.grader import Grader, open_grader
+from autograder.grading.hidden_tests import HiddenTest, collect
+from autograder.grading.scorer import QuestionScore, Status
+from autograder.submissions.intake import Submission
+
+SPARE = 2.0
+"""The limits of assignment.toml are at least so many times what the reference takes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Graded:
+    """What came of grading a question by itself: its score, the flags, and the CPU seconds of its children."""
+
+    score: QuestionScore
+    flags: tuple[str, ...]
+    cpu_s: float
+
+
+class Grading:
+    """A grader of one assignment, started when it is first needed. Use it as a context manager."""
+
+    def __init__(self, assignment: Assignment) -> None:
+        self.assignment = assignment
+        self._stack = contextlib.ExitStack()
+
+    def __enter__(self) -> "Grading":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    @functools.cached_property
+    def tests(self) -> Mapping[str, tuple[HiddenTest, ...]]:
+        """The hidden tests by question. Raises MasterError when they cannot be collected."""
+        return collect(self.assignment)
+
+    @functools.cached_property
+    def grader(self) -> Grader:
+        """A grader with a running sandbox. Raises KitError when there is something that it cannot start with."""
+        return self._stack.enter_context(open_grader(self.assignment))
+
+    @functools.cached_property
+    def reference(self) -> dict[str, Graded]:
+        """The reference, graded question by question."""
+        folder = self._hand_in(self.grader.scorer.reference)
+        return {one.id: self.grade(folder, one) for one in self.assignment.questions}
+
+    @functools.cached_property
+    def release(self) -> dict[str, Graded]:
+        """The release as it is, graded question by question."""
+        return {one.id: self.grade(self.assignment.release_dir, one) for one in self.assignment.questions}
+
+    @functools.cached_property
+    def stubs(self) -> dict[str, Graded]:
+        """The release with a line that does nothing in each region, so that it counts as attempted."""
+        stubs = {}
+        for notebook in self.grader.released.values():
+            for question, (cell, region) in notebook.regions.items():
+                end = [f"{region.indent}pass", *cell.lines[region.last :]]
+                stubs[question] = "\n".join([*cell.lines[: region.last], *end])
+        folder = self._hand_in(stubs)
+        return {one.id: self.grade(folder, one) for one in self.assignment.questions}
+
+    def failed_tests(self, answer: corpus.Answer, left: frozenset[str]) -> set[str]:
+        """Which of the hidden tests `left` this answer fails, the other answers being the reference."""
+        folder = self._hand_in(dict(self.grader.scorer.reference) | {answer.question: answer})
+        one = self.assignment.question(answer.question)
+        tests = [test for test in self.tests[one.id] if test.name in left]
+        grader = replace(self.grader, scorer=replace(self.grader.scorer, tests={one.id: tests}))
+        score = self.grade(folder, one, grader).score
+        return {test.name for test in score.tests if test.status is not Status.PASSED}
+
+    def grade(self, folder: Path, one: Question, grader: Grader | None = None) -> Graded:
+        files = (folder / f"{one.notebook}.ipynb",)
+        before = self.grader.scorer.sandbox.children_cpu_s
+        result: Result = (grader or self.grader).grade(Submission(student="s", label="s", files=files), [one])
+        cpu_s = self.grader.scorer.sandbox.children_cpu_s - before
+        return Graded(score=result.questions[one.id], flags=result.flags, cpu_s=cpu_s)
+
+    def _hand_in(self, answers: Mapping[str, str | corpus.Answer]) -> Path:
+        """A folder with a submission of these answers."""
+        folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="verify-")))
+        return corpus.write(folder, corpus.submission(self._tables, self.grader.released, answers))
+
+    @functools.cached_property
+    def _tables(self) -> dict[str, corpus.Notebook]:
+        return corpus.released_tables(self.assignment)
+
+
+def tests_are_complete(grading: Grading) -> Iterator[str]:
+    for question, tests in grading.tests.items():
+        yield from (f"{question}: the hidden test {test.name} has no hint" for test in tests if not test.hint.strip())
+
+
+def reference_gets_everything(grading: Grading) -> Iterator[str]:
+    for question, graded in grading.reference.items():
+        score = graded.score
+        if score.points < score.max_points:
+            failed = next(test for test in score.tests if test.status is not Status.PASSED)
+            why = f"{failed.name}: {failed.message}"
+            yield f"{question}: the reference gets {score.points:g} of {score.max_points:g} points ({why})"
+        yield from (f"{question}: {flag}" for flag in graded.flags)
+
+
+def release_gets_nothing(grading: Grading) -> Iterator[str]:
+    for question, graded in grading.release.items():
+        score = graded.score
+        if score.points or score.status is not Status.NOT_ATTEMPTED:
+            yield f"{question}: the release gets {score.points:g} points and is {score.status}, not not_attempted"
+        yield from (f"{question}: {flag}" for flag in graded.flags)
+    for question, graded in grading.stubs.items():
+        for test in graded.score.tests:
+            if test.status is Status.PASSED:
+                yield f"{question}: the hidden test {test.name} passes on the stub that students begin with"
+
+
+def time_is_enough(grading: Grading) -> Iterator[str]:
+    limit = grading.assignment.limits.cpu_s
+    for question, graded in grading.reference.items():
+        if graded.cpu_s * SPARE > limit:
+            used = f"the reference took {graded.cpu_s:.1f} s of CPU"
+            yield f"{question}: {used}, more than 1/{SPARE:g} of limits.cpu_s = {limit:g}; raise it"
+
+
+def wrong_answers_fail(grading: Grading) -> Iterator[str]:
+    """Wrong answers are graded until every hidden test of the question was failed by one."""
+    for question, tests in grading.tests.items():
+        path = grading.assignment.corpus_dir / f"{question}.txt"
+        left = frozenset(test.name for test in tests)
+        for answer in corpus.read_answers(path):
+            if not answer.right and left:
+                left -= grading.failed_tests(answer, left)
+        where = path.relative_to(grading.assignment.home).as_posix()
+        yield from (f"{question}: no wrong answer in {where} fails the hidden test {name}" for name in sorted(left))
+
+
+RULES = (
+    Rule(name="hidden tests: known questions, points that add up, hints", reasons=tests_are_complete),
+    Rule(name="the reference gets every point of every question", reasons=reference_gets_everything),
+    Rule(name="the release gets nothing, and is not_attempted everywhere", reasons=release_gets_nothing),
+    Rule(name="the reference needs half of the CPU limit at most", reasons=time_is_enough),
+    Rule(name="every hidden test is failed by a wrong answer of the corpus", reasons=wrong_answers_fail),
+)

@@ -1,0 +1,142 @@
+"""Rules that run the notebooks from top to bottom in a Jupyter kernel: the release as it is, and with the reference."""
+
+import functools
+import math
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from autograder.assignment import Assignment
+from autograder.authoring import corpus, run_notebook
+from autograder.authoring.verify.rule import Rule
+from autograder.errors import printable
+from autograder.grading.grader import load_released
+
+CHECK = re.compile(r'grader\.check\("(\w+)"\)')
+CLOCK = "import time as _time\nprint(_time.process_time())"
+SLOWER = 5
+"""How many times the CPU seconds of the whole notebook a single cell may take by the clock on the wall."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotebookRun:
+    """One run. stopped: what ended it early, or nothing; checks: what each public check printed, by question.
+
+    cpu_s: of the kernel, by its own clock, imports included; 0 where the run did not come to its end
+    """
+
+    stopped: str
+    checks: Mapping[str, str]
+    check_all: str
+    cpu_s: float
+
+
+class Runs:
+    """The runs of one assignment's notebooks, by notebook; each is done once, when it is first asked for."""
+
+    def __init__(self, assignment: Assignment) -> None:
+        self.assignment = assignment
+
+    @functools.cached_property
+    def release(self) -> dict[str, NotebookRun]:
+        """Raises MasterError when there is no usable release."""
+        load_released(self.assignment)
+        return self._run_all(corpus.released_tables(self.assignment))
+
+    @functools.cached_property
+    def solution(self) -> dict[str, NotebookRun]:
+        """Raises MasterError when there is no usable release, or for a mistake in a master."""
+        return self._run_all({name: run_notebook.solution(self.assignment, name) for name in self.assignment.notebooks})
+
+    def _run_all(self, notebooks: Mapping[str, corpus.Notebook]) -> dict[str, NotebookRun]:
+        with ThreadPoolExecutor(2) as pool:
+            runs = pool.map(functools.partial(run, self.assignment), notebooks.values())
+            return dict(zip(notebooks, runs, strict=True))
+
+    def both(self) -> Iterator[tuple[str, NotebookRun]]:
+        for name, one in self.release.items():
+            yield f"{name}.ipynb as released", one
+        for name, one in self.solution.items():
+            yield f"{name}.ipynb with the solutions", one
+
+
+def run(assignment: Assignment, notebook: corpus.Notebook) -> NotebookRun:
+    """Run a notebook in a copy of the release."""
+    clock: dict[str, Any] = {
+        "cell_type": "code",
+        "id": "clock",
+        "source": CLOCK,
+        "metadata": {},
+        "outputs": [],
+        "execution_count": None,
+    }
+    with tempfile.TemporaryDirectory(prefix="verify-") as folder:
+        shutil.copytree(assignment.release_dir, folder, dirs_exist_ok=True)
+        limit_s = math.ceil(SLOWER * assignment.gate.notebook_cpu_s)
+        table, stopped = run_notebook.run(notebook | {"cells": [*notebook["cells"], clock]}, Path(folder), limit_s)
+    cpu_s = _printed(table.cells.pop())
+    return NotebookRun(
+        stopped=stopped,
+        checks={found[1]: _printed(cell) for cell in table.cells if (found := CHECK.match(cell.source))},
+        check_all="\n".join(_printed(cell) for cell in table.cells if "grader.check_all" in cell.source),
+        cpu_s=float(cpu_s) if cpu_s and not stopped else 0.0,
+    )
+
+
+def _printed(cell: Any) -> str:
+    """What a cell printed or showed as text."""
+    parts = [
+        output.get("text", "") or output.get("data", {}).get("text/plain", "") for output in cell.get("outputs", [])
+    ]
+    return "\n".join(parts)
+
+
+def runs_come_to_their_end(runs: Runs) -> Iterator[str]:
+    for which, one in runs.both():
+        if one.stopped:
+            yield f"{which}: {one.stopped}"
+
+
+def checks_fail_on_the_release(runs: Runs) -> Iterator[str]:
+    for question in runs.assignment.questions:
+        said = runs.release[question.notebook].checks.get(question.id)
+        if said is None or "failed" not in said.lower():
+            yield f"{question.id}: its check does not fail on the release, it says {_short(said)}"
+
+
+def checks_pass_on_the_solution(runs: Runs) -> Iterator[str]:
+    for question in runs.assignment.questions:
+        one = runs.solution[question.notebook]
+        said = one.checks.get(question.id)
+        if said is None or "passed" not in said or "failed" in said.lower():
+            yield f"{question.id}: its check does not pass on the solution, it says {_short(said)}"
+        elif one.check_all and f"{question.id} results: All test cases passed!" not in one.check_all:
+            yield f"{question.id}: its check passes below the question and not in check_all: a later cell changes it"
+
+
+def _short(said: str | None) -> str:
+    if said is None:
+        return "nothing: it is not there, or the run stopped above it"
+    lines = [printable(line).strip() for line in said.splitlines() if line.strip()]
+    return repr(lines[-1][:200]) if lines else "nothing"
+
+
+def notebooks_are_quick(runs: Runs) -> Iterator[str]:
+    limit = runs.assignment.gate.notebook_cpu_s
+    for name, one in runs.solution.items():
+        if one.cpu_s > limit:
+            took = f"took {one.cpu_s:.0f} s of CPU"
+            yield f"{name}.ipynb with the solutions {took}, more than gate.notebook_cpu_s = {limit:g}; shorten it"
+
+
+RULES = (
+    Rule(name="notebooks run from top to bottom, as released and with the solutions", reasons=runs_come_to_their_end),
+    Rule(name="every public check fails on the release", reasons=checks_fail_on_the_release),
+    Rule(name="every public check passes on the solution", reasons=checks_pass_on_the_solution),
+    Rule(name="notebooks with the solutions keep within gate.notebook_cpu_s", reasons=notebooks_are_quick),
+)

@@ -1,0 +1,1 @@
+"""Programs -> results: hidden tests over observations, in the trusted process."""

@@ -1,0 +1,159 @@
+"""Hidden tests, collected by pytest once a worker: which function belongs to which question, for how many points."""
+
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from autograder.assignment import Assignment
+from autograder.authored import forget, load_module
+from autograder.errors import MasterError
+from autograder.grading.observe import Observe
+
+PLACE = re.compile(r'^(?:E +File ")?([^\s":]+\.py)(?:", line |:)(\d+)', re.MULTILINE)
+"""Where an error report of pytest says that it happened, in the words of a traceback or of a syntax error."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One call of a hidden test's function: the only one, or one of its parametrisation, which the name tells."""
+
+    name: str
+    function: Callable[..., None]
+    parameters: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HiddenTest:
+    """A hidden test with its cases; it passes when all of them pass."""
+
+    name: str
+    question: str
+    points: float
+    hint: str
+    cases: tuple[Case, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LossTest:
+    """A hidden test that compares a loss with a limit.
+
+    loss: the held-out loss of one training with this seed; limit: below it the test passes
+    wrong: what must stay above the limit or not be finite, by what is wrong: texts of regions, by their questions
+    """
+
+    question: str
+    test: str
+    loss: Callable[[Observe, int], float]
+    limit: Callable[[], float]
+    wrong: Mapping[str, Mapping[str, str]]
+
+
+def question(question_id: str, *, points: float, hint: str) -> pytest.MarkDecorator:
+    """Mark a hidden test with the question it belongs to, its points, and a hint for who fails it."""
+    return pytest.mark.question(question_id, points=points, hint=hint)
+
+
+class _File(pytest.Module):
+    """A file of hidden tests, imported as a module of the assignment's own package."""
+
+    def _getobj(self) -> Any:
+        return load_module(self.path.parent, self.path.stem)
+
+
+class _Collector:
+    """A pytest plugin that keeps what was collected."""
+
+    def __init__(self) -> None:
+        self.items: list[pytest.Function] = []
+        self.errors: list[MasterError] = []
+
+    def pytest_configure(self, config: pytest.Config) -> None:
+        config.addinivalue_line("markers", "question(id, points, hint): what a hidden test belongs to")
+
+    def pytest_pycollect_makemodule(self, module_path: Path, parent: pytest.Collector) -> pytest.Module:
+        return _File.from_parent(parent, path=module_path)
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.failed:
+            text = report.longreprtext.strip()
+            last = text.splitlines()[-1].removeprefix("E").strip()
+            # pytest shortens a path to one from the working folder where that is close
+            places = [f"{os.path.abspath(path)}:{line}" for path, line in PLACE.findall(text) if "hidden_tests" in path]
+            self.errors.append(MasterError(f"it cannot be imported ({last})", [report.nodeid, *places][-1], "mend it"))
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        self.items = [item for item in session.items if isinstance(item, pytest.Function)]
+
+
+def collect(assignment: Assignment) -> dict[str, tuple[HiddenTest, ...]]:
+    """The hidden tests by question, in the order of the files.
+
+    Raises MasterError for a test that cannot be imported, has no question, or the name of another test of its question,
+    and for points that do not add up.
+    """
+    folder = assignment.hidden_tests_dir
+    collector = _Collector()
+    options = ["--collect-only", "--noconftest", "--assert=plain", "--disable-plugin-autoload", "--capture=no"]
+    options += ["-p", "no:terminal", "-p", "no:cacheprovider"]
+    forget(folder)
+    options += [f"--config-file={os.devnull}", f"--rootdir={assignment.home}"]
+    code = pytest.main([*options, str(folder)], plugins=[collector])
+    if collector.errors:
+        raise collector.errors[0]
+    if not collector.items:
+        raise MasterError(f"no hidden tests (pytest exit {code})", folder, "write them in files test_*.py")
+    tests: dict[str, list[HiddenTest]] = {one.id: [] for one in assignment.questions}
+    first: dict[str, str] = {}  # where the first hidden test of a question stands
+    grouped: dict[tuple[str, str], list[pytest.Function]] = {}
+    for item in collector.items:
+        grouped.setdefault((str(item.path), item.originalname), []).append(item)
+    for (path, name), items in grouped.items():
+        where = f"{path}:{items[0].function.__code__.co_firstlineno}"
+        test = _hidden_test(where, name, items)
+        if test.question not in tests:
+            raise MasterError(f"unknown question {test.question!r}", where, "use an id of assignment.toml")
+        if any(test.name == other.name for other in tests[test.question]):
+            raise MasterError(f"{test.question} has two hidden tests {name!r}", where, "rename one of them")
+        first.setdefault(test.question, where)
+        tests[test.question].append(test)
+    for one in assignment.questions:
+        if one.id not in first:
+            raise MasterError(f"{one.id} has no hidden tests", folder, "write them")
+        total = sum(test.points for test in tests[one.id])
+        if abs(total - one.points) > 1e-9:
+            what = f"the hidden tests of {one.id} add up to {total:g} points, not {one.points:g}"
+            raise MasterError(what, first[one.id], "correct the points here or in assignment.toml")
+    return {key: tuple(found) for key, found in tests.items()}
+
+
+def _hidden_test(where: str, name: str, items: Sequence[pytest.Function]) -> HiddenTest:
+    mark = items[0].get_closest_marker("question")
+    if mark is None or len(mark.args) != 1 or set(mark.kwargs) != {"points", "hint"}:
+        raise MasterError("a hidden test without its question", where, 'add @question("ID", points=..., hint="...")')
+    cases = []
+    for item in items:
+        callspec = getattr(item, "callspec", None)
+        parameters = dict(callspec.params) if callspec else {}
+        if unknown := set(item.fixturenames) - set(parameters) - {"observe", "request"}:
+            raise MasterError(f"it asks for {', '.join(sorted(unknown))}", where, "take only `observe` and parameters")
+        case = _case_name(callspec.id, parameters) if callspec else ""
+        cases.append(Case(name=case, function=item.function, parameters=parameters))
+    return HiddenTest(
+        name=name.removeprefix("test_"),
+        question=str(mark.args[0]),
+        points=float(mark.kwargs["points"]),
+        hint=str(mark.kwargs["hint"]),
+        cases=tuple(cases),
+    )
+
+
+def _case_name(case_id: str, parameters: Mapping[str, Any]) -> str:
+    """`n=2, eps=0.1` where the parameters are plain values, else pytest's id."""
+    if all(isinstance(value, bool | int | float | str) for value in parameters.values()):
+        return ", ".join(f"{name}={value}" for name, value in parameters.items())
+    return f"case {case_id}"

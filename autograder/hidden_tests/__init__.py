@@ -1,1 +1,0 @@
-"""The hidden tests, a folder an assignment. Nothing below here ever reaches a student."""

@@ -1,0 +1,1 @@
+"""Other systems: how each hands submissions in and takes results back."""

@@ -1,0 +1,203 @@
+"""Gradescope: grade the one submission in its container, and leave a valid results.json whatever happens.
+
+`run_autograder` first puts `unfinished()` in the place of the results. This module replaces it, each time as a whole,
+after every graded question, so that a grader that is killed leaves what it had. Every text in the results is plain:
+what a student wrote is never shown as HTML or Markdown, and nothing of the hidden tests but names and hints is in it.
+"""
+
+import json
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from autograder.assignment import Assignment
+from autograder.assignment_file import load_assignment
+from autograder.gradebook.files import Result, SubmissionStatus, write_whole
+from autograder.grading.grader import open_grader
+from autograder.grading.hidden_tests import HiddenTest
+from autograder.grading.scorer import QuestionScore, Status
+from autograder.submissions.intake import Submission, from_folder
+
+ROOT = Path("/autograder")
+KIT = Path(__file__).resolve().parents[2]
+MAX_REMARKS = 40
+FAULT = (
+    "The grader failed. This is not your fault, and your submission is kept. "
+    "Please tell your instructor, who can run the grader again."
+)
+STOPPED = "not graded: the grader was stopped before it came to this question; hand in again, or tell your instructor"
+IN_WORDS = {
+    Status.PASSED: "passed",
+    Status.FAILED: "failed",
+    Status.ERROR: "your code raised an error",
+    Status.TIMED_OUT: "your code did not come to an end",
+    Status.CRASHED: "your code ended its process",
+    Status.NOT_ATTEMPTED: "not attempted",
+    Status.MISSING: "missing",
+}
+OURS = ("graded without confinement", "hidden test ")
+"""How remarks begin that are meant for instructors only; they are printed, and instructors see what is printed."""
+
+
+class TimeUp(BaseException):
+    """The time for the whole submission is used up. Not an Exception: no hidden test may catch it."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Report:
+    """What is known of the submission so far. It is written to `path` after each question."""
+
+    path: Path
+    assignment: Assignment
+    tests: Mapping[str, Sequence[HiddenTest]] = field(default_factory=dict)
+    unconfined: tuple[str, ...] = ()
+    scores: dict[str, QuestionScore] = field(default_factory=dict)
+
+    def scored(self, question_id: str, score: QuestionScore) -> None:
+        self.scores[question_id] = score
+        self.write(STOPPED)
+
+    def write(self, why_not: str = "", remarks: Sequence[str] = ()) -> None:
+        """why_not: what to say where a question has no score."""
+        entries = []
+        for one in self.assignment.questions:
+            if one.id in self.scores:
+                entries += self._graded(one.id, self.scores[one.id])
+            else:
+                entries += [self._entry(one.id, n, test, 0.0, why_not) for n, test in self._numbered(one.id)]
+        unanswered = {
+            key: score.status
+            for key, score in self.scores.items()
+            if score.status in (Status.NOT_ATTEMPTED, Status.MISSING)
+        }
+        lines = [f"{self.assignment.title}, version {self.assignment.version}"]
+        lines += [f"graded without confinement: no {name}" for name in self.unconfined]
+        for status, text in ((Status.NOT_ATTEMPTED, "still as released"), (Status.MISSING, "not found")):
+            if ids := [key for key, found in unanswered.items() if found is status]:
+                lines.append(f"{text}: {', '.join(ids)}")
+        lines += [why_not] * bool(why_not and len(self.scores) < len(self.assignment.questions))
+        lines += [line for line in remarks if not line.startswith(OURS)][:MAX_REMARKS]
+        total = round(sum(score.points for score in self.scores.values()), 6)
+        write_results(self.path, {"score": total, "output": "\n".join(lines), "tests": entries})
+
+    def _numbered(self, question_id: str) -> list[tuple[int, HiddenTest]]:
+        return list(enumerate(self.tests.get(question_id, ()), start=1))
+
+    def _graded(self, question_id: str, score: QuestionScore) -> list[dict[str, Any]]:
+        entries = []
+        for (number, test), one in zip(self._numbered(question_id), score.tests, strict=True):
+            lines = [f"{IN_WORDS[one.status]}{': ' if one.message else ''}{one.message}"]
+            lines += [f"hint: {one.hint}"] * bool(one.hint)
+            if score.dependencies == "reference":
+                lines.append("graded with the reference's answers to the questions that this one builds on")
+            entries.append(self._entry(question_id, number, test, one.points, "\n".join(lines)))
+            entries[-1]["status"] = "passed" if one.status is Status.PASSED else "failed"
+        return entries
+
+    def _entry(self, question_id: str, number: int, test: HiddenTest, points: float, text: str) -> dict[str, Any]:
+        return {
+            "number": f"{question_id}.{number}",
+            "name": test.name.replace("_", " "),
+            "score": points,
+            "max_score": test.points,
+            "status": "failed",
+            "output": text,
+            "output_format": "text",
+            "visibility": self.assignment.gradescope.visibility,
+        }
+
+
+def unfinished() -> bytes:
+    """The results of a grader that never came to say anything else."""
+    return _to_text({"score": 0, "output": FAULT}).encode()
+
+
+def write_results(path: Path, table: dict[str, Any]) -> None:
+    """Replace the results as a whole. Hide the installation path."""
+    write_whole(path, _to_text(table).replace(str(KIT), "…"))
+
+
+def _to_text(table: dict[str, Any]) -> str:
+    return json.dumps(table | {"stdout_visibility": "hidden"}, indent=1) + "\n"
+
+
+def grade(root: Path, assignment: Assignment, path: Path) -> None:
+    """Grade what lies in `root/submission` within the time of assignment.toml, and write the results to `path`."""
+    report = Report(path=path, assignment=assignment)
+    submission = from_folder(root / "submission")
+    result, why_not = None, STOPPED
+    minutes = assignment.gradescope.minutes
+    signal.signal(signal.SIGALRM, _time_is_up)
+    signal.setitimer(signal.ITIMER_REAL, minutes * 60)
+    try:
+        with open_grader(assignment, unsafe=True) as grader:
+            report.tests = grader.scorer.tests
+            report.unconfined = tuple(reason.split(" is missing")[0] for reason in grader.scorer.sandbox.missing)
+            report.write(STOPPED)
+            result = grader.grade(submission, assignment.questions, report.scored)
+            signal.setitimer(signal.ITIMER_REAL, 0)
+    except TimeUp:
+        why_not = (
+            f"not graded: your submission took longer than {minutes:g} minutes; "
+            "mend the questions that do not come to an end, and hand in again"
+        )
+    if result is None:
+        report.write(why_not)
+    elif result.status is SubmissionStatus.UNREADABLE:
+        write_results(path, {"score": 0, "output": unreadable(submission, assignment, result)})
+    else:
+        report.scores = dict(result.questions)
+        report.write(remarks=result.flags)
+    for line in result.flags if result else (why_not,):
+        print(line)
+
+
+def unreadable(submission: Submission, assignment: Assignment, result: Result) -> str:
+    """What to tell a student of whose submission nothing can be graded."""
+    wanted = " and ".join(f"{name}.ipynb" for name in assignment.notebooks)
+    if not submission.files:
+        return f"There is no notebook in what you handed in. Please hand in {wanted}."
+    reasons = [line for line in result.flags if not line.startswith(OURS)]
+    return "\n".join(["Your submission cannot be graded.", *reasons[:MAX_REMARKS], f"Please hand in {wanted}."])
+
+
+def _time_is_up(number: int, frame: FrameType | None) -> None:
+    raise TimeUp
+
+
+def points_in_gradescope(root: Path) -> float | None:
+    """The points that the assignment has in Gradescope, by the submission's metadata; None where that is not said."""
+    try:
+        table = json.loads((root / "submission_metadata.json").read_bytes())
+        return float(table["assignment"]["total_points"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Grade the submission below the folder that is given, by default /autograder. The exit code is always 0."""
+    root = Path(arguments[0]) if arguments else ROOT
+    path = root / "results" / "results.json"
+    started = time.monotonic()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        assignment = load_assignment()
+        grade(root, assignment, path)
+        theirs = points_in_gradescope(root)
+        if theirs is not None and theirs != assignment.max_points:
+            print(f"Gradescope has {theirs:g} points for this assignment; set them to {assignment.max_points:g}")
+    except Exception:
+        traceback.print_exc()  # what is printed is for instructors
+        write_whole(path, unfinished().decode())
+    print(f"{time.monotonic() - started:.1f} s")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

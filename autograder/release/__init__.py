@@ -1,0 +1,1 @@
+"""The release as grading sees it: its notebooks, versions and reference answers."""

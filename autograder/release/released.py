@@ -1,0 +1,154 @@
+"""The release as grading sees it: its cells, the region of each question, and the same of every older version.
+
+A submission may have been made from any version. Its given cells are told from what the student added by the text of
+the version that most of its cells come from, and its questions go by the ids that they have now.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from autograder.assignment import Question
+from autograder.notebook import Cell, Region, Role, find_regions
+from autograder.release.versions import Version
+
+SIMILAR = 0.6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleasedNotebook:
+    """A notebook as released, in the current version or in an older one.
+
+    regions: for each question, by its id of today, the answer cell with the region
+    prologue: how many executed steps come before the first answer; they are the same for every submission
+    names: the names that answers define, to the id that their question had in this version
+    now: the ids of this version's questions, to those of today; a question that is gone is not in it
+    """
+
+    name: str
+    version: str
+    cells: tuple[Cell, ...]
+    regions: Mapping[str, tuple[Cell, Region]]
+    prologue: int
+    names: Mapping[str, str]
+    now: Mapping[str, str]
+    earlier: tuple["ReleasedNotebook", ...] = ()
+
+    def given(self) -> list[Cell]:
+        """The cells that are executed in grading, in order: given ones and answers."""
+        return [cell for cell in self.cells if cell.kind == "code" and cell.role in (Role.GIVEN, Role.ANSWER)]
+
+    def versions(self) -> tuple["ReleasedNotebook", ...]:
+        """This version and the older ones, newest first."""
+        return (self, *self.earlier)
+
+    def regions_in(self, cell: Cell) -> list[Region]:
+        """The regions of a submitted cell that was made from this version, by the ids of today."""
+        regions = []
+        for region in find_regions(cell.lines, self.names, cell.question):
+            then, now = region.question, self.now.get(region.question)
+            if now is not None:
+                flags = tuple(flag.replace(f"{then}:", f"{now}:", 1) for flag in region.flags)
+                regions.append(replace(region, question=now, flags=flags))
+        return regions
+
+    def place_of(self, cell: Cell) -> str | None:
+        """Where in this version a cell of any version belongs: the id of the cell with its text, else with its id."""
+        same = [own.id for own in self.cells if own.source == cell.source]
+        known = any(own.id == cell.id for own in self.cells)
+        if known and (cell.id in same or not same):
+            return cell.id
+        return same[0] if same else None
+
+
+def names_to_questions(questions: Sequence[Question]) -> dict[str, str]:
+    """The names that answers define, to the id of their question."""
+    return {name: question.id for question in questions for name in question.defines}
+
+
+def released_notebook(
+    name: str, version: str, cells: tuple[Cell, ...], questions: Sequence[Question], recorded: Sequence[Version] = ()
+) -> ReleasedNotebook:
+    """Index a released notebook by question. Raises ValueError when a question has not exactly one region.
+
+    recorded: all versions on record; what is the same as this one is left out.
+    """
+    names = names_to_questions(questions)
+    regions: dict[str, tuple[Cell, Region]] = {}
+    for cell in cells:
+        for region in find_regions(cell.lines, names) if cell.role == Role.ANSWER else []:
+            if region.question in regions:
+                raise ValueError(f"question {region.question} has two regions")
+            regions[region.question] = (cell, region)
+    if missing := [question.id for question in questions if question.id not in regions]:
+        raise ValueError(f"no region for {', '.join(missing)}")
+    executed = [cell for cell in cells if cell.kind == "code" and cell.role in (Role.GIVEN, Role.ANSWER)]
+    older = [one for one in reversed(recorded) if one.notebooks.get(name, cells) != cells]
+    return ReleasedNotebook(
+        name=name,
+        version=version,
+        cells=cells,
+        regions=regions,
+        prologue=next((i for i, cell in enumerate(executed) if cell.role == Role.ANSWER), len(executed)),
+        names=names,
+        now={question.id: question.id for question in questions},
+        earlier=tuple(_earlier(name, one, names) for one in older),
+    )
+
+
+def _earlier(name: str, version: Version, today: Mapping[str, str]) -> ReleasedNotebook:
+    """An older version of a notebook. A question is the same one when it defines the same name, whatever its id."""
+    names = {define: question for question, defines in version.defines.items() for define in defines}
+    now = {question: today[define] for define, question in names.items() if define in today}
+    cells = version.notebooks[name]
+    regions = {
+        now[region.question]: (cell, region)
+        for cell in cells
+        for region in (find_regions(cell.lines, names) if cell.role == Role.ANSWER else [])
+        if region.question in now
+    }
+    return ReleasedNotebook(
+        name=name, version=version.name, cells=cells, regions=regions, prologue=0, names=names, now=now
+    )
+
+
+def origins(released: ReleasedNotebook, cells: Sequence[Cell]) -> tuple[ReleasedNotebook, list[Cell | None]]:
+    """The version that most of these submitted cells come from, and for each of them the released cell it came from."""
+    texts = {cell.source.strip() for cell in cells}
+    base = max(released.versions(), key=lambda one: len(texts & {cell.source.strip() for cell in one.cells}))
+    known = {cell.source.strip(): cell for one in reversed(released.versions()) for cell in one.cells}
+    found = _match(base, cells)
+    return base, [match or known.get(cell.source.strip()) for cell, match in zip(cells, found, strict=True)]
+
+
+def _match(base: ReleasedNotebook, cells: Sequence[Cell]) -> list[Cell | None]:
+    """For each submitted cell the released one it came from: by equal text, by id, else by similar text.
+
+    Similar text alone counts only where the ids are lost, because a student's own cell may borrow a given one's lines.
+    """
+    by_id = {cell.id: cell for cell in base.cells}
+    by_text = {cell.source.strip(): cell for cell in base.cells}
+    lines = {cell.id: frozenset(normal(cell.lines)) for cell in base.cells}
+    ids_lost = sum(cell.id in by_id for cell in cells) * 2 < len(base.cells)
+    found: list[Cell | None] = []
+    for cell in cells:
+        origin = by_text.get(cell.source.strip())
+        if origin is None:
+            own = frozenset(normal(cell.lines))
+            likeness = {key: _likeness(own, other) for key, other in lines.items() if by_id[key].kind == cell.kind}
+            best = max(likeness, key=likeness.__getitem__, default="")
+            if likeness.get(cell.id, 0.0) >= SIMILAR / 2:
+                origin = by_id[cell.id]
+            elif ids_lost and cell.kind == "code" and likeness.get(best, 0.0) >= SIMILAR:
+                origin = by_id[best]
+        found.append(origin)
+    return found
+
+
+def _likeness(one: frozenset[str], other: frozenset[str]) -> float:
+    """How much of the shorter one stands in the other, from 0 to 1."""
+    return len(one & other) / max(1, min(len(one), len(other)))
+
+
+def normal(lines: Sequence[str]) -> list[str]:
+    """Lines without comments, blank lines and white space: what code is compared by."""
+    return [" ".join(line.split()) for line in lines if line.strip() and not line.lstrip().startswith("#")]

@@ -1,0 +1,198 @@
+"""What a TA sees on the terminal: progress while a batch is graded, and a table at its end."""
+
+import contextlib
+import statistics
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from autograder.assignment import Question
+from autograder.errors import printable
+from autograder.sandbox.confine import Layer
+
+if TYPE_CHECKING:  # the tables need none of what training and the gate import
+    from autograder.authoring.calibrate import Row
+    from autograder.authoring.verify import Outcome
+
+Advance = Callable[[str, str], None]
+"""To be called with what is done and what came of it."""
+
+MARKS = {
+    "passed": ("", "green"),
+    "failed": ("", "yellow"),
+    "error": ("!", "red"),
+    "timed_out": ("⧖", "red"),
+    "crashed": ("✗", "red"),
+    "not_attempted": ("·", "dim"),
+    "missing": ("?", "magenta"),
+}
+LEGEND = "! error   ⧖ timed out   ✗ crashed   · not attempted   ? missing   * dependencies by the reference"
+MAX_ROWS = 60
+MAX_REASONS = 40
+
+
+def show_layers(layers: Sequence[Layer]) -> None:
+    """Each layer of the sandbox: whether it is active, what it does, and how to get it where it is not."""
+    table = Table("layer", "", "what it means", "how to get it", title="How student code is confined on this machine")
+    for layer in layers:
+        state = "[green]active" if layer.active else "[red]missing" if layer.required else "[yellow]not active"
+        reason = "" if layer.active else f"; here: {layer.reason}"
+        table.add_row(layer.name, state, escape(layer.means + reason), "" if layer.active else escape(layer.get))
+    console = Console()
+    console.print(table)
+    if any(layer.required and not layer.active for layer in layers):
+        console.print("`autograder grade` refuses to run here, unless --unsafe is given; every result then says so.")
+
+
+@contextlib.contextmanager
+def progress(total: int) -> Iterator[Callable[[Mapping[str, Any]], None]]:
+    """Something to call with each result of a batch."""
+    with counted(total, "grading") as advance:
+        yield lambda table: advance(_name(table), _outcome(table))
+
+
+@contextlib.contextmanager
+def counted(total: int, doing: str) -> Iterator[Advance]:
+    """Something to call at each step: a bar with counts and time left on a terminal, plain lines elsewhere."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        done = 0
+
+        def line(what: str, outcome: str) -> None:
+            nonlocal done
+            done += 1
+            console.print(f"{done}/{total} {what}: {outcome}", markup=False, highlight=False, soft_wrap=True)
+
+        yield line
+        return
+    columns = (
+        TextColumn(doing),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[last]}", markup=False),
+    )
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("", total=total, last="starting")
+        yield lambda what, outcome: bar.update(task, advance=1, last=what[:40])
+
+
+def _name(table: Mapping[str, Any]) -> str:
+    return printable(str(table["student"]))
+
+
+def _reason(table: Mapping[str, Any]) -> str:
+    return printable("; ".join(table["flags"]))
+
+
+def _outcome(table: Mapping[str, Any]) -> str:
+    if table["status"] == "unreadable":
+        return f"unreadable: {_reason(table)}"
+    return f"{table['total']:g} of {table['max_points']:g}"
+
+
+def show(tables: Sequence[Mapping[str, Any]], questions: Sequence[Question], grades: Path) -> None:
+    """Print the table of points, then what needs a TA's eye, then where the results are."""
+    console = Console(highlight=False)
+    needed = 40 + sum(len(question.id) + 3 for question in questions)
+    fits = not console.is_terminal or console.width >= needed
+    if not console.is_terminal:
+        console = Console(highlight=False, width=max(needed, 120))
+    ordered = sorted(tables, key=lambda table: str(table["student"]))
+    console.print((wide if fits else narrow)(ordered[:MAX_ROWS], questions))
+    console.print(f"[dim]{LEGEND}[/]", soft_wrap=True)
+    if len(ordered) > MAX_ROWS:
+        console.print(f"… and {len(ordered) - MAX_ROWS} more in {escape(str(grades))}", soft_wrap=True)
+    for table in [table for table in ordered if table["status"] == "unreadable"][:MAX_ROWS]:
+        console.print(f"[red]unreadable[/] {escape(_name(table))}: {escape(_reason(table))}", soft_wrap=True)
+    graded = [float(table["total"]) for table in ordered if table["status"] == "graded"]
+    if graded:
+        most = float(ordered[0]["max_points"])
+        numbers = f"median {statistics.median(graded):g}, lowest {min(graded):g}, highest {max(graded):g} of {most:g}"
+        console.print(f"{len(graded)} graded, {len(ordered) - len(graded)} unreadable; {numbers}")
+    console.print(f"grades: {escape(str(grades))}   reasons: {escape(str(grades.parent / 'results'))}", soft_wrap=True)
+
+
+def wide(tables: Sequence[Mapping[str, Any]], questions: Sequence[Question]) -> Table:
+    """A column for every question."""
+    grid = Table(box=None, pad_edge=False, padding=(0, 1))
+    grid.add_column("student", no_wrap=True, max_width=28)
+    grid.add_column("total", justify="right")
+    for question in questions:
+        grid.add_column(f"{question.id}\n/{question.points:g}", justify="right", no_wrap=True)
+    for table in tables:
+        grid.add_row(escape(_name(table)), _total(table), *(_cell(table["questions"].get(q.id)) for q in questions))
+    return grid
+
+
+def narrow(tables: Sequence[Mapping[str, Any]], questions: Sequence[Question]) -> Table:
+    """For a narrow terminal: only the questions that did not get full marks."""
+    grid = Table(box=None, pad_edge=False, padding=(0, 1))
+    grid.add_column("student", no_wrap=True, max_width=28)
+    grid.add_column("total", justify="right")
+    grid.add_column("not full marks")
+    for table in tables:
+        scores = {q.id: table["questions"][q.id] for q in questions if q.id in table["questions"]}
+        short = [
+            f"{key} {_cell(score)}/{score['max_points']:g}"
+            for key, score in scores.items()
+            if score["points"] < score["max_points"]
+        ]
+        states = {score["status"] for score in scores.values()}
+        everything = len(short) == len(scores) and len(states) == 1 and bool(short)
+        text = f"everything {states.pop().replace('_', ' ')}" if everything else "  ".join(short)
+        grid.add_row(escape(_name(table)), _total(table), text)
+    return grid
+
+
+def _total(table: Mapping[str, Any]) -> str:
+    return f"{table['total']:g}" if table["status"] == "graded" else "[red]—[/]"
+
+
+def _cell(score: Mapping[str, Any] | None) -> str:
+    if score is None:
+        return "[red]—[/]"
+    mark, colour = MARKS[str(score["status"])]
+    starred = "*" if score["dependencies"] == "reference" else ""
+    text = f"{score['points']:g}{starred}" if score["points"] or not mark else ""
+    return f"[{colour}]{text}{mark}[/]"
+
+
+def show_rules(name: str, outcomes: "Sequence[Outcome]") -> None:
+    """Each rule of the gate with a tick, or with the reasons why it is not kept; each reason is told once."""
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=120)
+    table = Table("", "rule", "what to mend", title=f"Is {name} fit to go out?", title_justify="left")
+    told: set[str] = set()
+    for one in outcomes:
+        fresh = [reason for reason in one.reasons if reason not in told]
+        lines = fresh[:MAX_REASONS] + [f"… and {len(fresh) - MAX_REASONS} more"] * (len(fresh) > MAX_REASONS)
+        mark = "[green]✓[/]" if one.kept else "[red]✗[/]"
+        table.add_row(mark, escape(one.rule), escape("\n".join(lines) or ("" if one.kept else "as above")))
+        told |= set(one.reasons)
+    console.print(table)
+    broken = sum(not one.kept for one in outcomes)
+    console.print(f"{broken} of {len(outcomes)} rules are broken" if broken else f"all {len(outcomes)} rules are kept")
+
+
+def show_calibration(rows: "Sequence[Row]", path: Path) -> None:
+    """Print what was measured for each loss test."""
+    grid = Table(box=None, pad_edge=False)
+    for name in ("question", "names", "answer"):
+        grid.add_column(name)
+    for name in ("mean", "deviation", "low", "high", "limit", "margin"):
+        grid.add_column(name, justify="right")
+    for row in rows:
+        numbers = [f"{value:.3f}" for value in (row.mean, row.deviation, row.low, row.high, row.limit)]
+        grid.add_row(row.question, row.names, escape(row.answer), *numbers, f"{row.margin:.1f} σ")
+    console = Console(highlight=False, width=140)
+    console.print(grid)
+    console.print(f"{rows[0].seeds} seeds; table: {escape(str(path))}", soft_wrap=True)

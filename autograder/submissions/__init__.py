@@ -1,0 +1,1 @@
+"""Downloads -> submissions -> reassembled programs: who handed in what, and which code is the answer."""

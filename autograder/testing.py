@@ -1,0 +1,68 @@
+"""All that a hidden test imports: the mark, what it observes with, and assertions that name the mistake."""
+
+from pathlib import Path
+
+from autograder.assignment_file import load_assignment
+from autograder.grading.assertions import (
+    ALIKE,
+    FLOAT32,
+    FLOAT64,
+    SINGLE,
+    as_dict,
+    as_tensor,
+    assert_below,
+    assert_close,
+    assert_deviation,
+    assert_same_tensors,
+    assert_unchanged,
+    close,
+    describe_kind,
+    fail,
+    mapping,
+    parts,
+    sequence,
+    tensors,
+    truth,
+)
+from autograder.grading.hidden_tests import LossTest, question
+from autograder.grading.observe import Observation, Observe
+from autograder.sandbox.channel import Opaque, Value
+
+__all__ = [
+    "ALIKE",
+    "FLOAT32",
+    "FLOAT64",
+    "SINGLE",
+    "LossTest",
+    "Observation",
+    "Observe",
+    "Opaque",
+    "Value",
+    "as_dict",
+    "as_tensor",
+    "assert_below",
+    "assert_close",
+    "assert_deviation",
+    "assert_same_tensors",
+    "assert_unchanged",
+    "close",
+    "data_file",
+    "describe_kind",
+    "fail",
+    "mapping",
+    "parts",
+    "question",
+    "sequence",
+    "tensors",
+    "truth",
+]
+
+
+def data_file(module_file: str, entry: str) -> Path:
+    """Return the path of a data file of the assignment, or of the file that was chosen instead of it.
+
+    module_file: `__file__` of the module in `solutions/<assignment>/hidden_tests/` that asks
+    entry: the file's name under `[data]` in assignment.toml
+    """
+    masters = Path(module_file).resolve().parent.parent
+    return load_assignment(masters.name, masters.parent.parent).data_file(entry)

@@ -1,0 +1,355 @@
+"""Speed, measured: what grading a class costs, beside the ways that it replaces, all in one run on one machine.
+
+The submission is the reference, as every question's training then runs to its end. Machines are noisy, so the sides of
+a ratio take turns, and medians are compared.
+"""
+
+import contextlib
+import functools
+import multiprocessing
+import os
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from autograder.assignment import Assignment
+from autograder.assignment_file import load_assignment
+from autograder.authored import load_module
+from autograder.authoring.build import build_notebook
+from autograder.gradebook.files import Gradebook
+from autograder.grading import batch
+from autograder.grading.grader import Grader, open_grader
+from autograder.grading.observe import Memory
+from autograder.notebook import parse_notebook
+from autograder.submissions.intake import Submission
+from autograder.submissions.reassemble import reassemble
+
+ROUNDS = 5
+CLASS = 4
+"""How many submissions one worker grades in one measurement of throughput; two workers grade twice as many."""
+FEW, MANY = 10, 1000
+"""Batches whose peak memory is compared."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One comparison: our median, the other side's, their ratio, and what the ratio or number should be."""
+
+    what: str
+    ours: str
+    other: str
+    ratio: str
+    aim: str
+
+
+def bench(assignment: Assignment, progress: Callable[[str], None]) -> Iterator[Row]:
+    """Measure, a row at a time; progress is told what is measured next. Takes some minutes."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as name:
+        folder = Path(name)
+        progress("building the reference's notebooks")
+        submission = _reference(assignment, folder / "reference")
+        progress("CPU of a submission, beside the same code in a bare process")
+        yield from _cpu(assignment, submission)
+        progress("throughput with one worker and with two")
+        yield _throughput(assignment, submission)
+        progress("the same notebooks through otter run")
+        yield _otter(assignment, submission, folder / "otter")
+        progress("a child, a fresh process, a Jupyter kernel")
+        yield from _starts(assignment)
+        progress("start-up")
+        yield _start_up(assignment, submission, folder / "first")
+        progress(f"memory after {FEW} and {MANY} submissions")
+        yield _memory(assignment, folder / "memory")
+
+
+def to_markdown(rows: Sequence[Row]) -> str:
+    """The rows as a table for the README."""
+    cells = [("", "here", "beside", "ratio", "aim"), ("---",) * 5]
+    cells += [(row.what, row.ours, row.other, row.ratio, row.aim) for row in rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in cells)
+
+
+def _reference(assignment: Assignment, folder: Path) -> Submission:
+    folder.mkdir()
+    files = []
+    for name in assignment.notebooks:
+        path = folder / f"{name}.ipynb"
+        path.write_bytes(build_notebook(assignment, name).solution)
+        files.append(path)
+    return Submission(student="reference", label="reference", files=tuple(files))
+
+
+def _cpu(assignment: Assignment, submission: Submission) -> Iterator[Row]:
+    known, new, training, code = [], [], [], []
+    with open_grader(assignment) as grader:
+        grader.grade(submission, assignment.questions)
+        requests = grader.scorer.memory.requests()
+        with _process(assignment) as bare:
+            bare.submit(_start_bare, assignment.name, assignment.home, submission, requests).result()
+            bare.submit(_run_bare).result()  # what torch does once, at first use, is no part of the comparison
+            for _ in range(ROUNDS):
+                known.append(_cpu_of(grader, submission))
+                spent = bare.submit(_run_bare).result()
+                training.append(spent["training"])
+                code.append(sum(spent.values()))
+                forgetful = replace(grader, scorer=replace(grader.scorer, memory=Memory()))
+                new.append(_cpu_of(forgetful, submission))
+    ours, bare_training, bare_code, forgetful_s = map(statistics.median, (known, training, code, new))
+    if bare_training:
+        yield Row(
+            what="CPU of a submission; beside it its training steps in a bare process",
+            ours=f"{ours:.2f} s",
+            other=f"{bare_training:.2f} s",
+            ratio=f"{ours / bare_training:.2f}",
+            aim="at most 1.3",
+        )
+        yield Row(what="CPU outside training", ours=f"{ours - bare_training:.2f} s", other="", ratio="", aim="0.15 s")
+    yield Row(
+        what="CPU of a submission; beside it all its code and probes in a bare process",
+        ours=f"{ours:.2f} s",
+        other=f"{bare_code:.2f} s",
+        ratio=f"{ours / bare_code:.2f}",
+        aim="",
+    )
+    yield Row(what="CPU outside the student's code", ours=f"{ours - bare_code:.2f} s", other="", ratio="", aim="")
+    yield Row(
+        what="CPU of a submission whose replies are all new; beside it one whose replies were seen before",
+        ours=f"{forgetful_s:.2f} s",
+        other=f"{ours:.2f} s",
+        ratio=f"{forgetful_s / ours:.2f}",
+        aim="",
+    )
+
+
+def _cpu_of(grader: Grader, submission: Submission) -> float:
+    """CPU seconds of grading one submission: the grader's, the fork server's and the children's."""
+    before = time.process_time() + grader.scorer.sandbox.cpu_s
+    result = grader.grade(submission, grader.assignment.questions)
+    spent = time.process_time() + grader.scorer.sandbox.cpu_s - before
+    assert result.total == grader.assignment.max_points, f"the reference gets {result.total}"
+    return spent
+
+
+@contextlib.contextmanager
+def _process(assignment: Assignment) -> Iterator[ProcessPoolExecutor]:
+    """A fresh process in the folder of the release, where the notebooks find their files."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
+        process.submit(os.chdir, assignment.release_dir).result()
+        yield process
+
+
+_bare: list[tuple[Callable[[], Any], bool]] = []
+
+
+def _start_bare(name: str, home: Path, submission: Submission, requests: Sequence[bytes]) -> None:
+    """Execute the reference's notebooks in this process, and prepare the same calls of probes as in grading.
+
+    This is the reference's code, and ours; nothing of a student is ever run like this.
+    """
+    import torch
+
+    from autograder.grading.grader import load_released
+    from autograder.grading.scorer import seed_of
+    from autograder.sandbox import channel, child, server
+
+    torch.set_num_threads(1)
+    assignment = load_assignment(name, home)
+    sys.path.insert(0, str(assignment.release_dir))
+    probes = server.load_probes(assignment.hidden_tests_dir)
+    trains: Sequence[str] = ()
+    if (assignment.hidden_tests_dir / "calibration.py").is_file():
+        trains = load_module(assignment.hidden_tests_dir, "calibration").TRAINING_PROBES
+    students: dict[int, child.Student] = {}
+    with open(os.devnull, "w") as nothing, contextlib.redirect_stdout(nothing):
+        for notebook, released in load_released(assignment).items():
+            (path,) = [path for path in submission.files if path.stem == notebook]
+            program = reassemble(released, [parse_notebook(path.read_bytes())], assignment)
+            module, error = server.run_prologue(
+                [{"label": cell.id, "source": cell.source} for cell in released.given()[: released.prologue]]
+            )
+            assert not error, error
+            steps = program.steps[released.prologue :]
+            child.run_program([asdict(step) | {"defines": ()} for step in steps], module)
+            students |= {seed_of(one): child.Student(module) for one in assignment.in_notebook(notebook)}
+    for request in requests:
+        message = channel.decode(*channel.split(request))
+        probe, student, seed = probes[message["probe"]], students[message["seed"]], message["seed"]
+        call = functools.partial(_call, probe, student, seed, message["inputs"])
+        _bare.append((call, message["probe"] in trains))
+
+
+def _call(probe: Callable[..., Any], student: Any, seed: int, inputs: Mapping[str, Any]) -> None:
+    import torch
+
+    torch.default_generator.manual_seed(seed)
+    probe(student, **inputs)
+
+
+def _run_bare() -> dict[str, float]:
+    """The CPU seconds of the prepared calls: those that train, and the others."""
+    spent = {"training": 0.0, "other": 0.0}
+    for call, trains in _bare:
+        before = time.process_time()
+        call()
+        spent["training" if trains else "other"] += time.process_time() - before
+    return spent
+
+
+def _throughput(assignment: Assignment, submission: Submission) -> Row:
+    ids = tuple(question.id for question in assignment.questions)
+    rates: dict[int, list[float]] = {1: [], 2: []}
+    with contextlib.ExitStack() as stack:
+        opened = {jobs: stack.enter_context(batch.workers(assignment, jobs)) for jobs in rates}
+        for jobs, (executor, grade) in opened.items():
+            for future in [executor.submit(grade, submission, ids) for _ in range(2 * jobs)]:
+                future.result()
+        for _ in range(ROUNDS):
+            for jobs, (executor, grade) in opened.items():
+                began = time.perf_counter()
+                for future in [executor.submit(grade, submission, ids) for _ in range(CLASS * jobs)]:
+                    future.result()
+                rates[jobs].append(CLASS * jobs / (time.perf_counter() - began))
+    one, two = (statistics.median(rates[jobs]) for jobs in (1, 2))
+    return Row(
+        what=f"submissions a second with two workers; beside it with one ({os.cpu_count()} cores)",
+        ours=f"{two:.2f}",
+        other=f"{one:.2f}",
+        ratio=f"{two / one:.2f}",
+        aim="at least 1.8",
+    )
+
+
+def _otter(assignment: Assignment, submission: Submission, folder: Path) -> Row:
+    """Stock Otter over the same notebooks, with the public checks as its tests, one notebook after the other."""
+    release = assignment.release_dir
+    folder.mkdir()
+    archive = folder / "stock.zip"
+    with zipfile.ZipFile(archive, "w") as out:
+        out.writestr("otter_config.json", "{}")
+        for path in sorted(release.rglob("*")):
+            inside = path.relative_to(release)
+            if path.is_file() and inside.parts[0] in ("tests", "src", "data") and "__pycache__" not in inside.parts:
+                out.write(path, inside if inside.parts[0] == "tests" else Path("files", inside))
+    ours, theirs = [], []
+    with open_grader(assignment) as grader:
+        grader.grade(submission, assignment.questions)
+        for _ in range(2):
+            began = time.perf_counter()
+            for path in submission.files:
+                command = [sys.executable, "-m", "otter", "run", "-a", str(archive), "-o", str(folder), str(path)]
+                subprocess.run(command, cwd=folder, check=True, capture_output=True)
+            theirs.append(time.perf_counter() - began)
+            for _ in range(ROUNDS):
+                began = time.perf_counter()
+                grader.grade(submission, assignment.questions)
+                ours.append(time.perf_counter() - began)
+    here, there = statistics.median(ours), statistics.median(theirs)
+    return Row(
+        what="a submission, hidden tests and all; beside it `otter run` on its notebooks",
+        ours=f"{here:.2f} s",
+        other=f"{there:.1f} s",
+        ratio=f"{there / here:.0f}",
+        aim="at least 20",
+    )
+
+
+IMPORTS = "import torch, sklearn, matplotlib.pyplot"
+
+
+def _starts(assignment: Assignment) -> Iterator[Row]:
+    child, fresh, kernel = [], [], []
+    with open_grader(assignment) as grader:
+        notebook = assignment.notebooks[0]
+        for _ in range(ROUNDS):
+            for _ in range(ROUNDS):
+                began = time.perf_counter()
+                grader.scorer.sandbox.start(notebook, [], {}, 0).close()
+                child.append(time.perf_counter() - began)
+            began = time.perf_counter()
+            subprocess.run([sys.executable, "-c", IMPORTS], check=True)
+            fresh.append(time.perf_counter() - began)
+            kernel.append(_kernel())
+    ours = statistics.median(child)
+    for what, seconds in (("a fresh Python process with its imports", fresh), ("a Jupyter kernel with them", kernel)):
+        other = statistics.median(seconds)
+        yield Row(
+            what=f"a place for student code to run in; beside it {what}",
+            ours=f"{ours * 1e3:.0f} ms",
+            other=f"{other * 1e3:.0f} ms",
+            ratio=f"{other / ours:.0f}",
+            aim="",
+        )
+
+
+def _kernel() -> float:
+    """Seconds to start a kernel, do the imports in it, and shut it down."""
+    from jupyter_client.manager import start_new_kernel
+
+    began = time.perf_counter()
+    manager, client = start_new_kernel(stderr=subprocess.DEVNULL)  # it warns about its connection
+    client.execute_interactive(IMPORTS, timeout=120)
+    client.stop_channels()
+    manager.shutdown_kernel()
+    return time.perf_counter() - began
+
+
+def _start_up(assignment: Assignment, submission: Submission, folder: Path) -> Row:
+    """From the command to the first line about a submission, with as many workers as there are cores."""
+    students = folder / "batch"
+    for number in range(4):
+        shutil.copytree(submission.files[0].parent, students / f"s{number}")
+    seconds = []
+    for number in range(ROUNDS):
+        command = [sys.executable, "-m", "autograder", "grade", str(students), "--out", str(folder / f"out{number}")]
+        command += ["--assignment", assignment.name, "--questions", assignment.questions[0].id]
+        began = time.perf_counter()
+        with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as run:
+            assert run.stderr is not None
+            run.stderr.readline()
+            seconds.append(time.perf_counter() - began)
+            run.communicate()
+    first = statistics.median(seconds)
+    return Row(what="`autograder grade` until its first result", ours=f"{first:.1f} s", other="", ratio="", aim="")
+
+
+def _memory(assignment: Assignment, folder: Path) -> Row:
+    """The peak of a worker that also holds the batch, as with `--jobs 1`; each on its own, as peaks do not go down."""
+    peaks = []
+    for count in (FEW, MANY):
+        with _process(assignment) as process:
+            peaks.append(process.submit(_peak, assignment.name, assignment.home, folder / str(count), count).result())
+    few, many = peaks
+    return Row(
+        what=f"peak memory of the grader after {MANY} submissions of one question each; beside it after {FEW}",
+        ours=f"{many:.0f} MiB",
+        other=f"{few:.0f} MiB",
+        ratio=f"{many / few:.2f}",
+        aim="flat",
+    )
+
+
+def _peak(name: str, home: Path, folder: Path, count: int) -> float:
+    """Grade so many different submissions of the first question; the peak of this process in MiB."""
+    assignment = load_assignment(name, home)
+    question = assignment.questions[0]
+    solution = build_notebook(assignment, question.notebook).solution
+    folder.mkdir(parents=True)
+    submissions = []
+    for number in range(count):
+        path = folder / f"s{number:04}.ipynb"
+        path.write_bytes(solution + b" " * number)
+        submissions.append(Submission(student=path.stem, label=path.name, files=(path,)))
+    gradebook = Gradebook(folder / "out", "bench")
+    with batch.workers(assignment, 1) as (executor, grade):
+        batch.grade_batch(submissions, [question], gradebook, executor, grade, lambda table: None)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

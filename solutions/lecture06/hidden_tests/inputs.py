@@ -1,0 +1,84 @@
+"""What hidden tests send to probes: random tensors from fixed seeds, and the names as contexts and targets."""
+
+import functools
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from autograder.testing import data_file
+
+CONTEXT = 3
+VOCAB = 27
+HELD_OUT = 4096
+
+
+def normal(*shape: int, seed: int, mean: float = 0.0, std: float = 1.0) -> Tensor:
+    """Float64 normal numbers; the same for the same seed."""
+    generator = torch.Generator().manual_seed(seed)
+    return mean + std * torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+
+def batch(n: int, features: int, seed: int) -> Tensor:
+    """A float64 batch (n, features) whose features have means up to 2 and deviations from 0.5 to 2."""
+    spread = torch.linspace(0.5, 2.0, features, dtype=torch.float64)
+    offset = torch.linspace(-2.0, 2.0, features, dtype=torch.float64)
+    return normal(n, features, seed=seed) * spread + offset
+
+
+def scale_and_shift(features: int, seed: int) -> tuple[Tensor, Tensor]:
+    """A gamma around 1 and a beta around 0, float64 (features,), both far from their initial values."""
+    return 1.0 + normal(features, seed=seed, std=0.4), normal(features, seed=seed + 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Examples:
+    """Contexts (N, 3) and next characters (N,), int64."""
+
+    contexts: Tensor
+    targets: Tensor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Names:
+    """The names file as examples, split by name; `unigram` is the cross-entropy of the training frequencies."""
+
+    train: Examples
+    held_out: Examples
+    unigram: float
+
+    def batches(self, steps: int, size: int, seed: int) -> tuple[Tensor, Tensor]:
+        """Training batches: contexts (steps, size, 3) and targets (steps, size)."""
+        generator = torch.Generator().manual_seed(seed)
+        rows = torch.randint(len(self.train.targets), (steps, size), generator=generator)
+        return self.train.contexts[rows], self.train.targets[rows]
+
+    def loss(self, logits: Tensor) -> float:
+        """The cross-entropy of logits (HELD_OUT, 27) for the held-out contexts."""
+        return float(F.cross_entropy(logits.to(torch.float64), self.held_out.targets))
+
+
+@functools.cache
+def names() -> Names:
+    """The names of the assignment, or of the file in the environment variable NAMES."""
+    lines = data_file(__file__, "names").read_text(encoding="utf-8").split()
+    order = torch.randperm(len(lines), generator=torch.Generator().manual_seed(6)).tolist()
+    held_out = _examples([lines[i] for i in order[: len(lines) // 10]])
+    train = _examples([lines[i] for i in order[len(lines) // 10 :]])
+    held_out = Examples(contexts=held_out.contexts[:HELD_OUT], targets=held_out.targets[:HELD_OUT])
+    shares = torch.bincount(train.targets, minlength=VOCAB).double() / len(train.targets)
+    unigram = float(-shares.clamp(min=1e-12).log()[held_out.targets].mean())
+    return Names(train=train, held_out=held_out, unigram=unigram)
+
+
+def _examples(lines: list[str]) -> Examples:
+    """Every character of every name, and its end, with the tokens before it; token 0 is `.`."""
+    contexts, targets = [], []
+    for line in lines:
+        context = (0,) * CONTEXT
+        for token in [*(ord(letter) - 96 for letter in line), 0]:
+            contexts.append(context)
+            targets.append(token)
+            context = (*context[1:], token)
+    return Examples(contexts=torch.tensor(contexts), targets=torch.tensor(targets))

@@ -1,0 +1,163 @@
+"""The networks of the first notebook as functions, right and wrong: what the hidden tests compare their logits with."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from .batchnorm_reference import Named, normalise, normalised
+
+Norm = Callable[[Tensor], Tensor]
+
+
+def norm_in(mode: str, state: Named, eps: float = 1e-5) -> Norm:
+    """The layer with this state as a function, in `train` or `eval`; other numbers of features pass through it."""
+    gamma, beta = state["gamma"], state["beta"]
+
+    def norm(pre: Tensor) -> Tensor:
+        if pre.shape[1:] != gamma.shape:
+            return pre
+        if mode == "train":
+            return normalise(pre, gamma, beta, eps)
+        return normalised(pre - state["running_mean"], state["running_var"], gamma, beta, eps)
+
+    return norm
+
+
+def within(state: Named, prefix: str) -> Named:
+    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+
+
+def wrong_embeddings(table: Tensor, inputs: Tensor) -> Named:
+    """Embedded contexts (N, context_size * d_embed) that known wrong ways to flatten give."""
+    vectors = table[inputs]
+    count = len(inputs)
+    return {
+        "whose embeddings are laid side by side in the wrong order": vectors.transpose(1, 2).flatten(1),
+        "of contexts read backwards; keep the order of the characters": vectors.flip(1).flatten(1),
+        "whose contexts are mixed with each other; flatten each example by itself": vectors.transpose(0, 1).reshape(
+            count, -1
+        ),
+        "whose embeddings are mixed with each other; flatten each example by itself": vectors.permute(2, 0, 1).reshape(
+            count, -1
+        ),
+        "whose embeddings are added up; lay them side by side": vectors.sum(1, keepdim=True)
+        .expand_as(vectors)
+        .flatten(1),
+        "that see the last character alone; lay all embeddings side by side": vectors[:, -1:]
+        .expand_as(vectors)
+        .flatten(1),
+    }
+
+
+def wrong_mlps(w: Named, inputs: Tensor, norm: Norm) -> Named:
+    """What known wrong forward passes give."""
+    product = w["C"][inputs].flatten(1) @ w["W1"]
+    pre = product + w["b1"]
+    logits = torch.tanh(norm(pre)) @ w["W2"] + w["b2"]
+    gamma, beta = w["bn.gamma"], w["bn.beta"]
+    embedded = {
+        f"logits {label}": torch.tanh(norm(other @ w["W1"] + w["b1"])) @ w["W2"] + w["b2"]
+        for label, other in wrong_embeddings(w["C"], inputs).items()
+    }
+    return embedded | {
+        "logits with the norm after tanh; it belongs before it": norm(torch.tanh(pre)) @ w["W2"] + w["b2"],
+        "logits without the norm": torch.tanh(pre) @ w["W2"] + w["b2"],
+        "logits without tanh": norm(pre) @ w["W2"] + w["b2"],
+        "logits without b1": torch.tanh(norm(product)) @ w["W2"] + w["b2"],
+        "logits with b1 added after the norm; it belongs to the linear layer before it": torch.tanh(
+            norm(product) + w["b1"]
+        )
+        @ w["W2"]
+        + w["b2"],
+        "logits without b2": logits - w["b2"],
+        "logits with the norm before and after tanh; it belongs before it": norm(torch.tanh(norm(pre))) @ w["W2"]
+        + w["b2"],
+        "logits with tanh before the norm as well; it stands behind it alone": torch.tanh(norm(torch.tanh(pre)))
+        @ w["W2"]
+        + w["b2"],
+        "logits with a tanh at the end; the output layer has none": torch.tanh(logits),
+        "logits with the norm twice": torch.tanh(norm(norm(pre))) @ w["W2"] + w["b2"],
+        "logits with tanh twice": torch.tanh(torch.tanh(norm(pre))) @ w["W2"] + w["b2"],
+        "logits with the batch's statistics; in evaluation self.bn uses the running ones": torch.tanh(
+            normalise(pre, gamma, beta, 1e-5)
+        )
+        @ w["W2"]
+        + w["b2"],
+        "logits with the running statistics; in training self.bn uses those of the batch": torch.tanh(
+            normalised(pre - w["bn.running_mean"], w["bn.running_var"], gamma, beta, 1e-5)
+        )
+        @ w["W2"]
+        + w["b2"],
+        "logits with a norm that has neither gamma nor beta; use self.bn": torch.tanh(
+            normalise(pre, torch.ones_like(gamma), torch.zeros_like(beta), 1e-5)
+        )
+        @ w["W2"]
+        + w["b2"],
+        "logits with relu in the place of tanh": F.relu(norm(pre)) @ w["W2"] + w["b2"],
+        "logits with gelu in the place of tanh": F.gelu(norm(pre)) @ w["W2"] + w["b2"],
+        "logits with b1 subtracted; add it": torch.tanh(norm(product - w["b1"])) @ w["W2"] + w["b2"],
+        "logits with a second tanh after W2; the output layer has none": torch.tanh(logits - w["b2"]) + w["b2"],
+        "logits with a sigmoid in the place of tanh": torch.sigmoid(norm(pre)) @ w["W2"] + w["b2"],
+        "probabilities; return the logits, without softmax": torch.softmax(logits, 1),
+        "log probabilities; return the logits": torch.log_softmax(logits, 1),
+        "the hidden layer; the output layer is missing": torch.tanh(norm(pre)),
+    }
+
+
+def deep_forward(w: Named, inputs: Tensor, first: Norm, second: Norm, act: Norm = torch.tanh) -> Tensor:
+    """Logits of two hidden layers, with what follows each product as functions."""
+    hidden = act(first(w["C"][inputs].flatten(1) @ w["W1"]))
+    return act(second(hidden @ w["W2"])) @ w["W3"] + w["b3"]
+
+
+def wrong_deep(w: Named, inputs: Tensor, first: Norm, second: Norm, batch_norm: bool) -> Named:
+    """What known wrong forward passes give."""
+
+    def same(pre: Tensor) -> Tensor:
+        return pre
+
+    logits = deep_forward(w, inputs, first, second)
+    hidden = torch.tanh(first(w["C"][inputs].flatten(1) @ w["W1"]))
+    hidden_2 = torch.tanh(second(hidden @ w["W2"]))
+    after = first(torch.tanh(w["C"][inputs].flatten(1) @ w["W1"]))
+    wrong = {
+        "logits without b3": logits - w["b3"],
+        "logits with a tanh at the end; the output layer has none": torch.tanh(logits),
+        "logits of one hidden layer; the second is missing": hidden @ w["W3"] + w["b3"],
+        "logits without tanh": deep_forward(w, inputs, first, second, same),
+        "logits with W2 transposed; it is h @ W2": torch.tanh(second(hidden @ w["W2"].T)) @ w["W3"] + w["b3"],
+        "logits without the second tanh": second(hidden @ w["W2"]) @ w["W3"] + w["b3"],
+        "logits without the first tanh": torch.tanh(second(first(w["C"][inputs].flatten(1) @ w["W1"]) @ w["W2"]))
+        @ w["W3"]
+        + w["b3"],
+        "logits with relu in the place of tanh": deep_forward(w, inputs, first, second, F.relu),
+        "logits with a skip around the second layer": (hidden + hidden_2) @ w["W3"] + w["b3"],
+        "logits with the second layer's weights left out": torch.tanh(second(hidden)) @ w["W3"] + w["b3"],
+        "probabilities; return the logits, without softmax": torch.softmax(logits, 1),
+        "log probabilities; return the logits": torch.log_softmax(logits, 1),
+    }
+    for label, other in wrong_embeddings(w["C"], inputs).items():
+        wrong[f"logits {label}"] = torch.tanh(second(torch.tanh(first(other @ w["W1"])) @ w["W2"])) @ w["W3"] + w["b3"]
+    if not batch_norm:
+        return wrong | {
+            "logits without b1 and b2": deep_forward(w, inputs, same, same),
+            "logits without b1": deep_forward(w, inputs, same, second),
+            "logits without b2": deep_forward(w, inputs, first, same),
+            "logits with b1 in both layers": deep_forward(w, inputs, first, first),
+            "logits with b1 and b2 swapped": deep_forward(w, inputs, second, first),
+        }
+    return wrong | {
+        "logits with the norms after tanh; they belong before it": second(torch.tanh(after @ w["W2"])) @ w["W3"]
+        + w["b3"],
+        "logits with the first norm after tanh; it belongs before it": torch.tanh(second(after @ w["W2"])) @ w["W3"]
+        + w["b3"],
+        "logits with the second norm after tanh; it belongs before it": second(torch.tanh(hidden @ w["W2"])) @ w["W3"]
+        + w["b3"],
+        "logits with bn1 in both layers; each has its own": deep_forward(w, inputs, first, first),
+        "logits with bn1 and bn2 swapped": deep_forward(w, inputs, second, first),
+        "logits without any norm": deep_forward(w, inputs, same, same),
+        "logits without bn1": deep_forward(w, inputs, same, second),
+        "logits without bn2": deep_forward(w, inputs, first, same),
+    }

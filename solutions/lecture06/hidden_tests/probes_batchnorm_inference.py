@@ -1,0 +1,197 @@
+"""Probes of the batch normalization notebook, part 5: evaluation, folding, new names.
+
+They run beside the student's code on given inputs and return what they saw; none holds an expected value. `student`
+has the notebook's names as attributes; every other argument comes from a hidden test. Tensors are float64 unless a
+docstring says otherwise.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .probe_tools import Seen, set_values
+
+
+class _Diary(list[dict[str, Any]]):
+    """What a model was asked. A copy of the model goes on writing into the same one."""
+
+    def __copy__(self) -> "_Diary":
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "_Diary":
+        return self
+
+
+# --- B8 ---------------------------------------------------------------------------------------------------------------
+
+
+class _Watched(nn.Module):
+    """Looks its logits up by the last token of a context; with `normed`, a batch norm in between. Keeps a diary.
+
+    fail_at: the call, counted from 1, that raises; 0 for none.
+    """
+
+    def __init__(self, table: Tensor, normed: bool, fail_at: int = 0) -> None:
+        super().__init__()
+        self.table = nn.Parameter(table.clone())
+        self.norm = nn.BatchNorm1d(table.shape[1], dtype=table.dtype) if normed else None
+        self.fail_at = fail_at
+        self.diary = _Diary()
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits = self.table[x[:, -1]]
+        training = self.training or (self.norm is not None and self.norm.training)
+        self.diary.append({"rows": len(x), "training": training, "graph": logits.requires_grad})
+        if len(self.diary) == self.fail_at:
+            raise RuntimeError("this model fails on purpose")
+        return logits if self.norm is None else self.norm(logits)
+
+    def state(self) -> dict[str, Tensor]:
+        return {name: value.detach().clone() for name, value in self.state_dict().items()}
+
+
+def evaluated(
+    student: Any,
+    table: Tensor,
+    normed: bool,
+    start: dict[str, Tensor],
+    inputs: Tensor,
+    targets: Tensor,
+    sizes: list[int],
+) -> Seen:
+    """`evaluate` of a model in training mode, with the batch sizes `sizes` (for 0 its default).
+
+    For each: what it returned, whether that is a plain number, the model's calls, and the state after all.
+    """
+    model = _Watched(table, normed)
+    set_values(model, start)
+    before = model.state()
+    runs = []
+    for size in sizes:
+        model.train()
+        model.diary = _Diary()
+        options = {"batch_size": size} if size else {}
+        returned = student.evaluate(model, inputs.clone(), targets.clone(), **options)
+        runs.append({"returned": returned, "plain": isinstance(returned, float), "calls": model.diary})
+    return {
+        "runs": runs,
+        "before": before,
+        "after": model.state(),
+        "gradient": model.table.grad is not None,
+        "needs_grad": model.table.requires_grad,
+        "grad_enabled": torch.is_grad_enabled(),
+    }
+
+
+def evaluated_modes(
+    student: Any, table: Tensor, inputs: Tensor, targets: Tensor, batch_size: int, fail_at: int
+) -> Seen:
+    """`evaluate` of a model in training, then in evaluation mode, whose call `fail_at` fails: its modes, any error."""
+    modes = []
+    for training in (True, False):
+        model = _Watched(table, False, fail_at)
+        model.train(training)
+        raised = False
+        try:
+            student.evaluate(model, inputs.clone(), targets.clone(), batch_size)
+        except Exception:
+            raised = True
+            if not fail_at or len(model.diary) < fail_at:
+                raise
+        modes.append({"calls": model.diary, "after": model.training, "raised": raised})
+    return {"modes": modes}
+
+
+# --- B9 ---------------------------------------------------------------------------------------------------------------
+
+
+def fold_batchnorm(
+    student: Any, weight: Tensor, bias: Tensor | None, start: dict[str, Tensor], eps: float, training: bool
+) -> Seen:
+    """`fold_batchnorm` with a `BatchNorm1d` in this mode, of the state `start`: the result, and all inputs after."""
+    bn = student.BatchNorm1d(weight.shape[1], eps=eps).double()
+    set_values(bn, start)
+    bn.train(training)
+    given = weight.clone(), None if bias is None else bias.clone()
+    returned = student.fold_batchnorm(*given, bn)
+    return {
+        "returned": returned,
+        "weight": given[0],
+        "bias": given[1],
+        "state": {name: getattr(bn, name) for name in start},
+        "training": bn.training,
+    }
+
+
+# --- B10 --------------------------------------------------------------------------------------------------------------
+
+
+class _Speaker(nn.Module):
+    """Has the logits of `known` for some contexts and `otherwise` for all others, in float32. Keeps a diary.
+
+    Where nothing is known the context does not count, nor does its shape.
+    talk: calls after which it says the dot, with certainty; patience: calls after which it raises, so that a loop
+    without an end does not use up the time.
+    """
+
+    def __init__(
+        self, known: dict[tuple[int, ...], Tensor], otherwise: Tensor, context_size: int, talk: int, patience: int
+    ) -> None:
+        super().__init__()
+        self.known, self.otherwise = known, otherwise
+        self.context_size, self.talk, self.patience = context_size, talk, patience
+        self.parameter = nn.Parameter(torch.zeros(1))
+        self.diary = _Diary()
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.known and tuple(x.shape) != (1, self.context_size):
+            raise ValueError(f"the model wants one context of shape (1, {self.context_size}), and got {tuple(x.shape)}")
+        if len(self.diary) >= self.patience:
+            raise RuntimeError(
+                f"the model was asked {self.patience} times: does the loop end at a dot, and at max_len?"
+            )
+        row = self.known.get(tuple(x.flatten().tolist()), self.otherwise)
+        if len(self.diary) >= self.talk:
+            row = torch.full_like(row, -1e4)
+            row[0] = 0.0
+        logits = row[None] + 0.0 * self.parameter
+        self.diary.append({"training": self.training, "graph": logits.requires_grad})
+        return logits
+
+
+def spelled(student: Any, contexts: Tensor, logits: Tensor, otherwise: Tensor, options: dict[str, Any]) -> Seen:
+    """`generate` with a model that has these logits (K, 27) for the contexts (K, C), and `otherwise` for any other."""
+    context_size = contexts.shape[1]
+    known = {tuple(context.tolist()): row for context, row in zip(contexts, logits, strict=True)}
+    model = _Speaker(known, otherwise, context_size, talk=200, patience=200)
+    generator = torch.Generator().manual_seed(1)
+    return {"name": student.generate(model, context_size, generator, **options)}
+
+
+def sampled(student: Any, logits: Tensor, seeds: list[int | None], temperature: float, length: int) -> Seen:
+    """`generate` with a model that has the same logits for every context, once for each seed of a generator.
+
+    Without a seed the generator of the run before goes on. The model is in training mode in every other run. For each
+    run the name, the random states that moved (the generator's, and torch's own), and the modes during and after.
+    """
+    runs = []
+    generator, training = torch.Generator(), True
+    for seed in seeds:
+        model = _Speaker({}, logits, 3, talk=length, patience=2 * length + 10)
+        model.train(training)
+        generator = generator if seed is None else torch.Generator().manual_seed(seed)
+        before, outside = generator.get_state(), torch.get_rng_state()
+        name = student.generate(model, 3, generator, temperature, length)
+        runs.append(
+            {
+                "name": name,
+                "moved": not torch.equal(before, generator.get_state()),
+                "outside_moved": not torch.equal(outside, torch.get_rng_state()),
+                "calls": model.diary,
+                "before": training,
+                "after": model.training,
+            }
+        )
+        training = not training
+    return {"runs": runs}

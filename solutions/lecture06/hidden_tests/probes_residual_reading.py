@@ -1,0 +1,38 @@
+"""Probes of R7 and R8: the writes to the stream, the logit lens, the attribution.
+
+They run beside the student's code, on given inputs, and return what they saw. No probe holds an expected value or gives
+a verdict. `student` has the notebook's names as attributes; every other argument comes from a hidden test. Models and
+tensors are float64.
+"""
+
+from typing import Any
+
+from torch import Tensor
+
+from .probe_tools import Seen, condition_of, residual_mlp
+
+
+def stream_reading(
+    student: Any,
+    name: str,
+    sizes: list[int],
+    start: dict[str, Tensor],
+    inputs: Tensor,
+    training: bool,
+    eps: float,
+) -> Seen:
+    """The function `name` on a ResidualMLP in training or evaluation mode, and the model and inputs before and after.
+
+    eps: that of the model's last norm
+    """
+    model = residual_mlp(student, sizes, start, training)
+    model.norm_f.eps = eps
+    before, given = condition_of(model), inputs.clone()
+    returned = getattr(student, name)(model, given)
+    return {
+        "returned": returned,
+        "inputs": given,
+        "training": training,
+        "before": before,
+        "after": condition_of(model),
+    }

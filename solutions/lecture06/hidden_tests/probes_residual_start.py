@@ -1,0 +1,201 @@
+"""Probes of R4 to R6: how a residual network starts, and where its norm stands.
+
+They run beside the student's code, on given inputs, and return what they saw. No probe holds an expected value or gives
+a verdict. `student` has the notebook's names as attributes; every other argument comes from a hidden test. Models and
+tensors are float64 unless a docstring says otherwise.
+"""
+
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from .probe_tools import (
+    Seen,
+    condition_of,
+    parameters_of,
+    residual_mlp,
+    train_sgd,
+)
+
+# --- R4 ---------------------------------------------------------------------------------------------------------------
+
+
+def zero_start(student: Any, sizes: list[int], start: dict[str, Tensor], stream: Tensor) -> Seen:
+    """`zero_init_` on a ResidualMLP: the model before and after, and each block's output for a stream in both modes."""
+    model = residual_mlp(student, sizes, start, training=True)
+    before = condition_of(model)
+    returned = student.zero_init_(model)
+    after = condition_of(model)
+    model.double()  # a weight made anew may be of single precision, as all are in the notebook
+    with torch.no_grad():
+        training = [one(stream.clone()) for one in model.train().blocks]
+        evaluation = [one(stream.clone()) for one in model.eval().blocks]
+    return {
+        "same": returned is model,
+        "returned": type(returned).__name__,
+        "training": True,
+        "before": before,
+        "after": after,
+        "outputs": {"training": training, "evaluation": evaluation},
+    }
+
+
+def zero_start_learning(
+    student: Any, sizes: list[int], start: dict[str, Tensor], contexts: Tensor, targets: Tensor, lr: float
+) -> Seen:
+    """A ResidualMLP after `zero_init_` and after each SGD step on batches (steps, N, 3): its parameters."""
+    model = residual_mlp(student, sizes, start, training=True)
+    returned = student.zero_init_(model)
+    model.double()
+    steps, frozen = [parameters_of(model)], condition_of(model)["frozen"]
+    for step in range(len(contexts)):
+        train_sgd(model, contexts[step : step + 1], targets[step : step + 1], lr)
+        steps.append(parameters_of(model))
+    return {"same": returned is model, "returned": type(returned).__name__, "frozen": frozen, "steps": steps}
+
+
+# --- R5 ---------------------------------------------------------------------------------------------------------------
+
+
+def stream_variances(student: Any, sizes: list[int], start: dict[str, Tensor], inputs: Tensor, training: bool) -> Seen:
+    """`stream_variance` of a ResidualMLP that is in training or evaluation mode, and the model before and after."""
+    model = residual_mlp(student, sizes, start, training)
+    before = condition_of(model)
+    returned = student.stream_variance(model, inputs)
+    return {"returned": returned, "training": training, "before": before, "after": condition_of(model)}
+
+
+def scaled_start(student: Any, sizes: list[int], start: dict[str, Tensor], times: int) -> Seen:
+    """`scale_residual_init_`, called so many times on a ResidualMLP: the model before and after."""
+    model = residual_mlp(student, sizes, start, training=True)
+    before = condition_of(model)
+    returned = None
+    for _ in range(times):
+        returned = student.scale_residual_init_(model)
+    return {
+        "same": returned is model,
+        "returned": type(returned).__name__,
+        "training": True,
+        "before": before,
+        "after": condition_of(model),
+    }
+
+
+def scaled_growth(student: Any, sizes: list[int], start: dict[str, Tensor], inputs: Tensor) -> Seen:
+    """`stream_variance` before and after `scale_residual_init_`."""
+    model = residual_mlp(student, sizes, start, training=True)
+    unscaled = student.stream_variance(model, inputs)
+    returned = student.scale_residual_init_(model)
+    return {
+        "same": returned is model,
+        "returned": type(returned).__name__,
+        "unscaled": unscaled,
+        "scaled": student.stream_variance(model, inputs),
+    }
+
+
+# --- R6 ---------------------------------------------------------------------------------------------------------------
+
+
+class _Path(nn.Module):
+    """A block with the parts of ResidualBlock; each kind below does something else to the stream.
+
+    It writes something when fc1 is zero, too.
+    """
+
+    experiments: ClassVar[list[float]] = []
+    """The largest weight of fc2 at each call of any block since the list was emptied."""
+
+    def __init__(self, d_model: int, d_ff: int, scale: float = 1.0) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm1d(d_model)
+        self.fc1 = nn.Linear(d_model, d_ff, bias=False)
+        self.fc2 = nn.Linear(d_ff, d_model, bias=False)
+        nn.init.normal_(self.fc2.weight, std=scale)
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.experiments.append(self.fc2.weight.detach().abs().max().item())
+        return self.onto(x, self.fc2(torch.cos(self.fc1(x))))
+
+    def onto(self, x: Tensor, write: Tensor) -> Tensor:
+        return x + write
+
+
+class _Normed(_Path):
+    def onto(self, x: Tensor, write: Tensor) -> Tensor:
+        return torch.as_tensor(self.norm(x + write))
+
+
+class _NormedSkip(_Path):
+    def onto(self, x: Tensor, write: Tensor) -> Tensor:
+        return torch.as_tensor(self.norm(x)) + write
+
+
+class _Halved(_Path):
+    def onto(self, x: Tensor, write: Tensor) -> Tensor:
+        return (x + write) / 2
+
+
+class _Nearly(_Path):
+    def onto(self, x: Tensor, write: Tensor) -> Tensor:
+        return x * (1 + 2**-19) + write
+
+
+class _Squashed(_Path):
+    def onto(self, x: Tensor, write: Tensor) -> Tensor:
+        return torch.tanh(x + write)
+
+
+class _Halfway(_Path):
+    def onto(self, x: Tensor, write: Tensor) -> Tensor:
+        return torch.cat([x[:, :-1], x[:, -1:] / 2], 1) + write
+
+
+class _TwoBranches(_Path):
+    def onto(self, x: Tensor, write: Tensor) -> Tensor:
+        return x + write + torch.as_tensor(self.norm(x))
+
+
+class _Broken(_Path):
+    def onto(self, x: Tensor, write: Tensor) -> Tensor:
+        return write
+
+
+_PATHS = {
+    "sum": _Path,
+    "normed": _Normed,
+    "normed skip": _NormedSkip,
+    "halved": _Halved,
+    "nearly": _Nearly,
+    "squashed": _Squashed,
+    "halfway": _Halfway,
+    "two branches": _TwoBranches,
+    "broken": _Broken,
+}
+
+
+def identity_path(
+    student: Any, kind: str, sizes: list[int], double: bool, training: bool, statistics: dict[str, float]
+) -> Seen:
+    """`is_identity_path` of a block, and the block before and after.
+
+    kind: one of the blocks above, or the student's ResidualBlock or PostNormBlock; it is float32 unless `double` is
+    set. statistics: numbers to fill its running statistics with.
+    """
+    torch.manual_seed(0)
+    block = _PATHS[kind](*sizes) if kind in _PATHS else getattr(student, kind)(*sizes)
+    block = block.double() if double else block
+    for name, value in statistics.items():
+        getattr(block.norm, name).fill_(value)
+    block.train(training)
+    before = condition_of(block)
+    _Path.experiments.clear()
+    returned = student.is_identity_path(block)
+    return {
+        "returned": returned,
+        "experiments": list(_Path.experiments),
+        "training": training,
+        "before": before,
+        "after": condition_of(block),
+    }

@@ -1,0 +1,118 @@
+"""Probes of R9 and R10: training, and many names at once.
+
+They run beside the student's code, on given inputs, and return what they saw. No probe holds an expected value or gives
+a verdict. `student` has the notebook's names as attributes; every other argument comes from a hidden test. Models and
+tensors are float64 unless a docstring says otherwise.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .probe_tools import Seen, buffers_of, condition_of, parameters_of, residual_mlp
+
+# --- R9 ---------------------------------------------------------------------------------------------------------------
+
+
+def training_steps(
+    student: Any,
+    sizes: list[int],
+    start: dict[str, Tensor],
+    examples: list[Tensor],
+    settings: list[float],
+    seed: int,
+    other_seed: int,
+    training: bool,
+    stored: float,
+) -> Seen:
+    """`train` of a ResidualMLP that comes in training or evaluation mode, on examples [inputs (M, 3), targets (M,)].
+
+    settings: steps, lr, batch_size. The batches come from a generator of this seed; the global one starts from
+    `other_seed`. Every `.grad` is full of the number `stored` before the call.
+    """
+    model = residual_mlp(student, sizes, start, training)
+    for parameter in model.parameters():
+        parameter.grad = torch.full_like(parameter, stored)
+    inputs, targets = (one.clone() for one in examples)
+    generator = torch.Generator().manual_seed(seed)
+    torch.manual_seed(other_seed)
+    before = buffers_of(model)
+    losses = student.train(model, inputs, targets, *settings, generator)
+    return {
+        "losses": losses,
+        "list": isinstance(losses, list),
+        "floats": all(isinstance(one, float) for one in losses) if isinstance(losses, list) else False,
+        "parameters": parameters_of(model),
+        "before": before,
+        "buffers": buffers_of(model),
+        "modes": [one.training for one in model.modules()],
+        "next": torch.rand(1, generator=generator),
+    }
+
+
+def trained_network(
+    student: Any, sizes: list[int], examples: list[Tensor], steps: int, lr: float, seed: int, held_out: Tensor
+) -> Seen:
+    """A new float32 ResidualMLP after `train` on examples [inputs (M, 3), targets (M,)]: its losses, and its logits for
+    the held-out contexts in evaluation mode."""
+    model = student.ResidualMLP(*sizes)
+    generator = torch.Generator().manual_seed(seed)
+    losses = student.train(model, *examples, steps, lr, 64, generator)
+    model.eval()
+    with torch.no_grad():
+        return {"losses": losses, "logits": model(held_out)}
+
+
+# --- R10 --------------------------------------------------------------------------------------------------------------
+
+
+def batch_of_names(
+    student: Any,
+    sizes: list[int],
+    start: dict[str, Tensor],
+    n: int,
+    options: list[int],
+    seed: int,
+    advance: int,
+    other_seed: int,
+    training: bool,
+) -> Seen:
+    """`generate_batch` of a ResidualMLP in training or evaluation mode: the names, the generator's next number, the
+    model and the global random state before and after.
+
+    options: nothing, or context_size and max_len; advance: how many numbers the generator has given out before
+    """
+    model = residual_mlp(student, sizes, start, training)
+    generator = torch.Generator().manual_seed(seed)
+    torch.rand(advance, generator=generator)
+    torch.manual_seed(other_seed)
+    before, state = condition_of(model), torch.get_rng_state()
+    names = student.generate_batch(model, n, generator, *options)
+    return {
+        "names": names,
+        "next": torch.rand(1, generator=generator),
+        "training": training,
+        "before": before,
+        "after": condition_of(model),
+        "state": state,
+        "state after": torch.get_rng_state(),
+    }
+
+
+class _Fixed(nn.Module):
+    """A model that gives the same logits (V,) for every context."""
+
+    def __init__(self, logits: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("logits", logits)
+
+    def forward(self, contexts: Tensor) -> Tensor:
+        return torch.as_tensor(self.logits).expand(len(contexts), -1)
+
+
+def first_letters(student: Any, logits: Tensor, n: int, seed: int) -> Seen:
+    """The names of one letter that `generate_batch` writes with each row of float32 logits (K, V), always from this
+    seed."""
+    rows = [_Fixed(row) for row in logits.float()]
+    return {"names": [student.generate_batch(one, n, torch.Generator().manual_seed(seed), 3, 1) for one in rows]}

@@ -1,0 +1,316 @@
+"""The residual network as plain functions of named weights, and what tests of several of its questions assert."""
+
+import functools
+import itertools
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from autograder.testing import Observation, Value, assert_same_tensors, fail, mapping, sequence, tensors
+from .inputs import VOCAB, Examples, names, normal
+
+EPS = 1e-5
+SCALE = 0.4
+"""The `scale` that tests of a block give to it: far from 1, and its root far from other known wrong factors."""
+SMALL = [VOCAB, 3, 4, 8, 12, 3]
+"""Sizes of a small network: vocab_size, context_size, d_embed, d_model, d_ff, n_layers."""
+OPTIONS = {"eps": EPS, "momentum": 0.1, "padding_idx": None, "max_norm": None}
+"""What the norms and the embedding of the questions' tables have by default."""
+COLLECTED = 1e-6
+"""The tolerance where an answer may collect Python floats, which `torch.tensor` keeps as float32."""
+
+
+@functools.cache
+def look() -> Examples:
+    """A few examples that are not one name after the other."""
+    contexts, targets = names().batches(1, 30, seed=1100)
+    return Examples(contexts=contexts[0], targets=targets[0])
+
+
+def block_weights(d_model: int, d_ff: int, seed: int, prefix: str = "") -> dict[str, Tensor]:
+    return {
+        f"{prefix}norm.weight": 1.0 + normal(d_model, seed=seed, std=0.3),
+        f"{prefix}norm.bias": normal(d_model, seed=seed + 1),
+        f"{prefix}norm.running_mean": normal(d_model, seed=seed + 2),
+        f"{prefix}norm.running_var": 0.5 + normal(d_model, seed=seed + 3) ** 2,
+        f"{prefix}fc1.weight": normal(d_ff, d_model, seed=seed + 4, std=0.5),
+        f"{prefix}fc2.weight": normal(d_model, d_ff, seed=seed + 5, std=0.5),
+    }
+
+
+def norm(w: dict[str, Tensor], x: Tensor, training: bool, prefix: str = "norm.", eps: float = EPS) -> Tensor:
+    """nn.BatchNorm1d as a function, without a change of its statistics."""
+    mean = x.mean(0) if training else w[prefix + "running_mean"]
+    var = x.var(0, correction=0) if training else w[prefix + "running_var"]
+    return w[prefix + "weight"] * (x - mean) / torch.sqrt(var + eps) + w[prefix + "bias"]
+
+
+def block_forward(w: dict[str, Tensor], x: Tensor, training: bool, prefix: str = "") -> Tensor:
+    """x + fc2(tanh(fc1(norm(x)))). Source: He et al. (2016), the pre-activation residual unit."""
+    hidden = torch.tanh(norm(w, x, training, prefix + "norm.") @ w[prefix + "fc1.weight"].T)
+    return x + hidden @ w[prefix + "fc2.weight"].T
+
+
+def post_norm_forward(w: dict[str, Tensor], x: Tensor, training: bool) -> Tensor:
+    """norm(x + fc2(tanh(fc1(x)))). Source: He et al. (2015), without the activation behind the sum."""
+    return norm(w, x + torch.tanh(x @ w["fc1.weight"].T) @ w["fc2.weight"].T, training)
+
+
+def mlp_weights(sizes: list[int], seed: int) -> dict[str, Tensor]:
+    vocab, context, embed, model, ff, layers = sizes
+    weights = {
+        "embedding.weight": normal(vocab, embed, seed=seed),
+        "inp.weight": normal(model, context * embed, seed=seed + 1, std=0.4),
+        "inp.bias": normal(model, seed=seed + 2),
+        "head.weight": normal(vocab, model, seed=seed + 3, std=0.4),
+        "head.bias": normal(vocab, seed=seed + 4),
+        "norm_f.weight": 1.0 + normal(model, seed=seed + 5, std=0.3),
+        "norm_f.bias": normal(model, seed=seed + 6),
+        "norm_f.running_mean": normal(model, seed=seed + 7),
+        "norm_f.running_var": 0.5 + normal(model, seed=seed + 8) ** 2,
+    }
+    for layer in range(layers):
+        weights |= block_weights(model, ff, seed + 20 + 10 * layer, f"blocks.{layer}.")
+    return weights
+
+
+def mlp_stream(w: dict[str, Tensor], inputs: Tensor, layers: int, training: bool) -> list[Tensor]:
+    """The stream before the first and after each block."""
+    stream = [w["embedding.weight"][inputs].flatten(1) @ w["inp.weight"].T + w["inp.bias"]]
+    for layer in range(layers):
+        stream.append(block_forward(w, stream[-1], training, f"blocks.{layer}."))
+    return stream
+
+
+def mlp_writes(stream: list[Tensor]) -> Tensor:
+    """What is added to the stream: its beginning, then the write of each block. (L+1, N, d_model)."""
+    return torch.stack([stream[0], *(after - before for before, after in itertools.pairwise(stream))])
+
+
+def mlp_head(w: dict[str, Tensor], x: Tensor, training: bool, eps: float = EPS) -> Tensor:
+    return norm(w, x, training, "norm_f.", eps) @ w["head.weight"].T + w["head.bias"]
+
+
+def mlp_logits(w: dict[str, Tensor], inputs: Tensor, layers: int, training: bool) -> Tensor:
+    return mlp_head(w, mlp_stream(w, inputs, layers, training)[-1], training)
+
+
+def plain_weights(layers: int, seed: int, d_embed: int = 4, d_model: int = 8) -> dict[str, Tensor]:
+    """Weights of the given PlainMLP that keep the gradients of all its layers at about the same size."""
+    weights = {
+        "embedding.weight": normal(VOCAB, d_embed, seed=seed),
+        "inp.weight": normal(d_model, 3 * d_embed, seed=seed + 1, std=0.4),
+        "inp.bias": normal(d_model, seed=seed + 2),
+        "head.weight": normal(VOCAB, d_model, seed=seed + 3),
+        "head.bias": normal(VOCAB, seed=seed + 4),
+    }
+    for layer in range(layers):
+        weights[f"blocks.{layer}.fc1.weight"] = normal(d_model, d_model, seed=seed + 20 + 2 * layer, std=0.45)
+        weights[f"blocks.{layer}.fc1.bias"] = normal(d_model, seed=seed + 21 + 2 * layer, std=0.2)
+    return weights
+
+
+def plain_logits(w: dict[str, Tensor], inputs: Tensor, layers: int) -> Tensor:
+    h = w["embedding.weight"][inputs].flatten(1) @ w["inp.weight"].T + w["inp.bias"]
+    for layer in range(layers):
+        h = torch.tanh(h @ w[f"blocks.{layer}.fc1.weight"].T + w[f"blocks.{layer}.fc1.bias"])
+    return h @ w["head.weight"].T + w["head.bias"]
+
+
+def wrong_blocks(w: dict[str, Tensor], x: Tensor, training: bool) -> dict[str, Tensor]:
+    """What known wrong forms of ResidualBlock give, made with scale SCALE."""
+    read, other = norm(w, x, training), norm(w, x, not training)
+    fc1, fc2 = w["fc1.weight"].T, w["fc2.weight"].T
+    write, raw = torch.tanh(read @ fc1) @ fc2, torch.tanh(x @ fc1) @ fc2
+    return {
+        "a block that multiplies by `scale` in forward; `scale` belongs to the start of fc2 alone": x + SCALE * write,
+        "the branch without the skip; add x to it": write,
+        "a skip from the normalised value; add x itself": read + write,
+        "the average of x and the branch; add them": (x + write) / 2,
+        "tanh of the sum; nothing acts on the stream after the addition": torch.tanh(x + write),
+        "relu of the sum; nothing acts on the stream after the addition": F.relu(x + write),
+        "a block without its norm": x + raw,
+        "a block with the norm after the addition; read from a normalised copy instead": norm(w, x + raw, training),
+        "a block whose norm stands between the branch and the addition": x + norm(w, raw, training),
+        "a block that normalises twice, before the branch and after the addition": norm(w, x + write, training),
+        "the normalised branch without the skip; add x before the norm": norm(w, raw, training),
+        "tanh of the norm's output; tanh belongs between fc1 and fc2": torch.tanh(norm(w, x + raw, training)),
+        "a block without tanh": x + (read @ fc1) @ fc2,
+        "a norm of the sum without tanh between fc1 and fc2": norm(w, x + x @ fc1 @ fc2, training),
+        "a block with relu in the place of tanh": x + F.relu(read @ fc1) @ fc2,
+        "a block with sigmoid in the place of tanh": x + torch.sigmoid(read @ fc1) @ fc2,
+        "a block with gelu in the place of tanh": x + F.gelu(read @ fc1) @ fc2,
+        "a block with tanh before fc1; it belongs between fc1 and fc2": x + torch.tanh(read) @ fc1 @ fc2,
+        "a block that normalises twice before the branch": x + torch.tanh(norm(w, read, training) @ fc1) @ fc2,
+        "a block whose branch is normalised before and behind; only what it reads is": x + norm(w, write, training),
+        "twice x and the branch; add x once": 2 * x + write,
+        "a block with tanh after fc2 too": x + torch.tanh(write),
+        "a block with tanh after fc2; it belongs between fc1 and fc2": x + torch.tanh(read @ fc1 @ fc2),
+        "x minus the branch; add it": x - write,
+        "x times the branch; add it": x * write,
+        "a branch whose norm is in the other mode; leave the mode to train() and eval()": x
+        + torch.tanh(other @ fc1) @ fc2,
+        "the branch without the skip or the norm": raw,
+        "x alone: the branch is computed, but not added": x,
+    }
+
+
+def assert_layout(layout: Value, expected: dict[str, tuple[int, ...]]) -> None:
+    """Assert that a model has blocks that learn apart, norms that keep statistics, and numbers of these shapes."""
+    found, count = mapping(layout), len({name.split(".")[1] for name in expected if name.startswith("blocks.")})
+    types, shapes = mapping(found.get("types")), mapping(found.get("shapes"))
+    if count and found.get("blocks") != count:
+        fail(f"a model with n_layers={count} has {found.get('blocks')} blocks")
+    if count and not any(name.startswith("blocks.") for name in shapes):
+        fail(f"the blocks are hidden in a {found.get('container')}: parameters() does not see them; use nn.ModuleList")
+    if count and found.get("distinct") != count:
+        fail(f"{count} blocks are {found.get('distinct')} different objects: they share weights; build each one anew")
+    for name in expected:
+        part, _, last = name.rpartition(".")
+        kind = types.get(part)
+        if last == "running_mean" and name not in shapes and kind is not None:
+            if kind == "BatchNorm1d":
+                fail(f"{part} keeps no running statistics; make it as the table says: nn.BatchNorm1d(d_model)")
+            fail(f"{part} is a {kind}; the table says nn.BatchNorm1d")
+    assert_shapes({name: shapes[name] for name in expected if name in shapes}, expected)
+
+
+def assert_own_parts(layout: Value, expected: dict[str, tuple[int, ...]]) -> None:
+    """Assert that no two of these parameters are one, and that the norms and the embedding have their default options.
+
+    One test of a question does: the others compare numbers, and a wrong option shall not cost all points.
+    """
+    found = mapping(layout)
+    for group in sequence(found.get("shared")):
+        if len(same := [str(name) for name in sequence(group) if name in expected]) > 1:
+            fail(f"{same[0]} and {same[1]} are one and the same parameter; build each layer anew")
+    options = mapping(found.get("options"))
+    for part in sorted({name.rpartition(".")[0] for name in expected}):
+        for key, value in mapping(options.get(part)).items():
+            if key in OPTIONS and (value is None or isinstance(value, int | float)) and value != OPTIONS[key]:
+                fail(f"{part} has {key}={value}; make it as the table says, which leaves {key}={OPTIONS[key]}")
+
+
+def block_shapes(d_model: int, d_ff: int) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(value.shape) for name, value in block_weights(d_model, d_ff, seed=1).items()}
+
+
+def assert_block_layout(layout: Value, d_model: int, d_ff: int) -> None:
+    assert_layout(layout, block_shapes(d_model, d_ff))
+
+
+def assert_block_initialisation(seen: Observation, d_model: int, d_ff: int, scale: float) -> None:
+    """Names, shapes and deviations (within 4 %) of a block's initial weights, which are drawn anew each time."""
+    expected = {
+        "norm.weight": (d_model,),
+        "norm.bias": (d_model,),
+        "fc1.weight": (d_ff, d_model),
+        "fc2.weight": (d_model, d_ff),
+    }
+    found, others = tensors(seen["parameters"]), tensors(seen["others"])
+    assert_shapes({name: list(value.shape) for name, value in found.items()}, expected)
+    assert_block_layout(seen["layout"], d_model, d_ff)
+    assert_own_parts(seen["layout"], block_shapes(d_model, d_ff))
+    if len({value.dtype for value in found.values()}) > 1:
+        kinds = ", ".join(f"{name} {str(found[name].dtype).removeprefix('torch.')}" for name in expected)
+        fail(f"the weights have different dtypes, so that they cannot compute together: {kinds}; draw with torch")
+    for name, wanted in (("norm.weight", 1.0), ("norm.bias", 0.0)):
+        if bool((found[name] != wanted).any()):
+            fail(f"{name} does not start at {wanted:g}, as nn.BatchNorm1d makes it")
+    for name, std in (("fc1.weight", d_model**-0.5), ("fc2.weight", scale * d_ff**-0.5)):
+        if name in others and torch.equal(found[name], others[name]):
+            fail(f"two new blocks have the same {name}: draw it anew in each block, and set no seed in it")
+        seen_std = float(found[name].double().std(correction=0))
+        if abs(seen_std / std - 1) < 0.04:
+            assert_normal(found[name], std, name)
+            continue
+        ways = wrong_deviations(d_model, d_ff, scale, name == "fc1.weight")
+        known = min(ways, key=lambda label: abs(seen_std / ways[label] - 1))
+        it_is = f"; it is {known}" if abs(seen_std / ways[known] - 1) < 0.03 else ""
+        fail(f"{name} has deviation {seen_std:.4f}; {std:.4f} was expected{it_is}")
+
+
+def wrong_deviations(d_model: int, d_ff: int, scale: float, first: bool) -> dict[str, float]:
+    """The deviations that known wrong ways to start give to fc1 (`first`) or fc2."""
+    fan_in, fan_out = (d_model, d_ff) if first else (d_ff, d_model)
+    std = fan_in**-0.5
+    plain = {
+        "the deviation of nn.Linear's own initialisation": (3 * fan_in) ** -0.5,
+        "the variance 1/fan_in in the place of the deviation": 1 / fan_in,
+        "the deviation for fan_out": fan_out**-0.5,
+        "kaiming_normal_ with its default gain of sqrt(2); the gain here is 1": math.sqrt(2) * std,
+    }
+    scaled = {f"{label}, times scale": scale * value for label, value in plain.items()} if scale != 1 else {}
+    if scale == 1:
+        return plain
+    if first:
+        return plain | scaled | {"the deviation with scale on fc1 too": scale * std}
+    return (
+        plain
+        | scaled
+        | {
+            "the deviation without scale": std,
+            "the deviation with scale twice": scale**2 * std,
+            "the deviation with the root of scale; scale stands outside the root": math.sqrt(scale) * std,
+            "the square of the deviation": scale**2 / fan_in,
+        }
+    )
+
+
+def assert_normal(weight: Tensor, std: float, name: str) -> None:
+    """Assert that many numbers of this deviation are around 0 and look normal: 4.55 % of them beyond two deviations."""
+    count = weight.numel()
+    if abs(float(weight.double().mean())) > 6 * std / math.sqrt(count):
+        fail(f"{name} has mean {float(weight.double().mean()):.4f}; a mean of 0 was expected")
+    beyond = float((weight.double().abs() > 2 * std).double().mean())
+    if abs(beyond - 0.0455) > 6 * math.sqrt(0.0455 * 0.9545 / count) + 0.008:
+        fail(
+            f"{name} has the right deviation, but is not normal: {beyond:.1%} of it lie beyond two "
+            "deviations, not 4.6 %"
+        )
+
+
+def assert_shapes(shapes: Mapping[str, Value], expected: dict[str, tuple[int, ...]]) -> None:
+    """Assert that parameters have these names and shapes, whatever their order; a (1, D) one stands for (D,)."""
+    missing, extra = [sorted(set(one) - set(other)) for one, other in ((expected, shapes), (shapes, expected))]
+    notes = [f"missing {', '.join(missing[:4])}"] * bool(missing) + [f"too many: {', '.join(extra[:4])}"] * bool(extra)
+    for name, shape in expected.items():
+        found = shapes.get(name, [])
+        if name in shapes and found != list(shape):
+            notes.append(f"{name} has shape {tuple(found) if isinstance(found, list) else found}, not {shape}")
+    if notes:
+        fail(f"the parameters are not those of the table: {'; '.join(notes[:3])}")
+
+
+def assert_not_replaced(seen: Observation) -> None:
+    """Assert that each parameter is after a call the object that it was before, which an optimiser would know."""
+    for name in sequence(mapping(seen["after"]).get("replaced")):
+        fail(f"{name} is a new parameter, which an optimiser made before does not know; change the old one in place")
+
+
+def assert_left_alone(seen: Observation, *, buffers: bool = True) -> None:
+    """Assert that a model is after a call what it was before: weights, buffers, modes, gradients, hooks."""
+    before, after = mapping(seen["before"]), mapping(seen["after"])
+    if not tensors(before.get("parameters")):
+        fail("the model has no weights that could be compared")
+    assert_same_tensors(after.get("parameters"), before.get("parameters"), "the model's")
+    if buffers:
+        assert_same_tensors(after.get("buffers"), before.get("buffers"), "the model's")
+    if after.get("modes") != before.get("modes"):
+        mode = "training" if seen["training"] is True else "evaluation"
+        fail(f"the model was in {mode} mode before the call, and is not after it")
+    if after.get("recording") is not True:
+        fail("autograd is switched off for good; use `with torch.no_grad():`, which switches it on again")
+    if after.get("frozen") != before.get("frozen"):
+        fail("a parameter of the model that could learn before the call cannot after it (requires_grad)")
+    was, now = tensors(before.get("gradients")), tensors(after.get("gradients"))
+    if left := sorted(set(now) - set(was)):
+        fail(f"your code left a gradient in the .grad of {left[0]}; the next training step would find it there")
+    if lost := sorted(set(was) - set(now)):
+        fail(f"your code cleared the .grad of {lost[0]}, which was there before the call")
+    assert_same_tensors(now, was, "the .grad of")
+    if after.get("hooks") != before.get("hooks"):
+        fail("your code left hooks on the model; remove them when you are done (handle.remove())")

@@ -1,0 +1,334 @@
+"""Hidden tests of the batch normalization notebook, part 4: networks with batch normalization."""
+
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from autograder.testing import FLOAT32, FLOAT64, Observation, Observe, as_dict, as_tensor, assert_below, assert_close, assert_deviation, fail, question
+from .batchnorm_reference import Named, inner, layer_state
+from .inputs import VOCAB, names, normal
+from .network_reference import (
+    Norm,
+    deep_forward,
+    norm_in,
+    within,
+    wrong_deep,
+    wrong_mlps,
+)
+
+SIZES = [VOCAB, 3, 16, 256]
+SMALL = [VOCAB, 3, 4, 10]
+ODD = [11, 4, 5, 10]
+STEPS, BATCH_SIZE, LEARNING_RATE = 300, 32, 0.1
+B6_LIMIT = 5.5
+B7_MARGIN = 0.07
+"""How far below the unigram cross-entropy the held-out loss must come."""
+
+
+def assert_complete(seen: Observation) -> None:
+    """The model has a place for every weight that the test gives it."""
+    missing = seen["missing"]
+    if not isinstance(missing, list) or not missing:
+        return
+    first = str(missing[0])
+    part, _, last = first.rpartition(".")
+    if not part:
+        fail(f"the model has no {first}; each parameter of the table is an nn.Parameter stored on self")
+    ready_made = seen["ready_made"]
+    if isinstance(ready_made, list) and part in ready_made:
+        fail(f"{part} is a layer of PyTorch, which has no {last}; make it as your own BatchNorm1d(d_hidden)")
+    fail(
+        f"the model has no {first}: {part} is a BatchNorm1d(d_hidden) of its own, stored on self under this name, "
+        "not in a list or a dictionary"
+    )
+
+
+def precision(seen: Observation) -> float:
+    """The tolerance for what the model computed, in double or in single precision."""
+    return FLOAT32 if any(isinstance(v, Tensor) and v.dtype is torch.float32 for v in seen.values()) else FLOAT64
+
+
+def assert_same_again(seen: Observation) -> None:
+    """Two evaluations of the same model on the same input agree."""
+    first, again = seen["eval"], seen["again"]
+    if not isinstance(first, Tensor) or not isinstance(again, Tensor):
+        return
+    if first.shape == again.shape and not torch.allclose(first, again, rtol=1e-9, atol=1e-9, equal_nan=True):
+        fail(
+            "the same input gives other logits the second time; "
+            "make weights and layers once in __init__, and none in forward"
+        )
+
+
+def random_contexts(sizes: list[int], seed: int) -> Tensor:
+    """48 contexts of any tokens, also of the rare ones."""
+    return torch.randint(sizes[0], (48, sizes[1]), generator=torch.Generator().manual_seed(seed))
+
+
+def assert_learns(
+    seen: Observation, forward: Callable[[Named], Tensor], weights: Named, cotangent: Tensor, optional: str = ""
+) -> None:
+    """The gradients in training agree with those of the reference; None will do where `optional` has none."""
+    leaves = {name: value.clone().requires_grad_() for name, value in weights.items() if "running" not in name}
+    goals = torch.autograd.grad(forward(weights | leaves), list(leaves.values()), cotangent)
+    found = inner(seen["gradients"])
+    for name, goal in zip(leaves, goals, strict=True):
+        if found[name] is not None:
+            tolerance = max(precision(seen), 1e-7)
+            assert_close(found[name], goal, f"gradient of {name} in training", tolerance=tolerance)
+        elif name != optional:
+            fail(
+                f"no gradient reaches {name} in training, so it cannot learn: "
+                "somewhere behind it the result is cut off (detach, .data or no_grad)"
+            )
+
+
+def assert_updated_once(
+    seen: Observation, state: Named, pre: Tensor, name: str, unbiased: Tensor | None = None
+) -> None:
+    """One call of the model in training updated the running statistics of the layer `name` once.
+
+    pre: what the layer gets, (N, D); unbiased: the same without the bias that belongs to it.
+    """
+    found = inner(seen["buffers"])
+    for kept, new in (("running_mean", pre.mean(0)), ("running_var", pre.var(0))):
+        goal, unchanged = state[kept].lerp(new, 0.1), state[kept]
+        wrong = {
+            f"two updates; call self.{name} once in a forward pass": goal.lerp(new, 0.1),
+            f"its value before; call self.{name} itself, in the mode of the model": unchanged,
+        }
+        if unbiased is not None and kept == "running_mean":
+            wrong["that of products without their bias; add it before the norm"] = state[kept].lerp(
+                unbiased.mean(0), 0.1
+            )
+        assert_close(
+            found[f"{name}.{kept}"],
+            goal,
+            f"{name}.{kept} after one training batch",
+            mistakes=wrong,
+            tolerance=precision(seen),
+        )
+
+
+def trained_loss(observe: Observe, name: str, options: dict[str, bool], seed: int) -> float:
+    """The held-out loss of a fresh model after training."""
+    data = names()
+    contexts, targets = data.batches(STEPS, BATCH_SIZE, seed)
+    run = {"contexts": contexts, "targets": targets, "lr": LEARNING_RATE, "held_out": data.held_out.contexts}
+    seen = observe("trained_logits", name=name, sizes=SIZES, options=options, **run)
+    return data.loss(as_tensor(seen["logits"], "logits", (len(data.held_out.targets), VOCAB)))
+
+
+# --- B6 ---------------------------------------------------------------------------------------------------------------
+
+
+def mlp_weights(sizes: list[int], seed: int) -> Named:
+    vocab, context, embed, hidden = sizes
+    return {
+        "C": normal(vocab, embed, seed=seed + 4),
+        "W1": normal(context * embed, hidden, seed=seed + 5, std=0.3),
+        "b1": normal(hidden, seed=seed + 6),
+        "W2": normal(hidden, vocab, seed=seed + 7, std=0.2),
+        "b2": normal(vocab, seed=seed + 8),
+        **layer_state(hidden, seed, "bn."),
+    }
+
+
+def assert_mlp_forward(observe: Observe, mode: str) -> None:
+    weights = mlp_weights(SMALL, seed=600)
+    inputs, cotangent = random_contexts(SMALL, seed=610), normal(48, VOCAB, seed=611)
+    seen = observe(
+        "mlp_outputs", name="MLPv2", sizes=SMALL, options={}, start=weights, inputs=inputs, cotangent=cotangent
+    )
+    assert_complete(seen)
+    assert_same_again(seen)
+
+    def before(w: Named) -> Tensor:
+        return w["C"][inputs].flatten(1) @ w["W1"] + w["b1"]
+
+    def forward(w: Named) -> Tensor:
+        return torch.tanh(norm_in(mode, within(w, "bn."))(before(w))) @ w["W2"] + w["b2"]
+
+    name = "output in training" if mode == "train" else "output in evaluation"
+    mistakes = wrong_mlps(weights, inputs, norm_in(mode, within(weights, "bn.")))
+    assert_close(seen[mode], forward(weights), name, mistakes=mistakes, tolerance=precision(seen))
+    if mode == "train":
+        assert_learns(seen, forward, weights, cotangent, optional="b1")
+        pre = before(weights)
+        assert_updated_once(seen, within(weights, "bn."), pre, "bn", unbiased=pre - weights["b1"])
+
+
+@question(
+    "B6", points=2, hint="Embed and flatten, linear, norm, tanh, linear: where between the layers does the norm stand?"
+)
+def test_forward_pass_in_training(observe: Observe) -> None:
+    assert_mlp_forward(observe, "train")
+
+
+@question("B6", points=1, hint="self.bn knows by itself whether the model is in training; forward need not ask.")
+def test_forward_pass_in_evaluation(observe: Observe) -> None:
+    assert_mlp_forward(observe, "eval")
+
+
+@question(
+    "B6",
+    points=2,
+    hint="300 steps at learning rate 0.1 reach about 3.7 with the norm in its place, and stay near 8 without it.",
+)
+def test_trains_at_a_large_learning_rate(observe: Observe) -> None:
+    loss = trained_loss(observe, "MLPv2", {}, seed=620)
+    assert_below(loss, B6_LIMIT, "the held-out loss after 300 steps", "is the norm before tanh, and used?")
+
+
+# --- B7 ---------------------------------------------------------------------------------------------------------------
+
+
+def deep_shapes(sizes: list[int], batch_norm: bool) -> dict[str, tuple[int, ...]]:
+    """The parameters of MLPv3 by name."""
+    vocab, context, embed, hidden = sizes
+    extra = ("bn1.gamma", "bn1.beta", "bn2.gamma", "bn2.beta") if batch_norm else ("b1", "b2")
+    return {
+        "C": (vocab, embed),
+        "W1": (context * embed, hidden),
+        "W2": (hidden, hidden),
+        "W3": (hidden, vocab),
+        "b3": (vocab,),
+        **dict.fromkeys(extra, (hidden,)),
+    }
+
+
+def flat(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """A (1, D) vector counts as (D,)."""
+    return shape[1:] if len(shape) == 2 and shape[0] == 1 else shape
+
+
+SETTINGS = [
+    (SMALL, {"batch_norm": True}, True),
+    (SMALL, {"batch_norm": False}, False),
+    (SMALL, {}, False),
+    (ODD, {"batch_norm": True}, True),
+]
+SETTING_IDS = ["with BN", "without BN", "by default", "other sizes"]
+
+
+@question(
+    "B7", points=1, hint="The mean takes any constant away again: before a norm a bias is idle, and beta has its role."
+)
+@pytest.mark.parametrize(("sizes", "options", "batch_norm"), SETTINGS, ids=SETTING_IDS)
+def test_parameters_with_and_without_norm(
+    observe: Observe, sizes: list[int], options: dict[str, bool], batch_norm: bool
+) -> None:
+    seen = observe("mlp_parameters", name="MLPv3", sizes=sizes, options=options)
+    parameters = as_dict(seen["parameters"], "table of parameters", ())
+    found = {name: tuple(value.shape) for name, value in parameters.items() if isinstance(value, Tensor)}
+    expected = deep_shapes(sizes, batch_norm)
+    if batch_norm and (idle := sorted({"b1", "b2"} & set(found))):
+        fail(f"with BN {' and '.join(idle)} should not be there: the norm takes the mean away, and a bias with it")
+    if not batch_norm and (norms := sorted(name for name in found if name.startswith("bn"))):
+        fail(f"without BN there should be no {norms[0]}; make the norms only when batch_norm is true")
+    if batch_norm and "bn1.gamma" in found and "bn2.gamma" not in found:
+        fail("bn2.gamma is missing: is one norm shared by both layers? Each layer has a BatchNorm1d of its own")
+    missing = [name for name in expected if name not in found]
+    if norms := [name for name in missing if name.startswith("bn")]:
+        fail(f"bn1 and bn2 are your BatchNorm1d layers, stored on self under these names; missing: {', '.join(norms)}")
+    if missing:
+        fail(f"these parameters are missing: {', '.join(missing)}; each is an nn.Parameter stored on self")
+    if extra := sorted(set(found) - set(expected)):
+        fail(f"these parameters do not belong there: {', '.join(extra[:4])}")
+    for name, shape in expected.items():
+        if flat(found[name]) != flat(shape):
+            given = " for vocab_size 11 and context_size 4; use the sizes given to __init__" if sizes is ODD else ""
+            fail(f"{name} has shape {found[name]}; {shape} was expected{given}")
+
+
+@question(
+    "B7", points=1, hint="kaiming_ with its default gain before a tanh, gain 1 for the output; biases start at 0."
+)
+@pytest.mark.parametrize("batch_norm", [True, False], ids=["with BN", "without BN"])
+def test_starting_weights(observe: Observe, batch_norm: bool) -> None:
+    vocab, context, embed, hidden = sizes = [VOCAB, 3, 32, 400]
+    seen = observe("mlp_parameters", name="MLPv3", sizes=sizes, options={"batch_norm": batch_norm})
+    parameters = as_dict(seen["parameters"], "table of parameters", ("C", "W1", "W2", "W3"))
+    fans = {"W1": (context * embed, hidden, 5 / 3), "W2": (hidden, hidden, 5 / 3), "W3": (hidden, vocab, 1.0)}
+    for name, (fan_in, fan_out, gain) in fans.items():
+        wrong = {
+            "the standard normal one; use kaiming_": 1.0,
+            "gain 1; a layer before tanh has the default gain 5/3": 1 / math.sqrt(fan_in),
+            "gain 5/3; the output layer has no activation, and gain 1": 5 / 3 / math.sqrt(fan_in),
+            "the one for fan_out": gain / math.sqrt(fan_out),
+            "that of a uniform distribution": gain / math.sqrt(3 * fan_in),
+        }
+        assert_deviation(parameters[name], gain / math.sqrt(fan_in), f"initial {name}", mistakes=wrong)
+    assert_deviation(parameters["C"], 1.0, "initial C", tolerance=0.15)
+    for name in {"b1", "b2", "b3"} & set(parameters):
+        bias = as_tensor(parameters[name], f"initial {name}")
+        if bool((bias != 0).any()):
+            fail(f"the bias {name} does not start at zero")
+
+
+def deep_weights(sizes: list[int], batch_norm: bool, seed: int) -> Named:
+    weights = {
+        name: normal(*shape, seed=seed + i, std=0.4)
+        for i, (name, shape) in enumerate(deep_shapes(sizes, batch_norm).items())
+        if not name.startswith("bn")
+    }
+    if batch_norm:
+        weights |= layer_state(sizes[-1], seed + 20, "bn1.") | layer_state(sizes[-1], seed + 30, "bn2.")
+    return weights
+
+
+@question("B7", points=1.5, hint="Twice: product, then the norm or the bias of this layer, then tanh. Then the output.")
+@pytest.mark.parametrize("mode", ["train", "eval"])
+@pytest.mark.parametrize("batch_norm", [True, False], ids=["with BN", "without BN"])
+def test_deep_forward_pass(observe: Observe, batch_norm: bool, mode: str) -> None:
+    weights = deep_weights(SMALL, batch_norm, seed=700)
+    inputs, cotangent = random_contexts(SMALL, seed=710), normal(48, VOCAB, seed=711)
+    options = {"batch_norm": batch_norm}
+    seen = observe(
+        "mlp_outputs", name="MLPv3", sizes=SMALL, options=options, start=weights, inputs=inputs, cotangent=cotangent
+    )
+    assert_complete(seen)
+    assert_same_again(seen)
+
+    def both(w: Named, mode: str = mode, eps: float = 1e-5) -> tuple[Norm, Norm]:
+        if not batch_norm:
+            return w["b1"].add, w["b2"].add
+        return norm_in(mode, within(w, "bn1."), eps), norm_in(mode, within(w, "bn2."), eps)
+
+    first, second = both(weights)
+    name = f"output {'with' if batch_norm else 'without'} BN in {'training' if mode == 'train' else 'evaluation'}"
+    target = deep_forward(weights, inputs, first, second)
+    mistakes = wrong_deep(weights, inputs, first, second, batch_norm)
+    if batch_norm:
+        other = "eval" if mode == "train" else "train"
+        switched = "the running statistics; in training" if mode == "train" else "the batch's statistics; in evaluation"
+        mistakes[f"logits with {switched} the norms use the others"] = deep_forward(
+            weights, inputs, *both(weights, mode=other)
+        )
+        for eps in (1e-2, 1e-3, 1e-8):
+            coarse = both(weights, eps=eps)
+            norms = {"bn1": (coarse[0], second), "bn2": (first, coarse[1]), "bn1 and bn2": coarse}
+            for which, pair in norms.items():
+                label = f"logits of {which} with eps {eps:g}; BatchNorm1d(d_hidden) has its default eps"
+                mistakes[label] = deep_forward(weights, inputs, *pair)
+    assert_close(seen[mode], target, name, mistakes=mistakes, tolerance=precision(seen))
+    if mode == "train":
+        assert_learns(seen, lambda w: deep_forward(w, inputs, *both(w)), weights, cotangent)
+    if mode == "train" and batch_norm:
+        pre = weights["C"][inputs].flatten(1) @ weights["W1"]
+        assert_updated_once(seen, within(weights, "bn1."), pre, "bn1")
+        assert_updated_once(seen, within(weights, "bn2."), torch.tanh(first(pre)) @ weights["W2"], "bn2")
+
+
+@question(
+    "B7",
+    points=1.5,
+    hint="Every weight must be a parameter that forward uses: what is drawn anew or cut off cannot learn.",
+)
+def test_learns_more_than_letter_frequencies(observe: Observe) -> None:
+    loss = trained_loss(observe, "MLPv3", {"batch_norm": True}, seed=720)
+    limit = names().unigram - B7_MARGIN
+    assert_below(loss, limit, "the held-out loss after 300 steps", "do all weights learn, and do both layers count?")

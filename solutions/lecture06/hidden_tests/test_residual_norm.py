@@ -1,0 +1,192 @@
+"""Hidden tests of R6: the norm on the stream, and the test for the identity path."""
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from autograder.testing import Observation, Observe, Value, assert_close, assert_same_tensors, assert_unchanged, fail, mapping, question, tensors, truth
+from .inputs import batch, normal
+from .residual_reference import (
+    SCALE,
+    assert_block_initialisation,
+    assert_block_layout,
+    assert_left_alone,
+    assert_not_replaced,
+    block_forward,
+    block_weights,
+    norm,
+    post_norm_forward,
+)
+
+
+def wrong_post_norms(w: dict[str, Tensor], x: Tensor, training: bool) -> dict[str, Tensor]:
+    """What known wrong forms of PostNormBlock give."""
+    fc1, fc2 = w["fc1.weight"].T, w["fc2.weight"].T
+    write, read = torch.tanh(x @ fc1) @ fc2, norm(w, x, training)
+    right = norm(w, x + write, training)
+    return {
+        "a block that multiplies by `scale` in forward; `scale` belongs to the start of fc2 alone": norm(
+            w, x + SCALE * write, training
+        ),
+        "the norm of tanh of the whole sum; tanh belongs between fc1 and fc2 alone": norm(
+            w, torch.tanh(x + write), training
+        ),
+        "the pre-norm block of R2; here the norm comes after the addition": block_forward(w, x, training),
+        "the sum without the norm": x + write,
+        "the branch without the skip; add x before the norm": norm(w, write, training),
+        "x plus the normalised branch; the norm is over the sum": x + norm(w, write, training),
+        "x added behind the norm too; the norm is the last thing": x + right,
+        "a block that normalises twice, before the branch and after the addition": norm(
+            w, block_forward(w, x, training), training
+        ),
+        "tanh of the norm's output; tanh belongs between fc1 and fc2": torch.tanh(right),
+        "the norm of tanh of the sum; tanh belongs between fc1 and fc2": norm(
+            w, torch.tanh(x + x @ fc1 @ fc2), training
+        ),
+        "a norm of the sum without tanh between fc1 and fc2": norm(w, x + x @ fc1 @ fc2, training),
+        "a block with relu in the place of tanh": norm(w, x + F.relu(x @ fc1) @ fc2, training),
+        "the norm of the sum, with tanh after fc2 too": norm(w, x + torch.tanh(write), training),
+        "the normalised x plus the branch; the norm is over the sum": read + write,
+        "the norm of x and the normalised branch; one norm, over the sum": norm(
+            w, x + norm(w, write, training), training
+        ),
+        "the norm of x minus the branch; add it": norm(w, x - write, training),
+        "the norm of half the sum": norm(w, (x + write) / 2, training),
+        "a branch and a skip that both start at the normalised value": read + torch.tanh(read @ fc1) @ fc2,
+        "a norm in the other mode; leave the mode to train() and eval()": norm(w, x + write, not training),
+    }
+
+
+@question("R6", points=1.5, hint="First the sum of x and the branch, which reads x itself; then the norm, over it all.")
+@pytest.mark.parametrize("training", [True, False], ids=["training", "evaluation"])
+def test_post_norm_forward(observe: Observe, training: bool) -> None:
+    weights, x = block_weights(6, 10, seed=1600), batch(12, 6, seed=1610)
+    given = [6, 10, SCALE]
+    seen = observe("block_output", name="PostNormBlock", arguments=given, start=weights, x=x, training=training)
+    assert_block_layout(seen["layout"], 6, 10)
+    assert_unchanged(seen["x"], x, "x")
+    wrong = wrong_post_norms(weights, x, training)
+    assert_close(seen["y"], post_norm_forward(weights, x, training), "output", mistakes=wrong)
+
+
+@question(
+    "R6",
+    points=1,
+    hint="The layers start as in R2: N(0, 1/fan_in), `scale` on fc2 alone. The gradient goes through the "
+    "norm to the skip "
+    "and to the branch; nothing is detached.",
+)
+def test_post_norm_initialisation_and_gradients(observe: Observe) -> None:
+    for scale in (SCALE, 1.0):
+        seen = observe("block_start", name="PostNormBlock", arguments=[96, 384, *[scale] * (scale != 1)])
+        assert_block_initialisation(seen, 96, 384, scale)
+    weights, x, cotangent = block_weights(6, 10, seed=1600), batch(12, 6, seed=1610), normal(12, 6, seed=1611)
+    seen = observe(
+        "block_gradients",
+        name="PostNormBlock",
+        arguments=[6, 10, SCALE],
+        start=weights,
+        x=x,
+        cotangent=cotangent,
+    )
+    leaves = {name: value.clone().requires_grad_() for name, value in weights.items() if "running" not in name}
+    leaf = x.clone().requires_grad_()
+    y = post_norm_forward(weights | leaves, leaf, True)
+    dx, *goals = torch.autograd.grad(y, [leaf, *leaves.values()], cotangent)
+    write, alone = torch.tanh(leaf @ weights["fc1.weight"].T) @ weights["fc2.weight"].T, leaf.detach()
+    mistakes = {
+        f"the gradient with a detached {what}": torch.autograd.grad(norm(weights, total, True), leaf, cotangent)[0]
+        for what, total in (("branch", leaf + write.detach()), ("skip", alone + write))
+    }
+    found = tensors(seen["gradients"]) | tensors({"x": seen["dx"]})
+    for name, goal in zip(["x", *leaves], [dx, *goals], strict=True):
+        if name not in found:
+            fail(f"no gradient reaches {name}: something is detached")
+        assert_close(found[name], goal, f"gradient for {name}", mistakes=mistakes if name == "x" else None)
+
+
+EXPECTED_PATHS: dict[str, tuple[str, bool, dict[str, Value]]] = {
+    "ResidualBlock": ("ResidualBlock", True, {}),
+    "float64 ResidualBlock": ("ResidualBlock", True, {"double": True}),
+    "block without a norm": ("sum", True, {}),
+    "block with the norm on the stream": ("normed", False, {}),
+    "block with the norm on the stream, which is in evaluation mode": ("normed", False, {"training": False}),
+    "block whose norm on the stream does nothing in evaluation mode": (
+        "normed",
+        False,
+        {"training": False, "double": True, "statistics": {"running_var": 1 - 1e-5}},
+    ),
+    "block with a skip from the normalised value": ("normed skip", False, {}),
+    "block that halves the sum": ("halved", False, {}),
+    "block with tanh of the sum": ("squashed", False, {}),
+    "block that halves one feature": ("halfway", False, {}),
+    "block that writes its norm, too": ("two branches", False, {}),
+    "block without a skip": ("broken", False, {}),
+    "block whose skip is multiplied by 1.000002": ("nearly", False, {"double": True}),
+}
+NEVER_RUN = "the block was never run: find out by experiment, not by its type or its source"
+ANY_BATCH = "does the batch have a mean other than 0 and a deviation other than 1, and is every entry compared?"
+ADVICE = {
+    "ResidualBlock": "was fc2 set to zero, and does the verdict say True for an identity?",
+    "float64 ResidualBlock": "was fc2 set to zero?",
+    "block without a norm": "was fc2 set to zero, and not fc1?",
+    "block that halves one feature": "compare every entry; one that differs is enough for False",
+    "block that writes its norm, too": "set fc2 to zero, and nothing else",
+    "block with the norm on the stream": ANY_BATCH,
+    "block with the norm on the stream, which is in evaluation mode": "run the copy in training mode",
+    "block whose norm on the stream does nothing in evaluation mode": "run the copy in training mode",
+    "block with tanh of the sum": ANY_BATCH,
+    "block that halves the sum": ANY_BATCH,
+    "block whose skip is multiplied by 1.000002": "compare every entry exactly, not up to a tolerance",
+}
+
+
+def seen_path(observe: Observe, kind: str, changes: dict[str, Value]) -> Observation:
+    settings: dict[str, Value] = {"sizes": [5, 7], "double": False, "training": True, "statistics": {}}
+    return observe("identity_path", kind=kind, **(settings | changes))
+
+
+def path_verdict(seen: Observation) -> bool:
+    return truth(seen["returned"], "is_identity_path")
+
+
+@question(
+    "R6",
+    points=1.5,
+    hint="Zero the fc2 of a copy, put the copy into training mode, feed it a batch that is neither centred nor of "
+    "deviation 1, and compare what comes out with what went in: every entry, exactly.",
+)
+@pytest.mark.parametrize("what", EXPECTED_PATHS)
+def test_identity_path(observe: Observe, what: str) -> None:
+    kind, target, changes = EXPECTED_PATHS[what]
+    seen = seen_path(observe, kind, changes)
+    if path_verdict(seen) is not target:
+        if kind != "ResidualBlock" and not seen["experiments"]:
+            fail(NEVER_RUN)
+        advice = f"; {ADVICE[what]}" if what in ADVICE else ""
+        fail(f"is_identity_path is {not target} for a {what}; {target} was expected{advice}")
+
+
+@question(
+    "R6",
+    points=1,
+    hint="Whoever asks wants to go on with the block: its fc2, its running statistics and its mode must "
+    "stay. What does "
+    "copy.deepcopy give you?",
+)
+@pytest.mark.parametrize("training", [True, False], ids=["training", "evaluation"])
+@pytest.mark.parametrize("kind", ["normed", "normed skip"])
+def test_the_experiment_leaves_the_block_alone(observe: Observe, kind: str, training: bool) -> None:
+    seen = seen_path(observe, kind, {"training": training})
+    path_verdict(seen)
+    calls = seen["experiments"]
+    if not isinstance(calls, list) or not calls:
+        fail(NEVER_RUN)
+    now, was = (mapping(seen[key]) for key in ("after", "before"))
+    assert_same_tensors(now.get("parameters"), was.get("parameters"), "the block's")
+    assert_same_tensors(now.get("buffers"), was.get("buffers"), "the block's")
+    if now.get("modes") != was.get("modes"):
+        fail("the block was in another mode before the call; experiment on a copy")
+    assert_not_replaced(seen)
+    assert_left_alone(seen)

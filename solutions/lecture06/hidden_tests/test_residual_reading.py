@@ -1,0 +1,314 @@
+"""Hidden tests of R7 and R8: the writes to the stream, the logit lens, the attribution."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from autograder.testing import Observation, Observe, Value, as_tensor, assert_close, assert_unchanged, describe_kind, fail, question
+from .inputs import VOCAB, names
+from .residual_reference import (
+    EPS,
+    SMALL,
+    assert_left_alone,
+    block_forward,
+    mlp_head,
+    mlp_stream,
+    mlp_weights,
+    mlp_writes,
+    norm,
+)
+
+LARGE_EPS = 0.02
+"""An eps of the last norm that no answer can take for PyTorch's default."""
+EVALUATION = "use evaluation mode: there the norms know their running statistics, and no example depends on the others"
+
+
+def settled(w: dict[str, Tensor], inputs: Tensor, layers: int) -> dict[str, Tensor]:
+    """The weights with running statistics equal to those of this batch, so that both modes compute the same.
+
+    With them a test sees what is computed, whatever the mode; the mode has a test of its own.
+    """
+    w = dict(w)
+    for layer, x in enumerate(mlp_stream(w, inputs, layers, True)):
+        prefix = f"blocks.{layer}.norm." if layer < layers else "norm_f."
+        w |= {f"{prefix}running_mean": x.mean(0), f"{prefix}running_var": x.var(0, correction=0)}
+    return w
+
+
+def reading(
+    observe: Observe, name: str, seed: int, *, layers: int = 3, eps: float = EPS
+) -> tuple[Observation, dict[str, Tensor], list[Tensor]]:
+    """What `name` gave where both modes compute the same; the weights, and the stream."""
+    sizes, inputs = [*SMALL[:-1], layers], names().train.contexts[300:312]
+    weights = settled(mlp_weights(sizes, seed), inputs, layers)
+    seen = observe("stream_reading", name=name, sizes=sizes, start=weights, inputs=inputs, training=True, eps=eps)
+    return seen, weights, mlp_stream(weights, inputs, layers, False)
+
+
+def assert_uses_evaluation_mode(observe: Observe, name: str, seed: int, last: int) -> None:
+    """Assert that neither the mode that a model comes in nor the rest of the batch changes what `name` gives."""
+    weights, inputs = mlp_weights(SMALL, seed), names().train.contexts[300:312]
+    given = {"name": name, "sizes": SMALL, "start": weights, "eps": EPS}
+    usual = observe("stream_reading", inputs=inputs, training=True, **given)["returned"]
+    usual = as_tensor(usual, name, (4, 12, last))
+    if bool((usual == usual[:, :1]).all()):
+        fail(f"your {name} gives the same for every example: was the stream read?")
+    resting = observe("stream_reading", inputs=inputs, training=False, **given)["returned"]
+    if not torch.allclose(as_tensor(resting, name, (4, 12, last)), usual, rtol=1e-9, atol=1e-9):
+        fail(f"your {name} depends on the mode that the model comes in; {EVALUATION}")
+    few = observe("stream_reading", inputs=inputs[:2], training=True, **given)["returned"]
+    if not torch.allclose(as_tensor(few, name, (4, 2, last)), usual[:, :2], rtol=1e-9, atol=1e-9):
+        fail(f"your {name} gives something else for two examples alone than among twelve; {EVALUATION}")
+
+
+def assert_reading_leaves_the_model_alone(observe: Observe, name: str, seed: int, training: bool) -> None:
+    weights, inputs = mlp_weights(SMALL, seed), names().train.contexts[300:312]
+    given = {"name": name, "sizes": SMALL, "start": weights, "eps": EPS}
+    seen = observe("stream_reading", inputs=inputs, training=training, **given)
+    value = seen["returned"]
+    if not isinstance(value, Tensor) or value.dim() != 3 or not bool((value != value.flatten()[:1]).any()):
+        fail(f"your {name} returned {describe_kind(value)}; a tensor with three dimensions was expected")
+    assert_left_alone(seen)
+    assert_unchanged(seen["inputs"], inputs, "inputs")
+
+
+def assert_items(value: Value, target: Tensor, name: str, mistakes: dict[str, Tensor]) -> None:
+    """Like assert_close, with a word on a list or a wrong number of items."""
+    if isinstance(value, list | tuple) and value and all(isinstance(one, Tensor) for one in value):
+        fail(f"your {name} is {describe_kind(value)} tensors; stack them to one, with the items as first dimension")
+    if isinstance(value, Tensor) and value.dim() == target.dim() and value.shape[1:] == target.shape[1:]:
+        if len(value) == len(target) - 1:
+            fail(f"your {name} has L items; L + 1 were expected: item 0 belongs to the embedding")
+        if len(value) == len(target) + 1:
+            fail(f"your {name} has L + 2 items; L + 1 were expected")
+    assert_close(value, target, name, mistakes=mistakes)
+
+
+# --- R7 ---------------------------------------------------------------------------------------------------------------
+
+
+@question(
+    "R7",
+    points=1.5,
+    hint="Nothing is lost and nothing counted twice: what the embedding and all blocks write is, "
+    "together, the stream that "
+    "norm_f reads.",
+)
+@pytest.mark.parametrize("layers", [1, 4])
+def test_writes_add_up_to_the_end_of_the_stream(observe: Observe, layers: int) -> None:
+    seen, w, stream = reading(observe, "contributions", 1700, layers=layers)
+    value = as_tensor(seen["returned"], "contributions", (layers + 1, 12, 8))
+    wrong = {
+        "the writes of blocks that all read the beginning of the stream; each reads what the one before it leaves": (
+            apart(w, stream).sum(0)
+        ),
+        "what norm_f makes of the end of the stream; it takes no part": norm(w, stream[-1], False, "norm_f."),
+        "the beginning of the stream less what the blocks write; they add": stream[0] - (stream[-1] - stream[0]),
+        "a sum of streams; add up differences": torch.stack(stream).sum(0),
+        "the sum of the blocks' writes without the embedding's": stream[-1] - stream[0],
+        "the stream before the last block": stream[-2],
+    }
+    assert_close(value.sum(0), stream[-1], "sum of all contributions", mistakes=wrong)
+
+
+def apart(w: dict[str, Tensor], stream: list[Tensor]) -> Tensor:
+    """The writes of blocks that all read the beginning of the stream. (L+1, N, d_model)."""
+    first, layers = stream[0], range(len(stream) - 1)
+    return torch.stack([first, *(block_forward(w, first, False, f"blocks.{i}.") - first for i in layers)])
+
+
+@question(
+    "R7",
+    points=2,
+    hint="Item 0 is the stream before the first block. Item i is what block i - 1 of the list adds: the "
+    "stream behind it "
+    "minus the stream before it.",
+)
+def test_each_write_is_that_of_its_block(observe: Observe) -> None:
+    seen, w, stream = reading(observe, "contributions", 1720)
+    target = mlp_writes(stream)
+    read = [norm(w, x, False, f"blocks.{layer}.norm.") for layer, x in enumerate(stream[:-1])]
+    normed = norm(w, stream[-1], False, "norm_f.") - stream[-2]
+    mistakes = {
+        "the writes of blocks that all read the beginning of the stream; each reads what the one before it leaves": (
+            apart(w, stream)
+        ),
+        "the writes with that of the last block taken behind norm_f, which takes no part": torch.cat(
+            [target[:-1], normed[None]]
+        ),
+        "the streams; a write is the difference of the stream behind and before a block": torch.stack(stream),
+        "the writes with their signs turned; take what is behind the block minus what is before it": torch.cat(
+            [target[:1], -target[1:]]
+        ),
+        "the writes in reverse": target.flip(0),
+        "the writes of the blocks in reverse; item 1 is that of the first block": torch.cat(
+            [target[:1], target[1:].flip(0)]
+        ),
+        "the writes without the bias of inp; it belongs to the embedding's write": torch.cat(
+            [target[:1] - w["inp.bias"], target[1:]]
+        ),
+        "the differences to the stream's beginning; take those to the stream before the block": torch.stack(
+            [stream[0], *(x - stream[0] for x in stream[1:])]
+        ),
+        "zeros in the place of the embedding's write": torch.cat([0 * target[:1], target[1:]]),
+        "the writes with the end of the stream as item 0; there belongs its beginning": torch.cat(
+            [stream[-1][None], target[1:]]
+        ),
+        "the writes of the blocks first and the embedding's last; it is item 0": target.roll(-1, 0),
+        "what the blocks read, in the place of what they write": torch.stack([stream[0], *read]),
+    }
+    assert_items(seen["returned"], target, "contributions", mistakes)
+
+
+@question(
+    "R7",
+    points=1.5,
+    hint="In training mode the norms subtract this batch's mean. Whatever mode the model comes in, "
+    "measure in evaluation mode.",
+)
+def test_writes_are_those_of_evaluation_mode(observe: Observe) -> None:
+    assert_uses_evaluation_mode(observe, "contributions", seed=1740, last=8)
+
+
+@question(
+    "R7",
+    points=1,
+    hint="Reading the stream changes nothing: the mode is afterwards the one it was, the statistics stay, "
+    "and so do the "
+    "weights and the inputs.",
+)
+@pytest.mark.parametrize("training", [True, False], ids=["from training", "from evaluation"])
+def test_reading_the_writes_leaves_the_model_alone(observe: Observe, training: bool) -> None:
+    assert_reading_leaves_the_model_alone(observe, "contributions", 1760, training)
+
+
+# --- R8 ---------------------------------------------------------------------------------------------------------------
+
+
+@question(
+    "R8",
+    points=1.5,
+    hint="The head reads through norm_f at every place, as if the stream ended there: head(norm_f(x_i)) "
+    "for the stream after "
+    "i blocks, from i = 0 on. The last item is what the model itself says.",
+)
+def test_lens(observe: Observe) -> None:
+    seen, w, stream = reading(observe, "logit_lens", 1800)
+    target, writes, head = torch.stack([mlp_head(w, x, False) for x in stream]), mlp_writes(stream), w["head.weight"].T
+    mistakes = {
+        "the head's reading of the writes; let it read the streams, their running sum": torch.stack(
+            [mlp_head(w, x, False) for x in writes]
+        ),
+        "the head's reading without norm_f": torch.stack([x @ head + w["head.bias"] for x in stream]),
+        "the lens with norm_f in training mode; use evaluation mode": torch.stack(
+            [mlp_head(w, x, True) for x in stream]
+        ),
+        "the lens without the head's bias": target - w["head.bias"],
+        "probabilities; return logits": target.softmax(-1),
+        "log-probabilities; return logits": target.log_softmax(-1),
+        "the lens in reverse": target.flip(0),
+        "the attribution; the lens reads the stream": terms(w, writes, EPS),
+        "the model's own logits at every place": target[-1:].expand_as(target),
+        "the lens on a running sum over the examples; sum over the items (dim 0)": torch.stack(
+            [mlp_head(w, x, False) for x in writes.cumsum(1)]
+        ),
+    }
+    assert_items(seen["returned"], target, "logit_lens", mistakes)
+
+
+def terms(w: dict[str, Tensor], writes: Tensor, eps: float) -> Tensor:
+    """The attribution: W (gamma * c / sqrt(var + eps)) for every write c. (L+1, N, V)."""
+    gain = w["norm_f.weight"] / torch.sqrt(w["norm_f.running_var"] + eps)
+    return (writes * gain) @ w["head.weight"].T
+
+
+def wrong_terms(w: dict[str, Tensor], stream: list[Tensor], eps: float) -> dict[str, Tensor]:
+    """What known wrong attributions give."""
+    writes, head = mlp_writes(stream), w["head.weight"].T
+    target = terms(w, writes, eps)
+    mean, var, gamma, beta = (w[f"norm_f.{part}"] for part in ("running_mean", "running_var", "weight", "bias"))
+    gain = gamma / torch.sqrt(var + eps)
+    constant = (beta - mean * gain) @ head + w["head.bias"]
+    first = torch.zeros(len(stream), 1, 1, dtype=torch.float64)
+    first[0] = 1
+    last = first.flip(0)
+    return {
+        "the terms with the constant k in every item; leave m, beta and b out": target + constant,
+        "the terms with the constant k shared out among the items; leave it out": target + constant / len(stream),
+        "the terms with the constant k in item 0; leave it out": target + first * constant,
+        "the terms with the constant k in the last item; leave it out": target + last * constant,
+        "the terms with the head's bias in every item; leave it out": target + w["head.bias"],
+        "the terms with the head's bias in item 0; leave it out": target + first * w["head.bias"],
+        "the terms with norm_f's bias in every item; leave it out": target + beta @ head,
+        "the terms with norm_f's beta and the head's bias in every item; leave both out": target
+        + beta @ head
+        + w["head.bias"],
+        "the terms with the running mean taken from every item; leave it out": target - (mean * gain) @ head,
+        "the writes through the head without norm_f; multiply by gamma / sqrt(v + eps) first": writes @ head,
+        "the writes through norm_f without its gamma": (writes / torch.sqrt(var + eps)) @ head,
+        "the writes times gamma, not divided by the deviation": (writes * gamma) @ head,
+        "the terms divided by the variance; take its square root": (writes * gamma / (var + eps)) @ head,
+        "the terms times the deviation; divide by it": (writes * gamma * torch.sqrt(var + eps)) @ head,
+        "the terms without eps; it is sqrt(v + eps)": (writes * gamma / var.sqrt()) @ head,
+        "the terms with eps outside the square root": (writes * gamma / (var.sqrt() + eps)) @ head,
+        "the terms with eps = 1e-5; take that of norm_f": (writes * gamma / torch.sqrt(var + EPS)) @ head,
+        "the terms of the streams; attribute to the writes": (torch.stack(stream) * gain) @ head,
+        "the logit lens; attribute to the writes, without the constant": torch.stack(
+            [mlp_head(w, x, False, eps) for x in stream]
+        ),
+    }
+
+
+@question(
+    "R8",
+    points=2,
+    hint="An affine map without its constant is linear, so that it can be applied to each write alone. "
+    "Which numbers of norm_f "
+    "and head multiply the stream, and which are only added?",
+)
+def test_attribution_of_each_write(observe: Observe) -> None:
+    seen, w, stream = reading(observe, "attribution", 1820)
+    assert_items(seen["returned"], terms(w, mlp_writes(stream), EPS), "attribution", wrong_terms(w, stream, EPS))
+
+
+@question(
+    "R8",
+    points=1,
+    hint="Exact means exact, for every norm_f: also for one with another eps. Sum over the items, add k = "
+    "head(norm_f(0)), and "
+    "compare with the logits.",
+)
+@pytest.mark.parametrize("layers", [1, 4])
+def test_attribution_and_constant_make_the_logits(observe: Observe, layers: int) -> None:
+    seen, w, stream = reading(observe, "attribution", 1840, layers=layers, eps=LARGE_EPS)
+    value = as_tensor(seen["returned"], "attribution", (layers + 1, 12, VOCAB))
+    constant = mlp_head(w, torch.zeros(1, 8, dtype=torch.float64), False, LARGE_EPS)
+    logits = mlp_head(w, stream[-1], False, LARGE_EPS)
+    mistakes = {
+        "the logits plus k: k is counted in the sum of your items already; it belongs to none": logits + constant
+    }
+    mistakes |= {name: wrong.sum(0) + constant for name, wrong in wrong_terms(w, stream, LARGE_EPS).items()}
+    assert_close(value.sum(0) + constant, logits, "sum of the attributions, plus k", mistakes=mistakes)
+
+
+@question(
+    "R8",
+    points=1,
+    hint="With batch statistics the way from a write to the logits is not linear, and every example "
+    "depends on the others. "
+    "Whatever mode the model comes in, both functions work in evaluation mode.",
+)
+@pytest.mark.parametrize("name", ["logit_lens", "attribution"])
+def test_both_use_evaluation_mode(observe: Observe, name: str) -> None:
+    assert_uses_evaluation_mode(observe, name, seed=1860, last=VOCAB)
+
+
+@question(
+    "R8",
+    points=0.5,
+    hint="Both functions only look: mode, running statistics and weights are afterwards what they were.",
+)
+@pytest.mark.parametrize("training", [True, False], ids=["from training", "from evaluation"])
+@pytest.mark.parametrize("name", ["logit_lens", "attribution"])
+def test_reading_the_logits_leaves_the_model_alone(observe: Observe, name: str, training: bool) -> None:
+    assert_reading_leaves_the_model_alone(observe, name, 1880, training)

@@ -1,0 +1,315 @@
+"""Hidden tests of R4 and R5: how a residual network starts."""
+
+import functools
+import math
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from autograder.testing import Observation, Observe, Value, as_tensor, assert_close, describe_kind, fail, mapping, question, tensors
+from .inputs import VOCAB, batch, names
+from .residual_reference import (
+    COLLECTED,
+    SMALL,
+    assert_left_alone,
+    mlp_stream,
+    mlp_weights,
+    mlp_writes,
+    norm,
+)
+
+# --- R4 ---------------------------------------------------------------------------------------------------------------
+
+
+def seen_zeroed(observe: Observe) -> tuple[Observation, Tensor]:
+    stream = batch(10, 8, seed=1400)
+    return observe("zero_start", sizes=SMALL, start=mlp_weights(SMALL, seed=1410), stream=stream), stream
+
+
+def assert_not_a_copy(seen: Observation, function: str) -> None:
+    """Assert that a model came back as itself, or nothing did, which one test alone asks for."""
+    kind = seen["returned"]
+    if seen["same"] is not True and kind != "NoneType":
+        what = "a copy" if kind == "ResidualMLP" else f"another object, of type {kind}"
+        fail(f"{function} returned {what}; change the model in place, and return this same model")
+
+
+def assert_same_model(seen: Observation, function: str) -> None:
+    assert_not_a_copy(seen, function)
+    if seen["same"] is not True:
+        fail(f"{function} returned None; return the model that it was given")
+
+
+@question("R4", points=1.5, hint="A block that writes exactly zero returns what it was given, in either mode.")
+def test_every_block_starts_as_the_identity(observe: Observe) -> None:
+    seen, stream = seen_zeroed(observe)
+    assert_not_a_copy(seen, "zero_init_")
+    for mode in ("training", "evaluation"):
+        outputs = mapping(seen["outputs"]).get(mode)
+        if not isinstance(outputs, list) or len(outputs) != 3:
+            fail("the model has no longer its three blocks")
+        for layer, output in enumerate(outputs):
+            if not torch.equal(as_tensor(output, "block's output", (10, 8)), stream):
+                fail(f"block {layer} still changes the stream in {mode} mode: it is not the identity")
+    assert_same_model(seen, "zero_init_")
+
+
+@question(
+    "R4",
+    points=1,
+    hint="One weight in each block is enough: that of the layer which writes to the stream. What the block reads with, "
+    "and everything outside the blocks, stays as it was drawn.",
+)
+def test_only_the_writing_layer_is_zeroed(observe: Observe) -> None:
+    seen, _ = seen_zeroed(observe)
+    assert_not_a_copy(seen, "zero_init_")
+    now = tensors(mapping(seen["after"]).get("parameters"))
+    was = tensors(mapping(seen["before"]).get("parameters"))
+    writing = [f"blocks.{layer}.fc2.weight" for layer in range(3)]
+    others = [name for name in was if name not in writing and name.endswith("weight")]
+    if changed := [n for n in others if n in now and bool((now[n] == 0).all()) and not bool((was[n] == 0).all())]:
+        too = ", too" if all(name in now and not bool(now[name].any()) for name in writing) else ""
+        fail(f"{changed[0]} is zero{too}: the layer that writes is fc2, and zeroing it alone is enough")
+    for name in writing:
+        if name in now and not bool((now[name] == 0).all()):
+            fail(f"{name} is not zero: this is the layer with which the block writes")
+    if missing := [name for name in writing if name not in now]:
+        fail(
+            f"{missing[0]} is gone, or is the same parameter as that of another block: "
+            "set its numbers to zero, and leave the layer and its weight where they are"
+        )
+    after, before = dict(mapping(seen["after"])), dict(mapping(seen["before"]))
+    for table, found in ((after, now), (before, was)):
+        table["parameters"] = {name: value for name, value in found.items() if name not in writing}
+    assert_left_alone(Observation({"before": before, "after": after, "training": True}))
+
+
+@question(
+    "R4",
+    points=1.5,
+    hint="fc1's gradient has fc2 as a factor, and fc2's gradient has tanh(fc1(...)) as a factor: if both "
+    "are zero, both "
+    "stay zero for ever. With fc2 alone at zero, the first step moves fc2, and the second one fc1, too.",
+)
+def test_every_block_can_still_learn(observe: Observe) -> None:
+    contexts, targets = names().batches(2, 32, seed=1420)
+    seen = observe(
+        "zero_start_learning",
+        sizes=SMALL,
+        start=mlp_weights(SMALL, seed=1430),
+        contexts=contexts,
+        targets=targets,
+        lr=0.5,
+    )
+    assert_not_a_copy(seen, "zero_init_")
+    frozen = seen["frozen"]
+    if isinstance(frozen, list) and frozen:
+        fail(f"{frozen[0]} is frozen after zero_init_ (its requires_grad is False), so that it can never learn")
+    steps = [tensors(step) for step in seen["steps"]] if isinstance(seen["steps"], list) else []
+    names_ = [f"blocks.{layer}.{part}.weight" for layer in range(3) for part in ("fc2", "fc1")]
+    if len(steps) != 3 or any(name not in step for step in steps for name in names_):
+        fail("after zero_init_ the blocks have no longer an fc1 and an fc2 that can learn")
+    for layer in range(3):
+        write, read = f"blocks.{layer}.fc2.weight", f"blocks.{layer}.fc1.weight"
+        if bool(steps[0][write].any()):
+            fail(f"fc2 of block {layer} does not start at zero")
+        if not bool(steps[1][write].any()):
+            fail(
+                f"fc2 of block {layer} is still zero after a training step: it can never learn, since its "
+                "gradient is zero"
+            )
+        if torch.equal(steps[2][read], steps[0][read]):
+            fail(f"fc1 of block {layer} has not moved after two training steps")
+
+
+# --- R5 ---------------------------------------------------------------------------------------------------------------
+
+
+def variances(stream: list[Tensor]) -> Tensor:
+    return torch.stack([x.var(0, correction=0).mean() for x in stream])
+
+
+def wrong_variances(weights: dict[str, Tensor], inputs: Tensor) -> dict[str, Tensor]:
+    """What known wrong measurements of the stream's variance give."""
+    stream = mlp_stream(weights, inputs, 3, True)
+    writes = mlp_writes(stream)
+    still = mlp_stream(weights, inputs, 3, False)
+    read = [norm(weights, x, True, f"blocks.{layer}.norm.") for layer, x in enumerate(stream[:-1])]
+    beginning = weights["embedding.weight"][inputs].flatten(1)
+    return {
+        "the variances with that of the embedding's vectors as item 0; the stream begins behind inp": variances(
+            [beginning, *stream[1:]]
+        ),
+        "the variances with that behind norm_f as item L; norm_f takes no part": variances(
+            [*stream[:-1], norm(weights, stream[-1], True, "norm_f.")]
+        ),
+        "the unbiased variances (N - 1); divide by N": torch.stack([x.var(0).mean() for x in stream]),
+        "the variances of the stream in evaluation mode; measure in training mode": variances(still),
+        "the unbiased variances in evaluation mode": torch.stack([x.var(0).mean() for x in still]),
+        "the variances of all numbers at once; take each feature's own over the batch, then average": torch.stack(
+            [x.var(correction=0) for x in stream]
+        ),
+        "the unbiased variances of all numbers at once": torch.stack([x.var() for x in stream]),
+        "the variances over the features (dim 1); take them over the batch (dim 0)": torch.stack(
+            [x.var(1, correction=0).mean() for x in stream]
+        ),
+        "the unbiased variances over the features (dim 1)": torch.stack([x.var(1).mean() for x in stream]),
+        "the sums over the features; average them": torch.stack([x.var(0, correction=0).sum() for x in stream]),
+        "the medians over the features; average them": torch.stack([x.var(0, correction=0).median() for x in stream]),
+        "the standard deviations; return variances": torch.stack([x.std(0, correction=0).mean() for x in stream]),
+        "the roots of the variances; return variances": variances(stream).sqrt(),
+        "the mean squares; subtract each feature's mean first": torch.stack([x.square().mean() for x in stream]),
+        "the variances of the writes; measure the stream itself": variances(list(writes)),
+        "the variances of what the blocks read; measure the stream before the norm": variances([*read, stream[-1]]),
+        "the variances of what the blocks read, behind that of the stream's beginning; measure the stream": variances(
+            [stream[0], *read]
+        ),
+        "the variances relative to the first; do not divide": variances(stream) / variances(stream)[0],
+        "the variances in reverse; item 0 is the stream before the first block": variances(stream).flip(0),
+        "the running sum of the variances": variances(stream).cumsum(0),
+    }
+
+
+def seen_variances(observe: Observe, training: bool) -> tuple[Observation, dict[str, Tensor], Tensor]:
+    weights, inputs = mlp_weights(SMALL, seed=1500), names().train.contexts[40:52]
+    seen = observe("stream_variances", sizes=SMALL, start=weights, inputs=inputs, training=training)
+    return seen, weights, inputs
+
+
+def assert_no_list(value: Value) -> None:
+    if not isinstance(value, Tensor):
+        fail(f"stream_variance returned {describe_kind(value)}; one tensor (L + 1,) was expected")
+
+
+@question(
+    "R5",
+    points=1.5,
+    hint="L + 1 places: before the first block and behind each. At each: the variance of every feature over the batch, "
+    "with N below the fraction line, then the mean over the features. The norms work as in training.",
+)
+@pytest.mark.parametrize("training", [True, False], ids=["training", "evaluation"])
+def test_variance_of_the_stream(observe: Observe, training: bool) -> None:
+    seen, weights, inputs = seen_variances(observe, training)
+    value = seen["returned"]
+    assert_no_list(value)
+    if isinstance(value, Tensor) and tuple(value.shape) == (3,):
+        fail("your stream_variance has L items; L + 1 were expected: one before the first block and one behind each")
+    target = variances(mlp_stream(weights, inputs, 3, True))
+    wrong = wrong_variances(weights, inputs)
+    assert_close(value, target, "stream_variance", mistakes=wrong, tolerance=COLLECTED)
+
+
+@question(
+    "R5",
+    points=1,
+    hint="A forward pass in training mode moves the running statistics of every norm. Measure where that does no harm.",
+)
+@pytest.mark.parametrize("training", [True, False], ids=["training", "evaluation"])
+def test_measuring_the_variance_leaves_the_model_alone(observe: Observe, training: bool) -> None:
+    seen, _, _ = seen_variances(observe, training)
+    value = seen["returned"]
+    assert_no_list(value)
+    if not isinstance(value, Tensor) or value.numel() < 3 or not bool((value > 0).all()):
+        fail("your stream_variance holds no positive variances: was anything measured?")
+    assert_left_alone(seen)
+
+
+@question(
+    "R5",
+    points=1.5,
+    hint="Every fc2, and nothing else, times 1 / sqrt(2 L), where L is the number of blocks of this model.",
+)
+@pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.parametrize("layers", [3, 5])
+def test_scales_what_the_blocks_write(observe: Observe, layers: int, times: int) -> None:
+    sizes = [*SMALL[:-1], layers]
+    seen = observe("scaled_start", sizes=sizes, start=mlp_weights(sizes, seed=1510), times=times)
+    assert_not_a_copy(seen, "scale_residual_init_")
+    now = tensors(mapping(seen["after"]).get("parameters"))
+    was = tensors(mapping(seen["before"]).get("parameters"))
+    ways = {
+        "1 / sqrt(2 * 12); L is the number of blocks of this model": 24**-0.5,
+        "1 / sqrt(L); there is a 2 under the root": layers**-0.5,
+        "1 / (2 L); take the square root": 1 / (2 * layers),
+        "1 / L; it is the square root of 2 L": 1 / layers,
+        "sqrt(2 L); divide by it": (2 * layers) ** 0.5,
+        "1 / (sqrt(2) L); L stands under the root, too": 1 / (2**0.5 * layers),
+        "sqrt(2 / L); the 2 stands below the fraction line": (2 / layers) ** 0.5,
+        "1 / (2 sqrt(L)); the 2 stands under the root, too": 0.5 * layers**-0.5,
+        "1 / sqrt(2 (L + 1)); count the blocks, not the places of the stream": (2 * (layers + 1)) ** -0.5,
+        "1, that is not at all": 1.0,
+        "1 / sqrt(2 L) twice over": 1 / (2 * layers),
+        "1 / sqrt(2 L) once for every block of the model": (2 * layers) ** (-0.5 * layers),
+        "1 / sqrt(2)": 2**-0.5,
+    }
+    factor = (2 * layers) ** -0.5
+    each = {f"blocks.{layer}.fc2.weight": (2 * (layer + 1)) ** -0.5 for layer in range(layers)}
+    if all(name in now and torch.allclose(now[name], was[name] * own**times) for name, own in each.items()):
+        fail("each block was scaled by a factor of its own, 1 / sqrt(2 i); L is the number of all blocks")
+    for name in each:
+        if name not in now:
+            fail(f"{name} is gone after the call")
+        if times == 2 and torch.allclose(now[name], was[name] * factor):
+            fail("called twice, it scaled only once; it multiplies whatever it finds")
+        wrong = {f"the weight times {way}": was[name] * value**times for way, value in ways.items()}
+        if not bool(now[name].any()):
+            fail(f"{name} is zero; multiply the weights that are there by 1 / sqrt(2 L)")
+        if abs(float(F.cosine_similarity(now[name].flatten(), was[name].flatten(), dim=0))) < 0.9:
+            fail(f"{name} was drawn anew; multiply the weights that are there")
+        # A factor from torch.sqrt(torch.tensor(2 * L)) is a float32 number.
+        assert_close(now[name], was[name] * factor**times, name, mistakes=wrong, tolerance=COLLECTED)
+    writing = [f"blocks.{layer}.fc2.weight" for layer in range(layers)]
+    for name, value in was.items():
+        if name not in writing and name in now and torch.allclose(now[name], value * factor**times):
+            fail(f"{name} was scaled, too; only what the blocks write is: fc2")
+    after, before = dict(mapping(seen["after"])), dict(mapping(seen["before"]))
+    for table, found in ((after, now), (before, was)):
+        table["parameters"] = {name: value for name, value in found.items() if name not in writing}
+    assert_left_alone(Observation({"before": before, "after": after, "training": True}))
+    assert_same_model(seen, "scale_residual_init_")
+
+
+@functools.cache
+def unscaled(layers: int) -> dict[str, Tensor]:
+    """Weights as drawn with scale 1, for 24 features and 48 units."""
+    weights = mlp_weights([VOCAB, 3, 8, 24, 48, layers], seed=1520)
+    for name, value in weights.items():
+        if name.startswith("blocks.") and name.endswith(("fc1.weight", "fc2.weight")):
+            weights[name] = value * 2 / math.sqrt(value.shape[1])
+        elif name == "inp.weight":
+            weights[name] = value * 1.5 / math.sqrt(value.shape[1])
+        elif "norm" in name or name == "inp.bias":
+            weights[name] = torch.ones_like(value) if name.endswith(("weight", "var")) else torch.zeros_like(value)
+    return weights
+
+
+GROWTH = (1.02, 2.5)
+"""Between these the stream's variance must end up, relative to its start; measured 1.2 at every depth."""
+
+
+@question(
+    "R5",
+    points=1,
+    hint="Without the factor, L independent writes make the variance grow with L. With it, their sum is "
+    "worth one half of "
+    "a write, at any depth. Do your two functions show this together?",
+)
+@pytest.mark.parametrize("layers", [4, 32])
+def test_the_scaled_stream_does_not_grow_with_depth(observe: Observe, layers: int) -> None:
+    inputs = names().train.contexts[:64]
+    seen = observe("scaled_growth", sizes=[VOCAB, 3, 8, 24, 48, layers], start=unscaled(layers), inputs=inputs)
+    assert_not_a_copy(seen, "scale_residual_init_")
+    wild, tame = (as_tensor(seen[key], "stream_variance", (layers + 1,)) for key in ("unscaled", "scaled"))
+    growth, kept = float(wild[-1] / wild[0]), float(tame[-1] / tame[0])
+    if not growth > 1 + 0.15 * layers:
+        fail(
+            f"without the factor, stream_variance grows only {growth:.2f}-fold over {layers} blocks: is it "
+            "the stream's?"
+        )
+    if not GROWTH[0] < kept < GROWTH[1]:
+        fail(
+            f"after scale_residual_init_ the variance at the end is {kept:.2f} times that at the start over {layers} "
+            f"blocks; between {GROWTH[0]} and {GROWTH[1]} was expected"
+        )

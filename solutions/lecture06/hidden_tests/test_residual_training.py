@@ -1,0 +1,296 @@
+"""Hidden tests of R9: training."""
+
+import functools
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from autograder.testing import Observation, Observe, Value, as_tensor, assert_below, assert_close, describe_kind, fail, question, tensors
+from .inputs import VOCAB, names
+from .residual_reference import (
+    SMALL,
+    mlp_logits,
+    mlp_weights,
+)
+
+R9_MARGIN = 0.10
+"""At learning rate 0.1 the loss must be this much below the unigram cross-entropy. Over 20 seeds right answers are 0.26
+(deviation 0.014) below it on the bundled names and 0.31 (0.018) on the classic ones; a plain network is 0.01 above."""
+R9_FAST_MARGIN = -0.10
+"""At learning rate 0.3 it must not blow up: after 100 steps right answers are 0.18 (0.03) and 0.22 (0.05) below."""
+DEEP = [VOCAB, 3, 16, 64, 128, 12]
+EXAMPLES = 150
+STEPS = 3
+SEED = 1900
+STORED = 0.05
+"""What is in every `.grad` before a call."""
+
+
+def draw_fresh(generator: torch.Generator, size: int) -> Tensor:
+    return torch.randint(EXAMPLES, (size,), generator=generator)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Training:
+    """What a way to train gives: the loss of each step, and the weights at the end."""
+
+    losses: Tensor
+    weights: dict[str, Tensor]
+
+
+Rule = Callable[[Tensor, Tensor, dict[str, Tensor]], Tensor]
+"""The new value of a weight from the weight, its gradient, and a memory of its own."""
+
+
+def sgd(lr: float, *, momentum: float = 0.0, decay: float = 0.0, sign: float = -1.0) -> Rule:
+    def step(weight: Tensor, gradient: Tensor, memory: dict[str, Tensor]) -> Tensor:
+        gradient = gradient + decay * weight
+        memory["speed"] = momentum * memory["speed"] + gradient if "speed" in memory else gradient
+        return weight + sign * lr * memory["speed"]
+
+    return step
+
+
+def adam(lr: float) -> Rule:
+    def step(weight: Tensor, gradient: Tensor, memory: dict[str, Tensor]) -> Tensor:
+        zero = torch.zeros_like(weight)
+        count = memory.get("count", torch.tensor(0.0, dtype=torch.float64)) + 1
+        first = 0.9 * memory.get("first", zero) + 0.1 * gradient
+        second = 0.999 * memory.get("second", zero) + 0.001 * gradient**2
+        memory |= {"count": count, "first": first, "second": second}
+        return weight - lr * (first / (1 - 0.9**count)) / ((second / (1 - 0.999**count)).sqrt() + 1e-8)
+
+    return step
+
+
+def simulate(
+    rule: Rule,
+    *,
+    size: int,
+    seed: int,
+    draw: Callable[[torch.Generator, int], Tensor] = draw_fresh,
+    once: bool = False,
+    training: bool = True,
+    reduction: str = "mean",
+    after: bool = False,
+    apart: bool = False,
+    stored: float = 0.0,
+    clip: float = math.inf,
+) -> Training:
+    """Train the small network from its given weights, as `train` does, or in a known wrong way."""
+    contexts, targets = names().train.contexts[:EXAMPLES], names().train.targets[:EXAMPLES]
+    given = mlp_weights(SMALL, seed=1910)
+    weights = {name: value for name, value in given.items() if "running" not in name}
+    memories: dict[str, dict[str, Tensor]] = {name: {} for name in weights}
+    generator, rows = torch.Generator().manual_seed(seed), None
+    losses: list[Tensor] = []
+    for _ in range(STEPS):
+        rows = rows if once and rows is not None else draw(generator, size)
+        others = draw(generator, size) if apart else rows
+        leaves = {name: value.clone().requires_grad_() for name, value in weights.items()}
+        loss = F.cross_entropy(
+            mlp_logits(given | leaves, contexts[rows], 3, training), targets[others], reduction=reduction
+        )
+        gradients = [one + stored * (not losses) for one in torch.autograd.grad(loss, list(leaves.values()))]
+        size_of_all = float(torch.stack([one.norm() for one in gradients]).norm())
+        gradients = [one * min(1.0, clip / (size_of_all + 1e-6)) for one in gradients]
+        for (name, value), gradient in zip(weights.items(), gradients, strict=True):
+            weights[name] = rule(value, gradient, memories[name])
+        if after:
+            loss = F.cross_entropy(mlp_logits(given | weights, contexts[rows], 3, training), targets[rows])
+        losses.append(loss.detach())
+    return Training(losses=torch.stack(losses), weights=weights)
+
+
+def without_replacement(generator: torch.Generator, size: int) -> Tensor:
+    return torch.randperm(EXAMPLES, generator=generator)[:size]
+
+
+def sixty_four(generator: torch.Generator, size: int) -> Tensor:
+    return torch.randint(EXAMPLES, (64,), generator=generator)
+
+
+def everything(generator: torch.Generator, size: int) -> Tensor:
+    return torch.arange(EXAMPLES)
+
+
+def first_rows(generator: torch.Generator, size: int) -> Tensor:
+    return torch.arange(size)
+
+
+@functools.cache
+def wrong_batches(size: int) -> dict[str, Tensor]:
+    """The losses of known wrong ways to draw a batch, where nothing is updated."""
+
+    def losses(**way: object) -> Tensor:
+        return simulate(sgd(0.0), **({"size": size, "seed": SEED} | way)).losses  # type: ignore[arg-type]
+
+    return {
+        "what batches from the global random state give; pass `generator` on": losses(seed=SEED + 1),
+        "what the first batch gives at every step; draw anew in each step": losses(once=True),
+        "what evaluation mode gives; train in training mode": losses(training=False),
+        "what batches without replacement (randperm) give; use torch.randint as the question says": losses(
+            draw=without_replacement
+        ),
+        "what batches of 64 give; use batch_size": losses(draw=sixty_four),
+        "what all examples together give; draw a batch": losses(draw=everything),
+        "what the first examples give; draw a batch": losses(draw=first_rows),
+        "the summed losses; cross_entropy averages by itself": losses(reduction="sum"),
+        "what targets give that are drawn apart from the inputs; draw rows once a step, for both": losses(apart=True),
+    }
+
+
+RATE = 0.2
+
+
+@functools.cache
+def wrong_updates() -> dict[str, Training]:
+    """Known wrong ways to update."""
+
+    def train(rule: Rule, **way: object) -> Training:
+        return simulate(rule, **({"size": 16, "seed": SEED} | way))  # type: ignore[arg-type]
+
+    return {
+        "what gradients give that add up from step to step; clear them (zero_grad)": train(
+            sgd(RATE, momentum=1.0), stored=STORED
+        ),
+        "what gradients give that add up from step to step; clear them (zero_grad) in every step": train(
+            sgd(RATE, momentum=1.0)
+        ),
+        "what the first step gives with a gradient that was in .grad before; clear it before backward()": train(
+            sgd(RATE), stored=STORED
+        ),
+        "what gradient clipping gives; use plain SGD": train(sgd(RATE), clip=1.0),
+        "what targets give that are drawn apart from the inputs; draw rows once a step, for both": train(
+            sgd(RATE), apart=True
+        ),
+        "what momentum gives; use plain SGD": train(sgd(RATE, momentum=0.9)),
+        "what weight decay gives; use plain SGD": train(sgd(RATE, decay=0.01)),
+        "what Adam gives; use plain SGD": train(adam(RATE)),
+        "what steps uphill give; subtract the gradient": train(sgd(RATE, sign=1.0)),
+        "what the summed loss gives; cross_entropy averages by itself": train(sgd(RATE), reduction="sum"),
+        "what evaluation mode gives; train in training mode": train(sgd(RATE), training=False),
+        "what no update at all gives: was this weight left out, or a copy trained?": train(sgd(0.0)),
+        "what a learning rate of 0.1 gives; use lr": train(sgd(0.1)),
+        "what a learning rate of 0.01 gives; use lr": train(sgd(0.01)),
+        "what the losses behind each update are; take them before it": train(sgd(RATE), after=True),
+    }
+
+
+def seen_training(observe: Observe, lr: float, size: int, other_seed: int, training: bool = True) -> Observation:
+    return observe(
+        "training_steps",
+        sizes=SMALL,
+        start=mlp_weights(SMALL, seed=1910),
+        examples=[names().train.contexts[:EXAMPLES], names().train.targets[:EXAMPLES]],
+        settings=[STEPS, lr, size],
+        seed=SEED,
+        other_seed=other_seed,
+        training=training,
+        stored=STORED,
+    )
+
+
+def losses_of(value: Value, steps: int) -> Tensor:
+    """The losses as one tensor, whatever numbers they are kept as."""
+    if isinstance(value, Tensor):
+        return as_tensor(value, "list of losses", (steps,))
+    if not isinstance(value, list | tuple):
+        fail(f"train returned {describe_kind(value)}; a list of the losses was expected")
+    if len(value) != steps:
+        fail(f"train returned {len(value)} losses for {steps} steps")
+    return torch.stack([as_tensor(one, "loss", ()) for one in value])
+
+
+@question(
+    "R9",
+    points=1,
+    hint="One call of torch.randint for each step, with the generator that was handed in, for batch_size "
+    "rows out of all; "
+    "the loss is the mean over this batch.",
+)
+@pytest.mark.parametrize("size", [5, 16])
+def test_batches_come_from_the_generator(observe: Observe, size: int) -> None:
+    seen = seen_training(observe, 0.0, size, SEED + 1)
+    target = simulate(sgd(0.0), size=size, seed=SEED).losses
+    assert_close(losses_of(seen["losses"], STEPS), target, "losses at learning rate 0", mistakes=wrong_batches(size))
+
+
+@question(
+    "R9",
+    points=1,
+    hint="In each step: the gradient of this batch's loss alone, then every weight minus lr times its "
+    "gradient. What was in .grad from the step before, or from before the call, must not be there any more.",
+)
+def test_updates_by_plain_sgd(observe: Observe) -> None:
+    seen = seen_training(observe, RATE, 16, SEED)
+    right, wrong = simulate(sgd(RATE), size=16, seed=SEED), wrong_updates()
+    found = tensors(seen["parameters"])
+    for name, goal in right.weights.items():
+        if name not in found:
+            fail(f"{name} is gone after training")
+        mistakes = {way: one.weights[name] for way, one in wrong.items() if "losses" not in way}
+        assert_close(found[name], goal, f"{name} after {STEPS} steps", mistakes=mistakes)
+    mistakes = {way: one.losses for way, one in wrong.items()}
+    assert_close(losses_of(seen["losses"], STEPS), right.losses, "losses", mistakes=mistakes)
+
+
+@question(
+    "R9",
+    points=1,
+    hint="A model may come in evaluation mode. Training puts it into training mode, where the norms learn "
+    "their running "
+    "statistics, and leaves it there. The losses are plain floats: a tensor would keep its whole graph alive.",
+)
+@pytest.mark.parametrize("training", [True, False], ids=["from training", "from evaluation"])
+def test_trains_in_training_mode_and_returns_floats(observe: Observe, training: bool) -> None:
+    seen = seen_training(observe, RATE, 16, SEED, training)
+    losses_of(seen["losses"], STEPS)
+    before, after = tensors(seen["before"]), tensors(seen["buffers"])
+    for name, value in before.items():
+        if "running" in name and name in after and torch.equal(after[name], value):
+            fail(f"{name} has not moved: the model was not in training mode while it trained, or a copy was trained")
+    if not isinstance(seen["modes"], list) or not all(mode is True for mode in seen["modes"]):
+        fail("after training the model is not in training mode")
+    if seen["list"] is not True:
+        fail(f"train returned {describe_kind(seen['losses'])}; a list was expected")
+    if seen["floats"] is not True:
+        fail("the losses are no Python floats; a tensor would keep its graph alive")
+
+
+def trained_loss(observe: Observe, lr: float, steps: int, seed: int) -> float:
+    """The held-out loss of a new twelve-block network after training."""
+    data = names()
+    seen = observe(
+        "trained_network",
+        sizes=DEEP,
+        examples=[data.train.contexts[:50000], data.train.targets[:50000]],
+        steps=steps,
+        lr=lr,
+        seed=seed,
+        held_out=data.held_out.contexts,
+    )
+    logits = as_tensor(seen["logits"], "logits", (len(data.held_out.targets), VOCAB))
+    return data.loss(logits)
+
+
+@question(
+    "R9",
+    points=1,
+    hint="Twelve blocks learn within 200 steps: far below what guessing by letter frequency costs, and at "
+    "a rate of 0.3 as well.",
+)
+@pytest.mark.parametrize(
+    ("lr", "steps", "margin"), [(0.1, 200, R9_MARGIN), (0.3, 100, R9_FAST_MARGIN)], ids=["0.1", "0.3"]
+)
+def test_a_deep_network_learns(observe: Observe, lr: float, steps: int, margin: float) -> None:
+    data, loss = names(), trained_loss(observe, lr, steps, seed=1950)
+    what = f"the held-out loss after {steps} steps at learning rate {lr}"
+    assert_below(
+        loss, data.unigram - margin, what, "does every step update every weight of this model, in training mode?"
+    )
