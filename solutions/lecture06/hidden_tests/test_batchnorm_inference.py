@@ -9,7 +9,17 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from autograder.testing import Observation, Observe, as_tensor, assert_close, assert_unchanged, describe_kind, fail, parts, question
+from autograder.testing import (
+    Observation,
+    Observe,
+    as_tensor,
+    assert_close,
+    assert_unchanged,
+    describe_kind,
+    fail,
+    parts,
+    question,
+)
 from .batchnorm_reference import (
     Named,
     assert_asked_in_evaluation,

@@ -8,7 +8,17 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from autograder.testing import Observation, Observe, as_dict, as_tensor, assert_close, assert_unchanged, describe_kind, fail, question
+from autograder.testing import (
+    Observation,
+    Observe,
+    as_dict,
+    as_tensor,
+    assert_close,
+    assert_unchanged,
+    describe_kind,
+    fail,
+    question,
+)
 from .batchnorm_reference import (
     Named,
     agrees,

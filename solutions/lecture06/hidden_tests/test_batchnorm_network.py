@@ -7,7 +7,19 @@ import pytest
 import torch
 from torch import Tensor
 
-from autograder.testing import FLOAT32, FLOAT64, Observation, Observe, as_dict, as_tensor, assert_below, assert_close, assert_deviation, fail, question
+from autograder.testing import (
+    FLOAT32,
+    FLOAT64,
+    Observation,
+    Observe,
+    as_dict,
+    as_tensor,
+    assert_below,
+    assert_close,
+    assert_deviation,
+    fail,
+    question,
+)
 from .batchnorm_reference import Named, inner, layer_state
 from .inputs import VOCAB, names, normal
 from .network_reference import (

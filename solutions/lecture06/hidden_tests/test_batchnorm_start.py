@@ -7,7 +7,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from autograder.testing import Observe, as_dict, as_tensor, assert_close, assert_deviation, assert_unchanged, fail, parts, question
+from autograder.testing import (
+    Observe,
+    as_dict,
+    as_tensor,
+    assert_close,
+    assert_deviation,
+    assert_unchanged,
+    fail,
+    parts,
+    question,
+)
 from .batchnorm_reference import agrees, inner
 from .inputs import normal
 

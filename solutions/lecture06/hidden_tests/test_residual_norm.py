@@ -5,7 +5,19 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from autograder.testing import Observation, Observe, Value, assert_close, assert_same_tensors, assert_unchanged, fail, mapping, question, tensors, truth
+from autograder.testing import (
+    Observation,
+    Observe,
+    Value,
+    assert_close,
+    assert_same_tensors,
+    assert_unchanged,
+    fail,
+    mapping,
+    question,
+    tensors,
+    truth,
+)
 from .inputs import batch, normal
 from .residual_reference import (
     SCALE,

@@ -4,7 +4,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from autograder.testing import Observation, Observe, Value, as_tensor, assert_close, assert_unchanged, describe_kind, fail, question
+from autograder.testing import (
+    Observation,
+    Observe,
+    Value,
+    as_tensor,
+    assert_close,
+    assert_unchanged,
+    describe_kind,
+    fail,
+    question,
+)
 from .inputs import VOCAB, names
 from .residual_reference import (
     EPS,

@@ -8,7 +8,18 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from autograder.testing import Observation, Observe, Value, as_tensor, assert_close, describe_kind, fail, mapping, question, tensors
+from autograder.testing import (
+    Observation,
+    Observe,
+    Value,
+    as_tensor,
+    assert_close,
+    describe_kind,
+    fail,
+    mapping,
+    question,
+    tensors,
+)
 from .inputs import VOCAB, batch, names
 from .residual_reference import (
     COLLECTED,

@@ -10,7 +10,18 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from autograder.testing import Observation, Observe, Value, as_tensor, assert_below, assert_close, describe_kind, fail, question, tensors
+from autograder.testing import (
+    Observation,
+    Observe,
+    Value,
+    as_tensor,
+    assert_below,
+    assert_close,
+    describe_kind,
+    fail,
+    question,
+    tensors,
+)
 from .inputs import VOCAB, names
 from .residual_reference import (
     SMALL,
