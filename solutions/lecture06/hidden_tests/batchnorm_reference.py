@@ -1,9 +1,9 @@
 """Batch normalization as functions, right and wrong: what the hidden tests of the first notebook compare with."""
 
 import torch
+from autograder.testing import FLOAT64, Observation, assert_close, fail
 from torch import Tensor
 
-from autograder.testing import FLOAT64, Observation, assert_close, fail
 from .inputs import normal, scale_and_shift
 
 BUILT_IN = ("batch_norm", "layer_norm", "group_norm", "instance_norm")

@@ -1,6 +1,7 @@
 """What `autograder calibrate` measures: each loss test, with the wrong answers that it must tell from the right one."""
 
 from autograder.testing import LossTest
+
 from . import test_batchnorm_network, test_residual_training
 from .inputs import names
 from .test_batchnorm_network import B6_LIMIT, B7_MARGIN

@@ -4,10 +4,9 @@ import functools
 from dataclasses import dataclass
 
 import torch
+from autograder.testing import data_file
 from torch import Tensor
 from torch.nn import functional as F
-
-from autograder.testing import data_file
 
 CONTEXT = 3
 VOCAB = 27

@@ -6,10 +6,10 @@ import math
 from collections.abc import Mapping
 
 import torch
+from autograder.testing import Observation, Value, assert_same_tensors, fail, mapping, sequence, tensors
 from torch import Tensor
 from torch.nn import functional as F
 
-from autograder.testing import Observation, Value, assert_same_tensors, fail, mapping, sequence, tensors
 from .inputs import VOCAB, Examples, names, normal
 
 EPS = 1e-5

@@ -2,9 +2,9 @@
 
 import pytest
 import torch
+from autograder.testing import Observation, Observe, as_tensor, assert_close, assert_unchanged, fail, parts, question
 from torch import Tensor
 
-from autograder.testing import Observation, Observe, as_tensor, assert_close, assert_unchanged, fail, parts, question
 from .batchnorm_reference import (
     Named,
     agrees,

@@ -4,9 +4,9 @@ import math
 
 import pytest
 import torch
+from autograder.testing import Observation, Observe, describe_kind, fail, question
 from torch import Tensor
 
-from autograder.testing import Observation, Observe, describe_kind, fail, question
 from .batchnorm_reference import assert_asked_in_evaluation, observations
 from .inputs import VOCAB
 

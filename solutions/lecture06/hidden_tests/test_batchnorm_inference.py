@@ -6,9 +6,6 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from torch import Tensor
-from torch.nn import functional as F
-
 from autograder.testing import (
     Observation,
     Observe,
@@ -20,6 +17,9 @@ from autograder.testing import (
     parts,
     question,
 )
+from torch import Tensor
+from torch.nn import functional as F
+
 from .batchnorm_reference import (
     Named,
     assert_asked_in_evaluation,

@@ -6,8 +6,6 @@ from collections.abc import Iterator
 
 import pytest
 import torch
-from torch import Tensor, nn
-
 from autograder.testing import (
     Observation,
     Observe,
@@ -19,6 +17,8 @@ from autograder.testing import (
     fail,
     question,
 )
+from torch import Tensor, nn
+
 from .batchnorm_reference import (
     Named,
     agrees,

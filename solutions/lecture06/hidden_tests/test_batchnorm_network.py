@@ -5,8 +5,6 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from torch import Tensor
-
 from autograder.testing import (
     FLOAT32,
     FLOAT64,
@@ -20,6 +18,8 @@ from autograder.testing import (
     fail,
     question,
 )
+from torch import Tensor
+
 from .batchnorm_reference import Named, inner, layer_state
 from .inputs import VOCAB, names, normal
 from .network_reference import (

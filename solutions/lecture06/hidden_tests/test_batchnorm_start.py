@@ -5,8 +5,6 @@ from collections.abc import Mapping
 
 import pytest
 import torch
-from torch import Tensor
-
 from autograder.testing import (
     Observe,
     as_dict,
@@ -18,6 +16,8 @@ from autograder.testing import (
     parts,
     question,
 )
+from torch import Tensor
+
 from .batchnorm_reference import agrees, inner
 from .inputs import normal
 

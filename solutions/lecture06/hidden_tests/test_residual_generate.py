@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import pytest
 import torch
+from autograder.testing import Observation, Observe, Value, as_tensor, describe_kind, fail, mapping, question, tensors
 from torch import Tensor
 
-from autograder.testing import Observation, Observe, Value, as_tensor, describe_kind, fail, mapping, question, tensors
 from .inputs import VOCAB
 from .residual_reference import assert_left_alone, mlp_logits, mlp_weights
 

@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from autograder.testing import Observation, Observe, as_tensor, assert_close, fail, question
 from torch import Tensor
 from torch.nn import functional as F
 
-from autograder.testing import Observation, Observe, as_tensor, assert_close, fail, question
 from .inputs import VOCAB, normal
 from .residual_reference import (
     COLLECTED,

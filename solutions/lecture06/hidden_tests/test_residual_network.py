@@ -4,9 +4,9 @@ import math
 
 import pytest
 import torch
+from autograder.testing import Observe, Value, as_tensor, assert_close, assert_unchanged, fail, question, tensors
 from torch import Tensor
 
-from autograder.testing import Observe, Value, as_tensor, assert_close, assert_unchanged, fail, question, tensors
 from .inputs import VOCAB, batch, normal
 from .residual_reference import (
     SCALE,

@@ -2,9 +2,6 @@
 
 import pytest
 import torch
-from torch import Tensor
-from torch.nn import functional as F
-
 from autograder.testing import (
     Observation,
     Observe,
@@ -18,6 +15,9 @@ from autograder.testing import (
     tensors,
     truth,
 )
+from torch import Tensor
+from torch.nn import functional as F
+
 from .inputs import batch, normal
 from .residual_reference import (
     SCALE,

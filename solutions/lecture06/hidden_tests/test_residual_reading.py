@@ -2,8 +2,6 @@
 
 import pytest
 import torch
-from torch import Tensor
-
 from autograder.testing import (
     Observation,
     Observe,
@@ -15,6 +13,8 @@ from autograder.testing import (
     fail,
     question,
 )
+from torch import Tensor
+
 from .inputs import VOCAB, names
 from .residual_reference import (
     EPS,

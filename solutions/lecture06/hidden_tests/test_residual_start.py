@@ -5,9 +5,6 @@ import math
 
 import pytest
 import torch
-from torch import Tensor
-from torch.nn import functional as F
-
 from autograder.testing import (
     Observation,
     Observe,
@@ -20,6 +17,9 @@ from autograder.testing import (
     question,
     tensors,
 )
+from torch import Tensor
+from torch.nn import functional as F
+
 from .inputs import VOCAB, batch, names
 from .residual_reference import (
     COLLECTED,

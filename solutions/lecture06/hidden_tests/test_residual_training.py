@@ -7,9 +7,6 @@ from dataclasses import dataclass
 
 import pytest
 import torch
-from torch import Tensor
-from torch.nn import functional as F
-
 from autograder.testing import (
     Observation,
     Observe,
@@ -22,6 +19,9 @@ from autograder.testing import (
     question,
     tensors,
 )
+from torch import Tensor
+from torch.nn import functional as F
+
 from .inputs import VOCAB, names
 from .residual_reference import (
     SMALL,
