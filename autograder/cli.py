@@ -114,9 +114,9 @@ def _grade(options: argparse.Namespace) -> int:
     jobs = min(options.jobs, len(submissions))
     workers = batch.workers(assignment, jobs, options.unsafe)
     with terminal.progress(len(submissions)) as advance, workers as (executor, grade):
-        tables = batch.grade_batch(submissions, questions, gradebook, executor, grade, advance)
-    grades = gradebook.write_grades(tables, questions)
-    terminal.show(tables, questions, grades)
+        results = batch.grade_batch(submissions, questions, gradebook, executor, grade, advance)
+    grades = gradebook.write_grades(results, questions)
+    terminal.show(results, questions, grades)
     return 0
 
 

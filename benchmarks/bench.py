@@ -29,8 +29,9 @@ from autograder.authoring.build import build_notebook
 from autograder.gradebook.files import Gradebook
 from autograder.grading import batch
 from autograder.grading.grader import Grader, open_grader
-from autograder.grading.observe import Memory
-from autograder.notebook import parse_notebook
+from autograder.grading.memory import Memory
+from autograder.notebook import NotebookFile, parse_notebook
+from autograder.results import Student
 from autograder.submissions.intake import Submission
 from autograder.submissions.reassemble import reassemble
 
@@ -86,7 +87,7 @@ def _reference(assignment: Assignment, folder: Path) -> Submission:
         path = folder / f"{name}.ipynb"
         path.write_bytes(build_notebook(assignment, name).solution)
         files.append(path)
-    return Submission(student="reference", label="reference", files=tuple(files))
+    return Submission(student=Student(id="reference"), label="reference", files=tuple(files))
 
 
 def _cpu(assignment: Assignment, submission: Submission) -> Iterator[Row]:
@@ -133,9 +134,9 @@ def _cpu(assignment: Assignment, submission: Submission) -> Iterator[Row]:
 
 def _cpu_of(grader: Grader, submission: Submission) -> float:
     """CPU seconds of grading one submission: the grader's, the fork server's and the children's."""
-    before = time.process_time() + grader.scorer.sandbox.cpu_s
+    before = time.process_time() + grader.sandbox.cpu_s
     result = grader.grade(submission, grader.assignment.questions)
-    spent = time.process_time() + grader.scorer.sandbox.cpu_s - before
+    spent = time.process_time() + grader.sandbox.cpu_s - before
     assert result.total == grader.assignment.max_points, f"the reference gets {result.total}"
     return spent
 
@@ -158,8 +159,8 @@ def _start_bare(name: str, home: Path, submission: Submission, requests: Sequenc
     """
     import torch
 
-    from autograder.grading.grader import load_released
     from autograder.grading.scorer import seed_of
+    from autograder.release.released import load_released
     from autograder.sandbox import channel, child, server
 
     torch.set_num_threads(1)
@@ -173,7 +174,9 @@ def _start_bare(name: str, home: Path, submission: Submission, requests: Sequenc
     with open(os.devnull, "w") as nothing, contextlib.redirect_stdout(nothing):
         for notebook, released in load_released(assignment).items():
             (path,) = [path for path in submission.files if path.stem == notebook]
-            program = reassemble(released, [parse_notebook(path.read_bytes())], assignment)
+            program = reassemble(
+                released, [NotebookFile(name=path.name, cells=parse_notebook(path.read_bytes()))], assignment
+            )
             module, error = server.run_prologue(
                 [{"label": cell.id, "source": cell.source} for cell in released.given()[: released.prologue]]
             )
@@ -273,7 +276,7 @@ def _starts(assignment: Assignment) -> Iterator[Row]:
         for _ in range(ROUNDS):
             for _ in range(ROUNDS):
                 began = time.perf_counter()
-                grader.scorer.sandbox.start(notebook, [], {}, 0).close()
+                grader.sandbox.start(notebook, [], {}, 0).close()
                 child.append(time.perf_counter() - began)
             began = time.perf_counter()
             subprocess.run([sys.executable, "-c", IMPORTS], check=True)
@@ -348,7 +351,7 @@ def _peak(name: str, home: Path, folder: Path, count: int) -> float:
     for number in range(count):
         path = folder / f"s{number:04}.ipynb"
         path.write_bytes(solution + b" " * number)
-        submissions.append(Submission(student=path.stem, label=path.name, files=(path,)))
+        submissions.append(Submission(student=Student(id=path.stem), label=path.name, files=(path,)))
     gradebook = Gradebook(folder / "out", "bench")
     with batch.workers(assignment, 1) as (executor, grade):
         batch.grade_batch(submissions, [question], gradebook, executor, grade, lambda table: None)

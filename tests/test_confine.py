@@ -11,7 +11,8 @@ import pytest
 
 from autograder import cli
 from autograder.errors import GraderFault
-from autograder.grading.grader import load_released, unconfined
+from autograder.grading.grader import unconfined
+from autograder.release.released import load_released
 from autograder.sandbox import confine, landlock, namespaces, privileges, scratch, seccomp
 from autograder.sandbox.client import Sandbox
 from autograder.sandbox.confine import Layer
@@ -262,15 +263,16 @@ def test_private_folders_must_not_lie_in_a_library(tmp_path: Path) -> None:
 def test_the_sandbox_refuses_and_unsafe_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     """Python lies in a folder of root alone, and without namespaces nothing can show it to another user."""
     released = load_released(corpus.assignment())
+    prologues = {name: notebook.shared_steps() for name, notebook in released.items()}
     closed = Path("/root") if not privileges.unreachable(61_000, [Path("/root/x")]) else None
     if closed is not None or not Path(sys.base_prefix).is_relative_to("/root"):
         pytest.skip("Python does not lie in a folder that only root may enter")
-    sandbox = Sandbox(corpus.assignment(), released, namespaces=False)
+    sandbox = Sandbox(corpus.assignment(), prologues, namespaces=False)
     with pytest.raises(GraderFault, match="only root may enter"), sandbox:
         sandbox.ready()
-    with Sandbox(corpus.assignment(), released, namespaces=False, unsafe=True) as opened:
+    with Sandbox(corpus.assignment(), prologues, namespaces=False, unsafe=True) as opened:
         opened.ready()
         (missing,) = opened.missing
         assert "other user is missing" in missing
         assert "other user" not in opened.active
-        assert unconfined(missing).startswith("graded without confinement: other user")
+        assert unconfined(missing).text.startswith("graded without confinement: other user")

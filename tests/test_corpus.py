@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from autograder.grading.grader import Grader
+from autograder.results import Student, to_json
 from autograder.submissions.intake import Submission
 from tests import corpus
 
@@ -21,8 +22,8 @@ def grade(grader: Grader, answer: corpus.Answer, folder: Path) -> dict[str, Any]
     corpus.write(folder, corpus.submission(dict(corpus.reference()) | {answer.question: answer}))
     touched = [one for one in QUESTIONS if answer.question in (one.id, *one.depends)]
     notebook = assignment.question(answer.question).notebook
-    handed_in = Submission(student="s", label="s", files=(folder / f"{notebook}.ipynb",))
-    return grader.grade(handed_in, touched).to_json()["questions"]  # type: ignore[no-any-return]
+    handed_in = Submission(student=Student(id="s"), label="s", files=(folder / f"{notebook}.ipynb",))
+    return to_json(grader.grade(handed_in, touched))["questions"]  # type: ignore[no-any-return]
 
 
 def judge(answer: corpus.Answer, scores: dict[str, Any]) -> None:
@@ -84,6 +85,8 @@ def test_names_of_answers_are_unique() -> None:
 def test_the_same_submission_always_gets_the_same_score(grader: Grader, tmp_path: Path) -> None:
     corpus.write(tmp_path, corpus.submission(corpus.reference()))
     files = tuple(sorted(tmp_path.glob("*.ipynb")))
-    results = [grader.grade(Submission(student="s", label="s", files=files), QUESTIONS).to_json() for _ in range(3)]
+    results = [
+        to_json(grader.grade(Submission(student=Student(id="s"), label="s", files=files), QUESTIONS)) for _ in range(3)
+    ]
     assert results[0] == results[1] == results[2]
     assert results[0]["total"] == corpus.assignment().max_points

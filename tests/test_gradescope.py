@@ -18,8 +18,8 @@ from autograder.assignment_file import VISIBILITIES, load_assignment
 from autograder.authoring.archives import archive, gradescope_files
 from autograder.errors import MasterError
 from autograder.grading.hidden_tests import HiddenTest
-from autograder.grading.scorer import QuestionScore, Status, TestScore
 from autograder.platforms import gradescope_container as container
+from autograder.results import Audience, Flag, QuestionScore, Status, TestScore
 from autograder.submissions.intake import from_folder
 from tests import corpus
 
@@ -233,7 +233,7 @@ def test_results_are_valid_after_each_question(tmp_path: Path) -> None:
             name="one_thing", status=Status.PASSED, points=one.points, max_points=one.points, message="", hint=""
         )
         score = QuestionScore(
-            points=one.points, max_points=one.points, status=Status.PASSED, dependencies="own", tests=(test,)
+            computed=one.points, max_points=one.points, status=Status.PASSED, dependencies="own", tests=(test,)
         )
         report.scored(one.id, score)
         total += one.points
@@ -245,10 +245,11 @@ def test_results_are_valid_after_each_question(tmp_path: Path) -> None:
 
 def test_remarks_for_instructors_are_not_shown(tmp_path: Path) -> None:
     report = container.Report(path=tmp_path / "r.json", assignment=corpus.assignment(), unconfined=("Landlock",))
-    shown = "B3: start marker missing, region found by its banner"
-    report.write(remarks=[shown, "hidden test test_x raised KeyError: y", "graded without confinement: /private"])
+    shown = Flag(kind="region_by_banner", question="B3", text="the START line is missing")
+    hidden = Flag(kind="hidden_test_raised", text="hidden test test_x raised KeyError: y", audience=Audience.STAFF)
+    report.write(remarks=[shown, hidden])
     lines = json.loads((tmp_path / "r.json").read_text())["output"].split("\n")
-    assert lines[1:] == ["graded without confinement: no Landlock", shown]
+    assert lines[1:] == ["graded without confinement: no Landlock", "B3: the START line is missing"]
 
 
 @pytest.mark.parametrize("text", [None, "", "[]", '{"assignment": null}', '{"assignment": {"total_points": "many"}}'])

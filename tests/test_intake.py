@@ -11,6 +11,7 @@ import pytest
 
 from autograder.errors import UsageError
 from autograder.notebook import NotANotebook
+from autograder.results import Student
 from autograder.submissions.intake import MAX_NOTEBOOKS, Submission, find_submissions
 
 NOTEBOOKS = ("batchnorm", "residual_stream")
@@ -42,13 +43,13 @@ def make(root: Path, *names: str) -> Path:
 )
 def test_a_folder(tmp_path: Path, files: list[str], students: dict[str, int]) -> None:
     found = find_submissions([make(tmp_path / "batch", *files)], NOTEBOOKS)
-    assert {one.student: len(one.files) for one in found} == students
+    assert {one.student.id: len(one.files) for one in found} == students
 
 
 def test_a_file_and_two_folders_with_the_same_student(tmp_path: Path) -> None:
     make(tmp_path, "one/ada/x.ipynb", "two/ada/x.ipynb", "bob.ipynb")
     found = find_submissions([tmp_path / "one", tmp_path / "two", tmp_path / "bob.ipynb"], NOTEBOOKS)
-    assert [one.student for one in found] == ["ada", "ada-2", "bob"]
+    assert [one.student.id for one in found] == ["ada", "ada-2", "bob"]
 
 
 def test_links_are_not_followed(tmp_path: Path) -> None:
@@ -79,7 +80,7 @@ def test_folders_as_deep_as_the_system_allows_stop_nobody(tmp_path: Path) -> Non
         found = find_submissions([tmp_path], NOTEBOOKS)
     finally:
         subprocess.run(["rm", "-rf", tmp_path / "ada"], check=True)  # Python's own way to remove a tree is recursive
-    assert [(one.student, len(one.files)) for one in found] == [("ada", 1), ("bob", 1)]
+    assert [(one.student.id, len(one.files)) for one in found] == [("ada", 1), ("bob", 1)]
 
 
 def test_pipes_and_devices_are_not_read(tmp_path: Path) -> None:
@@ -94,14 +95,14 @@ def test_a_name_as_long_as_the_system_allows_becomes_a_file(tmp_path: Path, lett
     longest = letter * (255 // len(letter.encode()))
     make(tmp_path, f"one/{longest}/x.ipynb", f"two/{longest}/x.ipynb")
     for one in find_submissions([tmp_path / "one", tmp_path / "two"], NOTEBOOKS):
-        (tmp_path / f"{one.student}.json").write_text("")
+        (tmp_path / f"{one.student.id}.json").write_text("")
 
 
 def test_nobody_is_given_the_name_of_another(tmp_path: Path) -> None:
     make(tmp_path, "one/ada/x.ipynb", "two/ada/x.ipynb", "two/ada-2/own.ipynb")
     found = find_submissions([tmp_path / "one", tmp_path / "two"], NOTEBOOKS)
-    assert {one.student: one.label for one in found if "own" in one.label} == {"ada-2": "ada-2/own.ipynb"}
-    assert [one.student for one in found] == ["ada", "ada-2", "ada-3"]
+    assert {one.student.id: one.label for one in found if "own" in one.label} == {"ada-2": "ada-2/own.ipynb"}
+    assert [one.student.id for one in found] == ["ada", "ada-2", "ada-3"]
 
 
 def test_a_path_that_does_not_exist(tmp_path: Path) -> None:
@@ -118,7 +119,7 @@ def archive(**members: str) -> bytes:
 
 
 def read(path: Path) -> dict[str, bytes | str]:
-    found = Submission(student="s", label="s", files=(path,)).notebooks()
+    found = Submission(student=Student(id="s"), label="s", files=(path,)).notebooks()
     return {name: str(data) if isinstance(data, NotANotebook) else data for name, data in found}
 
 
@@ -167,4 +168,4 @@ def test_only_so_many_notebooks_are_read(tmp_path: Path) -> None:
 
 def test_a_file_that_cannot_be_read_is_a_reason(tmp_path: Path) -> None:
     assert "cannot be read" in str(read(tmp_path)[tmp_path.name])
-    assert Submission(student="s", label="s", files=(tmp_path,)).digest()
+    assert Submission(student=Student(id="s"), label="s", files=(tmp_path,)).digest()

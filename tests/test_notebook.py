@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autograder.notebook import MAX_LINES, MAX_MARKS, Cell, NotANotebook, find_regions, header_end, parse_notebook
+from autograder.notebook import MAX_LINES, Cell, NotANotebook, parse_notebook
+from autograder.regions import MAX_MARKS, find_regions, header_end
+from autograder.results import Flag
 
 NAMES = {"f": "Q1", "Thing": "Q2", "a": "Q3", "b": "Q3"}
 FUNCTION = '''def f(x):
@@ -77,7 +79,7 @@ def test_source_as_list_line_ends_and_byte_order_mark() -> None:
     assert parse_notebook(data) == (Cell(id="x", kind="code", source="a\nb\nc"),)
 
 
-def body(text: str, fallback: str = "") -> list[tuple[str, str, tuple[str, ...]]]:
+def body(text: str, fallback: str = "") -> list[tuple[str, str, tuple[Flag, ...]]]:
     lines = text.split("\n")
     return [(r.question, "\n".join(lines[r.first : r.last]), r.flags) for r in find_regions(lines, NAMES, fallback)]
 
@@ -93,9 +95,9 @@ BANNER = FUNCTION[FUNCTION.index("    ####") : FUNCTION.index(START_LINE)]
     [
         (FUNCTION, ""),
         (FUNCTION.replace("*****START OF", "** Start of"), ""),
-        (FUNCTION.replace(START_LINE, ""), "start marker missing"),
-        (FUNCTION.replace(END_LINE, ""), "end marker missing"),
-        (FUNCTION.replace(START_LINE, "").replace(END_LINE, ""), "start marker missing"),
+        (FUNCTION.replace(START_LINE, ""), "START line is missing"),
+        (FUNCTION.replace(END_LINE, ""), "END line is missing"),
+        (FUNCTION.replace(START_LINE, "").replace(END_LINE, ""), "START line is missing"),
         (FUNCTION.replace(BANNER, ""), ""),
         (FUNCTION + "\nprint(f(1))\n", ""),
     ],
@@ -105,7 +107,7 @@ def test_a_damaged_region_is_found(text: str, flag: str) -> None:
     ((question, found, flags),) = body(text)
     assert question == "Q1"
     assert found.strip("\n") == ANSWER
-    assert flag in "".join(flags)
+    assert flag in "".join(map(str, flags))
     assert bool(flag) == bool(flags)
 
 

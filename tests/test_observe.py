@@ -7,11 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autograder.grading.observe import Memory, Observer, Verdict
+from autograder.grading.memory import Memory, Verdict
+from autograder.grading.observe import Observer
+from autograder.results import Status
 from autograder.sandbox.channel import Frame
 from autograder.sandbox.client import Run
 
-PASSED = Verdict("passed", "")
+PASSED = Verdict(Status.PASSED, "")
 CASES = st.sampled_from(["B3/one/0", "B3/one/1", "B4/two/0"])
 EXCHANGE = st.tuples(st.sampled_from([b"ask 1", b"ask 2", b"ask 3"]), st.sampled_from([b"a", b"b", b"c"]))
 
@@ -22,7 +24,7 @@ def conversation_of(case: str, replies: Sequence[bytes]) -> list[tuple[bytes, by
 
 
 def verdict_of(case: str, replies: Sequence[bytes]) -> Verdict:
-    return Verdict("failed", f"{case} was told {list(replies)}")
+    return Verdict(Status.FAILED, f"{case} was told {list(replies)}")
 
 
 class Replies:
@@ -58,7 +60,7 @@ def test_a_verdict_is_recalled_for_the_same_replies_and_for_no_others(
 
 def test_what_may_not_come_again_is_not_kept() -> None:
     memory = Memory()
-    memory.record("B3/one/0", [(b"ask", b"a"), (b"ask more", None)], Verdict("crashed", "ended by SIGSEGV"))
+    memory.record("B3/one/0", [(b"ask", b"a"), (b"ask more", None)], Verdict(Status.CRASHED, "ended by SIGSEGV"))
     assert memory.recall("B3/one/0", Replies([b"a", b"b"])) is None
 
 

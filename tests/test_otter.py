@@ -21,6 +21,7 @@ from nbclient import NotebookClient
 from autograder.authoring.archives import archive, otter_files
 from autograder.grading.grader import Grader
 from autograder.platforms.otter_plugin import KitTestFile, fill
+from autograder.results import QuestionScore, Result, Status, Student, SubmissionStatus, TestScore
 from autograder.submissions.intake import find_submissions
 from tests import corpus
 
@@ -104,13 +105,24 @@ def test_otter_itself_refuses_what_is_no_notebook(otter_zip: Path, tmp_path: Pat
     assert "Notebook does not appear to be JSON" in printed
 
 
+RESULT: dict[str, Any] = {
+    "student": Student(id="s"),
+    "submission": "s",
+    "sha256": "",
+    "assignment": "lecture06",
+    "version": "1",
+    "status": SubmissionStatus.GRADED,
+    "max_points": 3.0,
+}
+
+
 def test_messages_are_shown_as_text() -> None:
     from otter.test_files import GradingResults
 
-    test = {"name": "x", "status": "failed", "points": 0, "max_points": 3, "message": "<script>", "hint": ""}
-    score = {"points": 0, "max_points": 3, "status": "failed", "dependencies": "own", "tests": [test]}
+    test = TestScore(name="x", status=Status.FAILED, points=0, max_points=3, message="<script>", hint="")
+    score = QuestionScore(computed=0, max_points=3, status=Status.FAILED, dependencies="own", tests=(test,))
     results = GradingResults([])
-    fill(results, {"flags": [], "questions": {"B1": score}}, ASSIGNMENT)
+    fill(results, Result(**RESULT, questions={"B1": score}), ASSIGNMENT)
     file = results.results["B1"]
     assert isinstance(file, KitTestFile)
     assert "&lt;script&gt;" in file._repr_html_()

@@ -10,8 +10,9 @@ import torch
 
 from autograder.assignment import Limits
 from autograder.grading.grader import Grader, open_grader
-from autograder.sandbox.client import Failure, FailureKind, Run, probe_request, read_reply
-from autograder.submissions.reassemble import Step
+from autograder.program import Step
+from autograder.results import Status
+from autograder.sandbox.client import Failure, Run, probe_request, read_reply
 from tests import corpus
 
 X = torch.arange(12.0, dtype=torch.float64).reshape(4, 3)
@@ -35,7 +36,7 @@ def answer(body: str) -> Step:
 
 
 def start(grader: Grader, *steps: Step) -> Run:
-    return grader.scorer.sandbox.start("batchnorm", steps, DEFINES, seed=1)
+    return grader.sandbox.start("batchnorm", steps, DEFINES, seed=1)
 
 
 def observe(grader: Grader, *steps: Step) -> Any:
@@ -56,32 +57,32 @@ def test_a_probe_returns_what_the_code_returned(grader: Grader) -> None:
 @pytest.mark.parametrize(
     ("body", "kind", "message"),
     [
-        ("return 1 / 0", FailureKind.ERROR, r"ZeroDivisionError: division by zero \(line 2 of B3: return 1 / 0\)"),
-        ("raise KeyboardInterrupt", FailureKind.ERROR, "KeyboardInterrupt"),
-        ("import sys; sys.exit(3)", FailureKind.ERROR, "SystemExit"),
-        ("return batchnorm_forward(x, gamma, beta)", FailureKind.ERROR, "RecursionError"),
-        ("class Odd(Exception):\n    def __str__(self): raise self\nraise Odd", FailureKind.ERROR, "no message"),
-        ("raise Exception('\\x1b[31m\\x00')", FailureKind.ERROR, r"\\x1b\[31m\\x00"),
-        ("return torch.zeros(1 << 40)", FailureKind.ERROR, "RuntimeError"),
-        ("return bytearray(8 << 30)", FailureKind.ERROR, "MemoryError"),
-        ("import os; os._exit(0)", FailureKind.CRASHED, r"ended itself \(exit code 0\)"),
-        ("import os; os.kill(os.getpid(), 11)", FailureKind.CRASHED, "SIGSEGV"),
-        ("import ctypes; ctypes.string_at(0)", FailureKind.CRASHED, "SIGSEGV"),
-        ("import os; os.close(3)\nreturn x", FailureKind.CRASHED, ""),
-        ("import os; os.write(3, b'junk' * 100)\nreturn x", FailureKind.CRASHED, "malformed"),
+        ("return 1 / 0", Status.ERROR, r"ZeroDivisionError: division by zero \(line 2 of B3: return 1 / 0\)"),
+        ("raise KeyboardInterrupt", Status.ERROR, "KeyboardInterrupt"),
+        ("import sys; sys.exit(3)", Status.ERROR, "SystemExit"),
+        ("return batchnorm_forward(x, gamma, beta)", Status.ERROR, "RecursionError"),
+        ("class Odd(Exception):\n    def __str__(self): raise self\nraise Odd", Status.ERROR, "no message"),
+        ("raise Exception('\\x1b[31m\\x00')", Status.ERROR, r"\\x1b\[31m\\x00"),
+        ("return torch.zeros(1 << 40)", Status.ERROR, "RuntimeError"),
+        ("return bytearray(8 << 30)", Status.ERROR, "MemoryError"),
+        ("import os; os._exit(0)", Status.CRASHED, r"ended itself \(exit code 0\)"),
+        ("import os; os.kill(os.getpid(), 11)", Status.CRASHED, "SIGSEGV"),
+        ("import ctypes; ctypes.string_at(0)", Status.CRASHED, "SIGSEGV"),
+        ("import os; os.close(3)\nreturn x", Status.CRASHED, ""),
+        ("import os; os.write(3, b'junk' * 100)\nreturn x", Status.CRASHED, "malformed"),
         (
             "import os, struct; os.write(3, struct.pack('<4sIQ', b'AGK1', 9, 1 << 60))\nreturn x",
-            FailureKind.CRASHED,
+            Status.CRASHED,
             "malformed",
         ),
-        ("while True: pass", FailureKind.TIMED_OUT, "endless loop"),
-        ("import time; time.sleep(1000)", FailureKind.TIMED_OUT, "endless loop"),
+        ("while True: pass", Status.TIMED_OUT, "endless loop"),
+        ("import time; time.sleep(1000)", Status.TIMED_OUT, "endless loop"),
     ],
 )
-def test_failures_are_values(grader: Grader, body: str, kind: FailureKind, message: str) -> None:
+def test_failures_are_values(grader: Grader, body: str, kind: Status, message: str) -> None:
     seen = observe(grader, answer(body))
     assert isinstance(seen, Failure)
-    assert seen.kind is kind
+    assert seen.status is kind
     assert_matches(message, seen.message)
     again = observe(grader, answer("return x, x, x"))
     assert torch.equal(again["returned"][0], X)
@@ -95,7 +96,7 @@ def test_a_forged_reply_of_the_wrong_form_is_a_crash(grader: Grader) -> None:
     forge = "from autograder.sandbox import channel\nchannel.send(3, channel.encode({'seen': 3}), 1e18)\nreturn x, x, x"
     seen = observe(grader, answer(forge))
     assert isinstance(seen, Failure)
-    assert seen.kind is FailureKind.CRASHED
+    assert seen.status is Status.CRASHED
 
 
 def test_an_error_in_a_step_does_not_stop_the_program(grader: Grader) -> None:

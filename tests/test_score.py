@@ -12,7 +12,8 @@ from autograder.assignment import Assignment, Limits, Question
 from autograder.errors import MasterError
 from autograder.grading.grader import Grader
 from autograder.grading.hidden_tests import collect
-from autograder.notebook import parse_notebook
+from autograder.notebook import NotebookFile, parse_notebook
+from autograder.results import Student, to_json
 from autograder.submissions.intake import Submission
 from autograder.submissions.reassemble import reassemble
 from tests import corpus
@@ -74,8 +75,8 @@ def test_hidden_tests_of_one_name_in_two_files_are_refused(tmp_path: Path) -> No
 def scores(grader: Grader, folder: Path, answers: Mapping[str, Any], *questions: str) -> dict[str, Any]:
     corpus.write(folder, corpus.submission(dict(corpus.reference()) | dict(answers)))
     notebook = corpus.assignment().question(questions[0]).notebook
-    handed_in = Submission(student="s", label="s", files=(folder / f"{notebook}.ipynb",))
-    return grader.grade(handed_in, corpus.assignment().select(questions)).to_json()
+    handed_in = Submission(student=Student(id="s"), label="s", files=(folder / f"{notebook}.ipynb",))
+    return to_json(grader.grade(handed_in, corpus.assignment().select(questions)))
 
 
 def b3(body: str) -> dict[str, str]:
@@ -118,7 +119,7 @@ def test_whatever_is_returned_is_a_plain_failure(grader: Grader, tmp_path: Path,
     assert found["status"] in ("failed", "error")
     assert found["points"] < found["max_points"]
     assert all(test["message"] and test["hint"] for test in found["tests"] if test["status"] != "passed")
-    assert not any("hidden test" in flag for flag in result["flags"]), result["flags"]
+    assert not any(flag["kind"] == "hidden_test_raised" for flag in result["flags"]), result["flags"]
 
 
 def test_a_helper_in_an_added_cell_that_fails_is_a_flag(grader: Grader, tmp_path: Path) -> None:
@@ -133,7 +134,7 @@ def test_a_helper_in_an_added_cell_that_fails_is_a_flag(grader: Grader, tmp_path
     )
     result = scores(grader, tmp_path, {"B3": answer}, "B3")
     assert result["questions"]["B3"]["status"] == "passed"
-    assert ["NameError" in flag for flag in result["flags"]] == [True]
+    assert ["NameError" in flag["text"] for flag in result["flags"]] == [True]
 
 
 def test_added_code_that_ends_the_process_is_left_out(grader: Grader, tmp_path: Path) -> None:
@@ -147,7 +148,7 @@ def test_added_code_that_ends_the_process_is_left_out(grader: Grader, tmp_path: 
     )
     result = scores(grader, tmp_path, {"B3": answer}, "B3", "B4")
     assert {key: score["status"] for key, score in result["questions"].items()} == {"B3": "passed", "B4": "passed"}
-    assert any("left out" in flag for flag in result["flags"])
+    assert any(flag["kind"] == "added_code_left_out" for flag in result["flags"])
 
 
 def test_a_dependency_that_is_not_written_costs_only_itself(grader: Grader, tmp_path: Path) -> None:
@@ -166,17 +167,17 @@ def test_one_notebook_of_two(grader: Grader, tmp_path: Path) -> None:
     result = scores(grader, tmp_path, {}, "B3", "R2")
     assert result["questions"]["B3"]["status"] == "passed"
     assert result["questions"]["R2"]["status"] == "missing"
-    assert "residual_stream.ipynb was not handed in" in result["flags"]
+    assert "notebook_missing" in [flag["kind"] for flag in result["flags"]]
 
 
 def test_two_notebooks_in_one_file(grader: Grader, tmp_path: Path) -> None:
     notebooks = corpus.submission(corpus.reference())
     notebooks["batchnorm"]["cells"] += notebooks.pop("residual_stream")["cells"]
     corpus.write(tmp_path, notebooks)
-    handed_in = Submission(student="s", label="s", files=(tmp_path / "batchnorm.ipynb",))
-    result = grader.grade(handed_in, corpus.assignment().select(["R1"])).to_json()
+    handed_in = Submission(student=Student(id="s"), label="s", files=(tmp_path / "batchnorm.ipynb",))
+    result = to_json(grader.grade(handed_in, corpus.assignment().select(["R1"])))
     assert result["questions"]["R1"]["status"] == "passed"
-    assert any("residual_stream: no file of its own" in flag for flag in result["flags"])
+    assert "in_other_notebook" in [flag["kind"] for flag in result["flags"]]
 
 
 @pytest.mark.parametrize(
@@ -257,8 +258,8 @@ def test_the_reference_changes_nothing_that_all_code_shares(grader: Grader, tmp_
     corpus.write(tmp_path, corpus.submission(corpus.reference()))
     for name, released in grader.released.items():
         cells = parse_notebook((tmp_path / f"{name}.ipynb").read_bytes())
-        program = reassemble(released, [cells], grader.assignment)
-        run = grader.scorer.sandbox.start(name, program.steps[released.prologue :], {}, seed=1)
+        program = reassemble(released, [NotebookFile(name=name, cells=cells)], grader.assignment)
+        run = grader.sandbox.start(name, program.own, {}, seed=1)
         assert run.failure is None
         assert not run.disturbed
         assert not run.changed()

@@ -10,42 +10,33 @@ import pytest
 from rich.console import Console
 
 from autograder.reports import terminal
+from autograder.results import Flag, QuestionScore, Result, Status, Student, SubmissionStatus
 from tests import corpus
 
 GOLDEN = Path(__file__).parent / "golden"
 QUESTIONS = [corpus.assignment().question(key) for key in ("B3", "B4", "B10")]
 
 
-def score(points: float, most: float, status: str, dependencies: str = "own") -> dict[str, Any]:
-    return {"points": points, "max_points": most, "status": status, "dependencies": dependencies}
+def score(points: float, most: float, status: str, dependencies: str = "own") -> QuestionScore:
+    return QuestionScore(computed=points, max_points=most, status=Status(status), dependencies=dependencies, tests=())
 
 
-def student(name: str, b3: dict[str, Any], b4: dict[str, Any], b10: dict[str, Any]) -> dict[str, Any]:
-    questions = {"B3": b3, "B4": b4, "B10": b10}
-    total = sum(one["points"] for one in questions.values())
-    return {
-        "student": name,
-        "status": "graded",
-        "total": total,
-        "max_points": 19.0,
-        "flags": [],
-        "questions": questions,
-    }
+def student(name: str, **changed: Any) -> Result:
+    plain: dict[str, Any] = {"student": Student(id=name), "submission": name, "sha256": "", "assignment": "hw"}
+    plain |= {"version": "1", "status": SubmissionStatus.GRADED, "max_points": 19.0}
+    return Result(**(plain | changed))
 
 
-TABLES = [
-    student("zoë", score(6, 6, "passed"), score(9, 9, "passed"), score(4, 4, "passed")),
-    student("ada", score(3.5, 6, "failed"), score(9, 9, "passed", "reference"), score(0, 4, "timed_out")),
-    student("bob", *(score(0, most, "not_attempted") for most in (6, 9, 4))),
-    student("[bold]\x1b[31mred", score(0, 6, "crashed"), score(4.5, 9, "error"), score(0, 4, "missing")),
-    {
-        "student": "eve",
-        "status": "unreadable",
-        "total": 0,
-        "max_points": 19.0,
-        "flags": ["x.ipynb: no\nJSON"],
-        "questions": {},
-    },
+def graded(name: str, b3: QuestionScore, b4: QuestionScore, b10: QuestionScore) -> Result:
+    return student(name, questions={"B3": b3, "B4": b4, "B10": b10})
+
+
+RESULTS = [
+    graded("zoë", score(6, 6, "passed"), score(9, 9, "passed"), score(4, 4, "passed")),
+    graded("ada", score(3.5, 6, "failed"), score(9, 9, "passed", "reference"), score(0, 4, "timed_out")),
+    graded("bob", *(score(0, most, "not_attempted") for most in (6, 9, 4))),
+    graded("[bold]\x1b[31mred", score(0, 6, "crashed"), score(4.5, 9, "error"), score(0, 4, "missing")),
+    student("eve", status=SubmissionStatus.UNREADABLE, flags=(Flag(kind="k", text="x.ipynb: no\nJSON"),)),
 ]
 
 
@@ -59,19 +50,19 @@ def assert_golden(name: str, text: str) -> None:
 
 
 def test_the_table_of_a_batch(capsys: pytest.CaptureFixture[str]) -> None:
-    terminal.show(TABLES, QUESTIONS, Path("out/grades.csv"))
+    terminal.show(RESULTS, QUESTIONS, Path("out/grades.csv"))
     assert_golden("summary", capsys.readouterr().out)
 
 
 @pytest.mark.parametrize("layout", [terminal.wide, terminal.narrow], ids=["wide", "narrow"])
 def test_the_layouts(layout: Callable[..., Any]) -> None:
     buffer = io.StringIO()
-    Console(file=buffer, width=100).print(layout(TABLES, QUESTIONS))
+    Console(file=buffer, width=100).print(layout(RESULTS, QUESTIONS))
     assert_golden(f"summary_{layout.__name__}", buffer.getvalue())
 
 
 def test_progress_in_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
-    with terminal.progress(len(TABLES)) as advance:
-        for table in TABLES:
-            advance(table)
+    with terminal.progress(len(RESULTS)) as advance:
+        for result in RESULTS:
+            advance(result)
     assert_golden("progress", capsys.readouterr().err)

@@ -14,13 +14,15 @@ import pytest
 from autograder.assignment import Assignment
 from autograder.assignment_file import load_assignment
 from autograder.errors import KitError, MasterError, UsageError
-from autograder.grading.grader import Grader, load_released
-from autograder.notebook import Cell, parse_notebook
+from autograder.grading.grader import Grader
+from autograder.notebook import Cell, NotebookFile, parse_notebook
+from autograder.program import Program
 from autograder.release import versions
-from autograder.release.released import ReleasedNotebook, released_notebook
+from autograder.release.released import ReleasedNotebook, load_released, released_notebook
 from autograder.release.versions import Version
+from autograder.results import Status, Student
 from autograder.submissions.intake import Submission
-from autograder.submissions.reassemble import AnswerState, Program, reassemble
+from autograder.submissions.reassemble import reassemble
 from tests import corpus
 
 NAME = "batchnorm"
@@ -64,6 +66,10 @@ def old_notebook(answers: dict[str, str]) -> Notebook:
     return notebook
 
 
+def file_of(notebook: Notebook) -> NotebookFile:
+    return NotebookFile(name="n.ipynb", cells=cells_of(notebook))
+
+
 def cells_of(notebook: Notebook) -> tuple[Cell, ...]:
     return parse_notebook(json.dumps(notebook).encode())
 
@@ -92,7 +98,7 @@ BODIES = {
 
 
 def program(*notebooks: Notebook) -> Program:
-    return reassemble(RELEASED, [cells_of(notebook) for notebook in notebooks], ASSIGNMENT)
+    return reassemble(RELEASED, [file_of(notebook) for notebook in notebooks], ASSIGNMENT)
 
 
 def lose_ids(notebook: Notebook) -> None:
@@ -117,9 +123,9 @@ def test_an_old_release_is_not_attempted(mess: Callable[[Notebook], None]) -> No
     notebook = old_notebook({})
     mess(notebook)
     found = program(notebook)
-    assert {key for key, state in found.states.items() if state is not AnswerState.NOT_ATTEMPTED} == set()
+    assert found.unanswered == dict.fromkeys(CURRENT.regions, Status.NOT_ATTEMPTED)
     assert [step.source for step in found.steps if step.added] == []
-    assert found.flags == (f"{NAME}: made from version {OLD}",)
+    assert [str(flag) for flag in found.flags] == [f"{NAME}: made from version {OLD}"]
     assert [step.source for step in found.steps] == [cell.source for cell in CURRENT.given()]
 
 
@@ -129,7 +135,7 @@ def test_an_answer_in_an_old_region_counts(question: str, mess: Callable[[Notebo
     notebook = old_notebook({question: BODIES[question]})
     mess(notebook)
     found = program(notebook)
-    assert [key for key, state in found.states.items() if state is AnswerState.ATTEMPTED] == [question]
+    assert [key for key in CURRENT.regions if key not in found.unanswered] == [question]
     (step,) = [step for step in found.steps if step.question == question]
     assert BODIES[question] in step.source
     if question == "B3":
@@ -139,7 +145,7 @@ def test_an_answer_in_an_old_region_counts(question: str, mess: Callable[[Notebo
     else:
         assert step.source == corpus.reference()[question]
     assert [step.source for step in found.steps if step.added] == []
-    assert found.flags == (f"{NAME}: made from version {OLD}",)
+    assert [str(flag) for flag in found.flags] == [f"{NAME}: made from version {OLD}"]
 
 
 def test_what_a_student_added_to_an_old_notebook_is_kept_in_its_place() -> None:
@@ -153,7 +159,7 @@ def test_what_a_student_added_to_an_old_notebook_is_kept_in_its_place() -> None:
 def test_files_of_two_versions_together() -> None:
     new = corpus.submission({"B4": corpus.reference()["B4"]})[NAME]
     found = program(old_notebook({"B3": BODIES["B3"]}), new)
-    assert {key for key, state in found.states.items() if state is AnswerState.ATTEMPTED} == {"B3", "B4"}
+    assert set(CURRENT.regions) - set(found.unanswered) == {"B3", "B4"}
     assert not any(step.added for step in found.steps)
 
 
@@ -169,9 +175,9 @@ def test_a_question_that_is_gone_is_left_out() -> None:
         RELEASED.earlier[0], now={k: v for k, v in RELEASED.earlier[0].now.items() if k != "B1"}
     )
     released = dataclasses.replace(CURRENT, earlier=(version,))
-    found = reassemble(released, [cells_of(old_notebook({"B3": BODIES["B3"]}))], ASSIGNMENT)
-    assert found.states["B1"] is AnswerState.MISSING
-    assert found.states["B3"] is AnswerState.ATTEMPTED
+    found = reassemble(released, [file_of(old_notebook({"B3": BODIES["B3"]}))], ASSIGNMENT)
+    assert found.unanswered["B1"] is Status.MISSING
+    assert "B3" not in found.unanswered
 
 
 def test_answers_made_from_an_old_version_are_graded(grader: Grader, tmp_path: Path) -> None:
@@ -181,7 +187,7 @@ def test_answers_made_from_an_old_version_are_graded(grader: Grader, tmp_path: P
     path = tmp_path / "batchnorm.ipynb"
     path.write_text(json.dumps(old_notebook(answers)))
     questions = ASSIGNMENT.select(["B1", "B2", "B3", "B5", "B8", "B9"])
-    result = older.grade(Submission(student="s", label="s", files=(path,)), questions)
+    result = older.grade(Submission(student=Student(id="s"), label="s", files=(path,)), questions)
     full = {one.id: one.points if one.id in answers else 0 for one in questions}
     assert {key: score.points for key, score in result.questions.items()} == full
     assert {key: str(score.status) for key, score in result.questions.items()} == {

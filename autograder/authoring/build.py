@@ -17,11 +17,12 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from autograder.assignment import Assignment
-from autograder.authoring.master import read_masters, reference_answers
+from autograder.authoring import master
+from autograder.authoring.master import read_masters
 from autograder.errors import MasterError, UsageError
 from autograder.notebook import Role
 from autograder.release import versions
-from autograder.release.released import ReleasedNotebook
+from autograder.release.reference import reference_file, to_json
 
 MANIFEST = "MANIFEST.json"
 HEADING = re.compile(r"^#+\s+(.*)$", re.MULTILINE)
@@ -168,18 +169,13 @@ def _slug(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:48].strip("-")
 
 
-def reference_cells(assignment: Assignment, released: Mapping[str, ReleasedNotebook]) -> dict[str, str]:
-    """The answer cell of each question with the reference answer in it. Raises MasterError for a master's mistake."""
-    texts = reference_answers(assignment)
-    return {
-        question: "\n".join([*cell.lines[: region.first], texts[question], *cell.lines[region.last :]])
-        for notebook in released.values()
-        for question, (cell, region) in notebook.regions.items()
-    }
+def reference_text(assignment: Assignment) -> str:
+    """Return the text of the file that grading reads the reference answers from."""
+    return to_json(assignment, master.reference_answers(assignment))
 
 
 def write_release(assignment: Assignment) -> list[Path]:
-    """Replace `assignments/<name>/` by a fresh build; the paths written.
+    """Replace `assignments/<name>/` by a fresh build and write the reference answers down; the paths written.
 
     Raises UsageError when the folder cannot be written.
     """
@@ -193,6 +189,7 @@ def write_release(assignment: Assignment) -> list[Path]:
         for relative, data in files.items():
             (folder / relative).parent.mkdir(parents=True, exist_ok=True)
             (folder / relative).write_bytes(data)
+        reference_file(assignment).write_text(reference_text(assignment), encoding="utf-8")
     except OSError as error:
         raise UsageError(
             f"the release cannot be written ({error.strerror})", folder, "check its permissions"

@@ -21,11 +21,13 @@ from typing import Any
 from autograder.assignment import Assignment
 from autograder.assignment_file import load_assignment
 from autograder.authored import load_module
-from autograder.authoring.build import reference_cells
 from autograder.authoring.corpus import answer_cell
-from autograder.grading.grader import load_released
+from autograder.grading.grader import run_factory
 from autograder.grading.hidden_tests import LossTest
 from autograder.grading.observe import Child, Observer
+from autograder.notebook import NotebookFile
+from autograder.release.reference import reference_cells
+from autograder.release.released import load_released
 from autograder.sandbox.client import Sandbox
 from autograder.submissions.reassemble import reassemble
 
@@ -66,18 +68,21 @@ def _measure_file(name: str, home: Path, seeds: int, data_file: Path) -> list[Ro
     module = load_module(assignment.hidden_tests_dir, "calibration")
     released = load_released(assignment)
     reference = reference_cells(assignment, released)
-    defines = {one.id: one.defines for one in assignment.questions}
+    prologues = {name: notebook.shared_steps() for name, notebook in released.items()}
     rows = []
-    with Sandbox(assignment, released) as sandbox:
+    with Sandbox(assignment, prologues) as sandbox:
+        start = run_factory(sandbox, assignment)
         for test in module.LOSS_TESTS:
             question = assignment.question(test.question)
             notebook = released[question.notebook]
-            program = reassemble(notebook, [notebook.cells], assignment).with_answers(reference)
+            program = reassemble(
+                notebook, [NotebookFile(name=notebook.name, cells=notebook.cells)], assignment
+            ).with_answers(reference)
             for label, bodies in {REFERENCE: {}, **test.wrong}.items():
                 cells = {key: answer_cell(notebook, key, _text(body)) for key, body in bodies.items()}
                 losses = []
                 for seed in range(seeds):
-                    child = Child(sandbox, [program.with_answers(cells)], defines, seed)
+                    child = Child(start, [program.with_answers(cells)], seed)
                     losses.append(test.loss(Observer(child, question.id, seed), seed))
                     child.close()
                 rows.append(_row(test, data_file.stem, label, losses))

@@ -12,7 +12,7 @@ from pathlib import Path
 from autograder.assignment import Assignment
 from autograder.assignment_file import line_of
 from autograder.errors import MasterError
-from autograder.notebook import BANNER, END, START
+from autograder.regions import BANNER, END, START
 
 NAME = re.compile(r"# name:\s*(\S+)\s*$")
 POINTS = re.compile(r"# points:\s*([0-9.]+)\s*$")

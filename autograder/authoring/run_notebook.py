@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from autograder.assignment import Assignment
-from autograder.authoring.build import reference_cells
 from autograder.errors import MasterError, printable
-from autograder.grading.grader import load_released
+from autograder.release.reference import reference_cells
+from autograder.release.released import load_released
 
 CELL_LIMIT_S = 300
 UNATTENDED = "grader.export"

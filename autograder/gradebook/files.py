@@ -5,52 +5,16 @@ import io
 import json
 import os
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from enum import StrEnum
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from autograder.assignment import Question
 from autograder.errors import UsageError, printable
-
-if TYPE_CHECKING:  # reading results needs none of what makes them
-    from autograder.grading.scorer import QuestionScore
+from autograder.results import Result, from_json, to_json
 
 RESULTS = "results"
 GRADES = "grades.csv"
-
-
-class SubmissionStatus(StrEnum):
-    """Whether a submission could be graded at all."""
-
-    GRADED = "graded"
-    UNREADABLE = "unreadable"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
-    """What came of one submission; `flags` are remarks for the TA, the reason where it is unreadable."""
-
-    student: str
-    submission: str
-    sha256: str
-    assignment: str
-    version: str
-    status: SubmissionStatus
-    max_points: float
-    flags: tuple[str, ...]
-    questions: "Mapping[str, QuestionScore]" = field(default_factory=dict)
-
-    @property
-    def total(self) -> float:
-        return round(sum(score.points for score in self.questions.values()), 6)
-
-    def to_json(self) -> dict[str, Any]:
-        """The result in the form of the results contract."""
-        table = {name: getattr(self, name) for name in ("student", "submission", "sha256", "assignment", "version")}
-        table |= {"status": self.status, "total": self.total, "max_points": self.max_points, "flags": list(self.flags)}
-        return table | {"questions": {key: asdict(score) for key, score in self.questions.items()}}
 
 
 class Gradebook:
@@ -71,37 +35,34 @@ class Gradebook:
     def path(self, student: str) -> Path:
         return self.folder / RESULTS / f"{student}.json"
 
-    def finished(self, student: str, submission: str, sha256: str) -> dict[str, Any] | None:
-        """The result of an earlier run over the same submission with the same grader, or None.
+    def finished(self, student: str, submission: str, sha256: str) -> Result | None:
+        """Return the result of an earlier run over the same submission with the same grader, or None.
 
         submission: its label, as a file that was renamed may be read in another way
         """
         try:
             table = json.loads(self.path(student).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            wanted = {"submission": submission, "sha256": sha256, "grader": self._fingerprint}
+            return from_json(table) if all(table.get(key) == value for key, value in wanted.items()) else None
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
-        wanted = {"submission": submission, "sha256": sha256, "grader": self._fingerprint}
-        same = isinstance(table, dict) and all(table.get(key) == value for key, value in wanted.items())
-        return table if same else None
 
-    def record(self, table: dict[str, Any]) -> dict[str, Any]:
-        """Write one student's result; the table with the grader's fingerprint."""
-        table = table | {"grader": self._fingerprint}
-        write_whole(self.path(table["student"]), json.dumps(table, indent=1, ensure_ascii=False) + "\n")
-        return table
+    def record(self, result: Result) -> None:
+        """Write one student's result, with the grader's fingerprint."""
+        table = to_json(result) | {"grader": self._fingerprint}
+        write_whole(self.path(result.student.id), json.dumps(table, indent=1, ensure_ascii=False) + "\n")
 
-    def write_grades(self, tables: Iterable[dict[str, Any]], questions: Sequence[Question]) -> Path:
-        """Write grades.csv, a row a submission in the order of the students' names."""
+    def write_grades(self, results: Iterable[Result], questions: Sequence[Question]) -> Path:
+        """Write grades.csv, one row per submission in the order of the students' ids."""
         ids = [question.id for question in questions]
         buffer = io.StringIO()
         writer = csv.writer(buffer, lineterminator="\n")
         writer.writerow(["student", "submission", "status", "total", "max_points", *ids, "flags"])
-        for table in sorted(tables, key=lambda table: str(table["student"])):
-            points = [table["questions"].get(key, {}).get("points", 0.0) for key in ids]
-            student, submission, flags = map(
-                _plain, (table["student"], table["submission"], " | ".join(table["flags"]))
-            )
-            writer.writerow([student, submission, table["status"], table["total"], table["max_points"], *points, flags])
+        for result in sorted(results, key=lambda result: result.student.id):
+            points = [result.questions[key].points if key in result.questions else 0.0 for key in ids]
+            flags = _plain(" | ".join(map(str, result.flags)))
+            named = [_plain(result.student.id), _plain(result.submission), result.status]
+            writer.writerow([*named, result.total, result.max_points, *points, flags])
         path = self.folder / GRADES
         write_whole(path, buffer.getvalue())
         return path
@@ -113,10 +74,10 @@ def _plain(text: str) -> str:
     return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
 
 
-def without_tests(table: Mapping[str, Any]) -> dict[str, Any]:
-    """A result's table without its single tests, which is small enough to keep for every submission of a batch."""
-    scores = {key: {k: v for k, v in score.items() if k != "tests"} for key, score in table["questions"].items()}
-    return {**table, "questions": scores}
+def without_tests(result: Result) -> Result:
+    """Return a result without its tests and answers, small enough to keep for every submission of a batch."""
+    scores = {key: replace(score, tests=(), answer=None) for key, score in result.questions.items()}
+    return replace(result, questions=scores)
 
 
 def write_whole(path: Path, text: str) -> None:

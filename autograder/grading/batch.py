@@ -12,12 +12,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, as_completed, wait
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from autograder.assignment import Assignment, Question
 from autograder.assignment_file import load_assignment
 from autograder.errors import GraderFault
 from autograder.gradebook.files import Gradebook, without_tests
+from autograder.results import Result
 from autograder.submissions.intake import Submission
 
 if TYPE_CHECKING:  # a grader imports torch, which only the workers need
@@ -51,35 +52,35 @@ def grade_batch(
     questions: Sequence[Question],
     gradebook: Gradebook,
     executor: Executor,
-    grade: Callable[[Submission, tuple[str, ...]], dict[str, Any]],
-    progress: Callable[[dict[str, Any]], None],
-) -> list[dict[str, Any]]:
+    grade: Callable[[Submission, tuple[str, ...]], Result],
+    progress: Callable[[Result], None],
+) -> list[Result]:
     """Grade what an earlier run has not finished, record each result as it comes, and return all without their tests.
 
     progress is called with each result, also with those taken from an earlier run.
     Raises GraderFault when a worker dies.
     """
     ids = tuple(question.id for question in questions)
-    tables = []
+    results = []
     waiting: list[Submission] = []
     for submission in submissions:
-        finished = gradebook.finished(submission.student, submission.label, submission.digest())
+        finished = gradebook.finished(submission.student.id, submission.label, submission.digest())
         if finished:
-            tables.append(without_tests(finished))
+            results.append(without_tests(finished))
             progress(finished)
         else:
             waiting.append(submission)
     try:
-        for table in _results(executor, (functools.partial(grade, submission, ids) for submission in waiting)):
-            recorded = gradebook.record(table)
-            tables.append(without_tests(recorded))
-            progress(recorded)
+        for result in _results(executor, (functools.partial(grade, submission, ids) for submission in waiting)):
+            gradebook.record(result)
+            results.append(without_tests(result))
+            progress(result)
     except BrokenProcessPool as error:
         fix = "run the command again: what is finished is kept"
         raise GraderFault(
             "a worker process was ended from outside, perhaps for want of memory", "grade", fix
         ) from error
-    return tables
+    return results
 
 
 def _results(executor: Executor, calls: Iterable[Callable[[], T]]) -> Iterator[T]:
@@ -107,7 +108,7 @@ class InlineExecutor(Executor):
 @contextlib.contextmanager
 def workers(
     assignment: Assignment, jobs: int, unsafe: bool = False
-) -> Iterator[tuple[Executor, Callable[[Submission, tuple[str, ...]], dict[str, Any]]]]:
+) -> Iterator[tuple[Executor, Callable[[Submission, tuple[str, ...]], Result]]]:
     """An executor over `jobs` workers and the function to submit to it."""
     if jobs == 1:
         from autograder.grading.grader import open_grader
@@ -121,8 +122,8 @@ def workers(
         yield executor, _grade_in_worker
 
 
-def _grade(grader: "Grader", submission: Submission, question_ids: tuple[str, ...]) -> dict[str, Any]:
-    return grader.grade(submission, grader.assignment.select(question_ids)).to_json()
+def _grade(grader: "Grader", submission: Submission, question_ids: tuple[str, ...]) -> Result:
+    return grader.grade(submission, grader.assignment.select(question_ids))
 
 
 _grader: "Grader | None" = None
@@ -147,6 +148,6 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _grade_in_worker(submission: Submission, question_ids: tuple[str, ...]) -> dict[str, Any]:
+def _grade_in_worker(submission: Submission, question_ids: tuple[str, ...]) -> Result:
     assert _grader is not None
     return _grade(_grader, submission, question_ids)

@@ -2,195 +2,221 @@
 
 The student's code runs in the sandbox. First one child serves all questions of a notebook; what gets full marks there
 is done. Every other question is graded again with children of its own, so that no code of another question can cost it
-points: a first one with the student's own answers to what it depends on, then one with the reference's.
+points: a list of attempts, of which the best counts (`_attempts`).
 """
 
 import zlib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from enum import StrEnum
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import Enum, auto
+
+import pytest
 
 from autograder.assignment import Assignment, Question
 from autograder.errors import printable
 from autograder.grading.hidden_tests import Case, HiddenTest
-from autograder.grading.observe import Child, Memory, NoObservation, Observer, Verdict, start
-from autograder.sandbox.client import Sandbox
-from autograder.submissions.reassemble import AnswerState, Program
+from autograder.grading.memory import Memory, Verdict
+from autograder.grading.observe import Child, NoObservation, Observer, RunFactory
+from autograder.program import Program
+from autograder.results import SEVERITY, Audience, Flag, GradedAnswer, QuestionScore, Status, TestScore
 
 MAX_MESSAGE = 600
 
-
-class Status(StrEnum):
-    """How a test or a question ended, the worse the later."""
-
-    PASSED = "passed"
-    FAILED = "failed"
-    ERROR = "error"
-    TIMED_OUT = "timed_out"
-    CRASHED = "crashed"
-    NOT_ATTEMPTED = "not_attempted"
-    MISSING = "missing"
-
-
-SEVERITY = list(Status)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TestScore:
-    """One hidden test on one submission; the message and hint are empty when it passed."""
-
-    __test__ = False
-
-    name: str
-    status: Status
-    points: float
-    max_points: float
-    message: str
-    hint: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QuestionScore:
-    """One question on one submission; `dependencies` is `own` or `reference`."""
-
-    points: float
-    max_points: float
-    status: Status
-    dependencies: str
-    tests: tuple[TestScore, ...]
-
-
 Scored = Callable[[str, QuestionScore], None]
 """Called with a question's id and its score."""
+
+OUTCOMES = (pytest.fail.Exception, pytest.skip.Exception, pytest.exit.Exception, SystemExit)
+"""What a hidden test may raise besides ordinary exceptions; none of them may end a batch."""
+
+
+class When(Enum):
+    """On what an attempt depends: whether code that the question can do without changed what all code shares."""
+
+    ALWAYS = auto()
+    LAST_WAS_DISTURBED = auto()
+    UNDISTURBED = auto()
+    DISTURBED = auto()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One way to grade a question.
+
+    programs: what to execute, and what to fall back on when that does not finish
+    reference: the reference answers that replace the student's, by question; none for the student's own
+    """
+
+    programs: tuple[Program, ...]
+    reference: Mapping[str, str]
+    when: When = When.ALWAYS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tried:
+    """What came of an attempt."""
+
+    score: QuestionScore
+    flags: tuple[Flag, ...]
+    left_out_added: bool
+    disturbed: bool
+
+    @property
+    def full(self) -> bool:
+        return self.score.computed == self.score.max_points
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scorer:
     """What the programs of one assignment are scored with.
 
-    tests: by question; reference: the whole answer cell of each question with the reference answer in it.
+    tests: by question; reference: the whole answer cell of each question with the reference answer in it
+    start: makes the children that programs run in
     """
 
     assignment: Assignment
     tests: Mapping[str, Sequence[HiddenTest]]
     reference: Mapping[str, str]
-    sandbox: Sandbox
+    start: RunFactory
     memory: Memory = field(default_factory=Memory)
 
     def score(
         self, program: Program, questions: Sequence[Question], scored: Scored
-    ) -> tuple[dict[str, QuestionScore], list[str]]:
-        """The scores of one reassembled notebook's questions, and flags about what happened on the way.
+    ) -> tuple[dict[str, QuestionScore], list[Flag]]:
+        """Return the scores of one reassembled notebook's questions, and flags about what happened on the way.
 
         scored: called with each question's id and score as soon as it is known.
         """
         scores: dict[str, QuestionScore] = {}
         flags = list(program.flags)
-        attempted = [one for one in questions if program.states[one.id] is AnswerState.ATTEMPTED]
-        shared, notes = self._together(program, attempted, scored)
+        answered = [one for one in questions if one.id not in program.unanswered]
+        shared, notes = self._together(program, answered, scored)
         flags.extend(notes)
-        whole = [program]
+        whole: tuple[Program, ...] = (program,)
         for one in questions:
             if passed := shared.get(one.id):
                 scores[one.id] = passed
                 continue
-            if one in attempted:
-                wrong = {other for other, score in scores.items() if score.points < score.max_points}
-                short = one.id in shared and not wrong.isdisjoint(self.assignment.dependencies(one))
-                scores[one.id], left_out, notes = self._alone(one, program, whole, scores, reference_first=short)
-                flags.extend(notes)
-                whole = [] if left_out else whole
+            if one.id in program.unanswered:
+                scores[one.id] = unanswered(one, self.tests[one.id], program.unanswered[one.id])
             else:
-                scores[one.id] = unanswered(one, self.tests[one.id], Status(program.states[one.id].value))
+                attempts = self._attempts(one, program, whole, scores, tried_in_vain=one.id in shared)
+                best = self._best(one, attempts)
+                scores[one.id] = best.score
+                flags.extend(best.flags)
+                whole = () if best.left_out_added else whole
             scored(one.id, scores[one.id])
         return scores, list(dict.fromkeys(flags))
 
     def _together(
-        self, program: Program, attempted: Sequence[Question], scored: Scored
-    ) -> tuple[dict[str, QuestionScore | None], list[str]]:
-        """The scores of the questions that get full marks when one child serves them all, which is the usual case.
+        self, program: Program, answered: Sequence[Question], scored: Scored
+    ) -> tuple[dict[str, QuestionScore | None], list[Flag]]:
+        """Return the scores of the questions that get full marks when one child serves them all, the usual case.
 
         None for a question that was tried in vain. Only full marks count here: for anything less, another question's
         code may be the reason, and a child of its own decides. Nor may another question's code help: when calls changed
         what all code shares, the child is left.
         """
         shared: dict[str, QuestionScore | None] = {}
-        if len(attempted) < 2:
+        if len(answered) < 2:
             return shared, []
-        run = start(self.sandbox, program, self._defines(), _seed(program.notebook))
+        run = self.start(program, _seed(program.notebook))
         try:
-            for one in attempted:
-                if one is not attempted[0] and run.changed():
+            for one in answered:
+                if one is not answered[0] and run.changed():
                     break
                 results = self._results(one, Observer(run, one.id, seed_of(one)), [], first_failure_ends=True)
                 shared[one.id] = None
                 if all(result.status is Status.PASSED for result in results):
-                    shared[one.id] = score = _question_score(one, results, "own")
+                    shared[one.id] = score = _question_score(one, results, "own", program)
                     scored(one.id, score)
         finally:
             run.close()
         return shared, _stopped(run.errors) if any(shared.values()) else []
 
-    def _alone(
+    def _attempts(
         self,
         one: Question,
         program: Program,
-        whole: Sequence[Program],
+        whole: tuple[Program, ...],
         scores: Mapping[str, QuestionScore],
         *,
-        reference_first: bool,
-    ) -> tuple[QuestionScore, bool, list[str]]:
-        """The score of a question with children of its own, whether added code had to be left out, and flags.
+        tried_in_vain: bool,
+    ) -> Iterator[Attempt]:
+        """List the ways to grade a question, in the order in which they are tried until one gives full marks.
 
-        reference_first: the student's own answers to what it depends on are wrong, and it was tried with them in vain
+        whole: the program with all that the student wrote, unless it does not finish
+        tried_in_vain: whether it fell short of full marks where one child served all questions
         """
         needed = self.assignment.dependencies(one)
         own = frozenset({one.id})
-        programs = [*whole, *_alone_in(program, needed | own, needed | own)]
-        replaced = {other: self.reference[other] for other in needed}
-        # what never ends is not waited for again in every question that builds on it
+        reference = {other: self.reference[other] for other in needed}
+        related = (*whole, *_alone_in(program, needed | own, needed | own))
+        wrong = {other for other, score in scores.items() if score.computed < score.max_points}
+        # A dependency that never ends is not waited for again in every question that builds on it.
         endless = any(other in scores and scores[other].status is Status.TIMED_OUT for other in needed)
-        helped: QuestionScore | None = None
-        if reference_first and not endless:
-            helped, child, flags = self._try(one, programs, replaced)
-            if helped.points == helped.max_points:
-                return helped, child.left_out_added, flags
-        answers = replaced if endless else {}
-        best, child, flags = self._try(one, programs, answers)
-        left_out_added, disturbed = child.left_out_added, child.disturbed
-        while best.points < best.max_points and child.disturbed:
-            # Another answer or added code changed what all code shares: that must not cost this question points.
-            programs = programs[1:]
-            again, child, _ = self._try(one, programs, answers)
-            if again.points > best.points:
-                best = again
-                flags.append(f"{one.id}: graded without other code of the notebook, which changes what all code shares")
-        if best.points < best.max_points and needed and not endless:
-            if disturbed:
-                programs, helped = _alone_in(program, needed | own, own), None
-            again = helped or self._try(one, programs, replaced)[0]
-            best = again if again.points > best.points else best
-        return best, left_out_added, flags
+        reference_first = tried_in_vain and not wrong.isdisjoint(needed) and not endless
+        if reference_first:
+            yield Attempt(programs=related, reference=reference)
+        answers = reference if endless else {}
+        yield Attempt(programs=related, reference=answers)
+        # Another answer or added code changed what all code shares: that must not cost this question points.
+        for skipped in range(1, len(related)):
+            yield Attempt(programs=related[skipped:], reference=answers, when=When.LAST_WAS_DISTURBED)
+        if needed and not endless:
+            if not reference_first:
+                yield Attempt(programs=related, reference=reference, when=When.UNDISTURBED)
+            alone = _alone_in(program, needed | own, own)
+            yield Attempt(programs=alone, reference=reference, when=When.DISTURBED)
 
-    def _try(
-        self, one: Question, programs: Sequence[Program], replaced: Mapping[str, str]
-    ) -> tuple[QuestionScore, Child, list[str]]:
-        """Run the tests over the first program that ends, with these answers in the place of the student's."""
-        programs = [program.with_answers(replaced) for program in programs]
-        child = Child(self.sandbox, programs, self._defines(), _seed(one.notebook))
-        flags: list[str] = []
+    def _best(self, one: Question, attempts: Iterator[Attempt]) -> Tried:
+        """Try one attempt after the other until one gives full marks; return the best, the earlier among equals."""
+        best: Tried | None = None
+        notes: list[Flag] = []
+        left_out_added = last_was_disturbed = disturbed = False
+        for attempt in attempts:
+            if not {
+                When.ALWAYS: True,
+                When.LAST_WAS_DISTURBED: last_was_disturbed,
+                When.UNDISTURBED: not disturbed,
+                When.DISTURBED: disturbed,
+            }[attempt.when]:
+                continue
+            tried = self._try(one, attempt)
+            if best is None:
+                notes.extend(tried.flags)
+            if best is None or tried.score.computed > best.score.computed:
+                best = tried
+            left_out_added = left_out_added or tried.left_out_added
+            if tried.full:
+                break
+            last_was_disturbed = tried.disturbed
+            disturbed = disturbed or tried.disturbed
+        assert best is not None  # the first attempt always runs
+        return replace(best, flags=tuple(dict.fromkeys([*notes, *best.flags])), left_out_added=left_out_added)
+
+    def _try(self, one: Question, attempt: Attempt) -> Tried:
+        """Run the tests over the first program that finishes."""
+        programs = [program.with_answers(attempt.reference) for program in attempt.programs]
+        child = Child(self.start, programs, _seed(one.notebook))
+        flags: list[Flag] = []
         try:
             results = self._results(one, Observer(child, one.id, seed_of(one)), flags)
         finally:
             child.close()
-        score = _question_score(one, results, "reference" if replaced else "own")
-        return score, child, [*child.flags, *flags, *_stopped(child.errors)]
-
-    def _defines(self) -> dict[str, Sequence[str]]:
-        return {one.id: one.defines for one in self.assignment.questions}
+        dependencies = "reference" if attempt.reference else "own"
+        score = _question_score(one, results, dependencies, attempt.programs[0])
+        if attempt.when is When.LAST_WAS_DISTURBED:
+            text = "graded without other code of the notebook, which changes what all code shares"
+            flags.append(Flag(kind="graded_without_other_code", question=one.id, text=text))
+        return Tried(
+            score=score,
+            flags=(*child.flags, *flags, *_stopped(child.errors)),
+            left_out_added=child.left_out_added,
+            disturbed=child.disturbed,
+        )
 
     def _results(
-        self, one: Question, observer: Observer, flags: list[str], *, first_failure_ends: bool = False
+        self, one: Question, observer: Observer, flags: list[Flag], *, first_failure_ends: bool = False
     ) -> tuple[TestScore, ...]:
         """The score of each hidden test of a question, or of those up to the first that does not pass."""
         results = []
@@ -198,12 +224,12 @@ class Scorer:
             verdict, case = self._verdict(test, observer)
             if verdict.flag:
                 flags.append(verdict.flag)
-            passed = verdict.status == Status.PASSED
+            passed = verdict.status is Status.PASSED
             message = f"{verdict.message} ({case})" if case and not passed else verdict.message
             results.append(
                 TestScore(
                     name=test.name,
-                    status=Status(verdict.status),
+                    status=verdict.status,
                     points=test.points if passed else 0.0,
                     max_points=test.points,
                     message=printable(message)[:MAX_MESSAGE],
@@ -225,7 +251,7 @@ class Scorer:
                 known = _judge(case, observer)
                 self.memory.record(key, observer.conversation, known)
             verdict = known
-            if verdict.status != Status.PASSED:
+            if verdict.status is not Status.PASSED:
                 break
         return verdict, name
 
@@ -239,24 +265,32 @@ def _seed(name: str) -> int:
     return zlib.crc32(name.encode())
 
 
-def _alone_in(program: Program, questions: frozenset[str], beside: frozenset[str]) -> list[Program]:
-    """The program with these answers only: first with what was added beside some of them, then without."""
+def _alone_in(program: Program, questions: frozenset[str], beside: frozenset[str]) -> tuple[Program, ...]:
+    """Return the program with these answers only: first with what was added beside some of them, then without."""
     bare, with_added = program.only(questions), program.only(questions, beside=beside)
-    return [bare] if with_added == bare else [with_added, bare]
+    return (bare,) if with_added == bare else (with_added, bare)
 
 
-def _stopped(errors: Mapping[str, str]) -> list[str]:
-    """Flags about added code that raised an error."""
-    return [f"{label} stopped: {error}" for label, error in errors.items() if label.startswith("added")]
+def _stopped(errors: Mapping[str, str]) -> list[Flag]:
+    """Return flags about added code that raised an error."""
+    return [
+        Flag(kind="added_code_failed", text=f"{label} stopped: {error}")
+        for label, error in errors.items()
+        if label.startswith("added")
+    ]
 
 
-def _question_score(one: Question, results: tuple[TestScore, ...], dependencies: str) -> QuestionScore:
+def _question_score(
+    one: Question, results: tuple[TestScore, ...], dependencies: str, program: Program | None = None
+) -> QuestionScore:
+    answer = GradedAnswer(file=program.files.get(one.id, ""), source=program.source_of(one.id)) if program else None
     return QuestionScore(
-        points=round(sum(result.points for result in results), 6),
+        computed=round(sum(result.points for result in results), 6),
         max_points=one.points,
         status=max((result.status for result in results), key=SEVERITY.index),
         dependencies=dependencies,
         tests=results,
+        answer=answer,
     )
 
 
@@ -274,17 +308,18 @@ def unanswered(one: Question, tests: Sequence[HiddenTest], status: Status) -> Qu
 
 
 def _judge(case: Case, observer: Observer) -> Verdict:
-    """Run a case of a hidden test."""
+    """Run a case of a hidden test. Whatever it raises is a verdict, or a mistake of its author that a flag tells."""
     try:
         case.function(observe=observer, **case.parameters)
     except NoObservation as nothing:
-        return Verdict(Status(nothing.failure.kind.value), nothing.failure.message)
-    except AssertionError as error:
+        return Verdict(nothing.failure.status, nothing.failure.message)
+    except (AssertionError, pytest.fail.Exception) as error:
         return Verdict(Status.FAILED, str(error)[:MAX_MESSAGE])
-    except Exception as error:
-        # The reference passes every hidden test (the gate shows it), so this comes from what the student's code
-        # returned: a value of a kind that nobody thought of.
+    except (Exception, *OUTCOMES) as error:
+        # The reference passes every hidden test (the release check shows it), so this comes from what the student's
+        # code returned: a value of a kind that nobody thought of.
         kind = type(error).__name__
-        flag = f"hidden test {case.function.__name__} raised {kind}: {printable(str(error))[:200]}"
+        text = f"hidden test {case.function.__name__} raised {kind}: {printable(str(error))[:200]}"
+        flag = Flag(kind="hidden_test_raised", text=text, audience=Audience.STAFF)
         return Verdict(Status.FAILED, f"what your code returned could not be used ({kind})", flag)
     return Verdict(Status.PASSED, "")

@@ -18,10 +18,10 @@ from typing import Any
 
 from autograder.assignment import Assignment
 from autograder.assignment_file import load_assignment
-from autograder.gradebook.files import Result, SubmissionStatus, write_whole
+from autograder.gradebook.files import write_whole
 from autograder.grading.grader import open_grader
 from autograder.grading.hidden_tests import HiddenTest
-from autograder.grading.scorer import QuestionScore, Status
+from autograder.results import Audience, Flag, QuestionScore, Result, Status, SubmissionStatus
 from autograder.submissions.intake import Submission, from_folder
 
 ROOT = Path("/autograder")
@@ -41,8 +41,6 @@ IN_WORDS = {
     Status.NOT_ATTEMPTED: "not attempted",
     Status.MISSING: "missing",
 }
-OURS = ("graded without confinement", "hidden test ")
-"""How remarks begin that are meant for instructors only; they are printed, and instructors see what is printed."""
 
 
 class TimeUp(BaseException):
@@ -63,7 +61,7 @@ class Report:
         self.scores[question_id] = score
         self.write(STOPPED)
 
-    def write(self, why_not: str = "", remarks: Sequence[str] = ()) -> None:
+    def write(self, why_not: str = "", remarks: Sequence[Flag] = ()) -> None:
         """why_not: what to say where a question has no score."""
         entries = []
         for one in self.assignment.questions:
@@ -82,7 +80,7 @@ class Report:
             if ids := [key for key, found in unanswered.items() if found is status]:
                 lines.append(f"{text}: {', '.join(ids)}")
         lines += [why_not] * bool(why_not and len(self.scores) < len(self.assignment.questions))
-        lines += [line for line in remarks if not line.startswith(OURS)][:MAX_REMARKS]
+        lines += for_students(remarks)
         total = round(sum(score.points for score in self.scores.values()), 6)
         write_results(self.path, {"score": total, "output": "\n".join(lines), "tests": entries})
 
@@ -138,7 +136,7 @@ def grade(root: Path, assignment: Assignment, path: Path) -> None:
     try:
         with open_grader(assignment, unsafe=True) as grader:
             report.tests = grader.scorer.tests
-            report.unconfined = tuple(reason.split(" is missing")[0] for reason in grader.scorer.sandbox.missing)
+            report.unconfined = tuple(reason.split(" is missing")[0] for reason in grader.sandbox.missing)
             report.write(STOPPED)
             result = grader.grade(submission, assignment.questions, report.scored)
             signal.setitimer(signal.ITIMER_REAL, 0)
@@ -154,7 +152,7 @@ def grade(root: Path, assignment: Assignment, path: Path) -> None:
     else:
         report.scores = dict(result.questions)
         report.write(remarks=result.flags)
-    for line in result.flags if result else (why_not,):
+    for line in map(str, result.flags) if result else (why_not,):
         print(line)
 
 
@@ -163,8 +161,12 @@ def unreadable(submission: Submission, assignment: Assignment, result: Result) -
     wanted = " and ".join(f"{name}.ipynb" for name in assignment.notebooks)
     if not submission.files:
         return f"There is no notebook in what you handed in. Please hand in {wanted}."
-    reasons = [line for line in result.flags if not line.startswith(OURS)]
-    return "\n".join(["Your submission cannot be graded.", *reasons[:MAX_REMARKS], f"Please hand in {wanted}."])
+    return "\n".join(["Your submission cannot be graded.", *for_students(result.flags), f"Please hand in {wanted}."])
+
+
+def for_students(flags: Sequence[Flag]) -> list[str]:
+    """Return the first flags that students may read, as lines."""
+    return [str(flag) for flag in flags if flag.audience is Audience.STUDENT][:MAX_REMARKS]
 
 
 def _time_is_up(number: int, frame: FrameType | None) -> None:

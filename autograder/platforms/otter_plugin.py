@@ -19,9 +19,10 @@ from otter.plugins import AbstractOtterPlugin
 from otter.test_files import TestCase, TestFile
 from otter.test_files.abstract_test import TestCaseResult
 
-from autograder.assignment import Assignment
+from autograder.assignment import Assignment, Question
 from autograder.assignment_file import load_assignment
 from autograder.errors import GraderFault
+from autograder.results import QuestionScore, Result, Status, TestScore, from_json
 
 
 class KitTestFile(TestFile):  # type: ignore[misc]
@@ -54,7 +55,7 @@ class KitPlugin(AbstractOtterPlugin):  # type: ignore[misc]
         submission = Path(self.submission_path)
         kit = submission.parent.parent / "source" / "kit"
         self._assignment = load_assignment(self.plugin_config["assignment"], kit)
-        self._table = grade(submission, kit, self._assignment)
+        self._result = grade(submission, kit, self._assignment)
         for path in submission.parent.iterdir():
             if path.is_dir() and not path.is_symlink() and path.name != "tests":
                 shutil.rmtree(path)
@@ -71,11 +72,11 @@ class KitPlugin(AbstractOtterPlugin):  # type: ignore[misc]
 
     def after_grading(self, results: Any) -> None:
         """Put our results in the place of Otter's."""
-        fill(results, self._table, self._assignment)
+        fill(results, self._result, self._assignment)
 
 
-def grade(submission: Path, kit: Path, assignment: Assignment) -> dict[str, Any]:
-    """The result of `autograder grade` by the kit in this folder, as its JSON table."""
+def grade(submission: Path, kit: Path, assignment: Assignment) -> Result:
+    """Return the result of `autograder grade` by the kit in this folder."""
     with tempfile.TemporaryDirectory() as out:
         command = [sys.executable, "-m", "autograder", "grade", str(submission), "--out", out, "--jobs", "1"]
         command += ["--assignment", assignment.name]
@@ -85,44 +86,45 @@ def grade(submission: Path, kit: Path, assignment: Assignment) -> dict[str, Any]
             last = (done.stderr.strip() or "no output").splitlines()[-1]
             raise GraderFault(f"the kit in the zip could not grade: {last}", submission.name, "mend that and run again")
         (path,) = Path(out, "results").glob("*.json")
-        table: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return table
+        return from_json(json.loads(path.read_text(encoding="utf-8")))
 
 
-def fill(results: Any, table: dict[str, Any], assignment: Assignment) -> None:
+def fill(results: Any, result: Result, assignment: Assignment) -> None:
     """Make a result of ours Otter's: the questions of the notebook that was handed in, all where it was none."""
-    questions = table["questions"]
+    scores = result.questions
     handed_in = {
-        one.notebook for one in assignment.questions if questions.get(one.id, {}).get("status", "missing") != "missing"
+        one.notebook for one in assignment.questions if one.id in scores and scores[one.id].status is not Status.MISSING
     }
     results.clear_results()
     results._catastrophic_error = None
     for one in assignment.questions:
         if one.notebook in handed_in or not handed_in:
-            results.results[one.id] = _test_file(one.id, one.points, questions.get(one.id))
-    absent = {f"{name}.ipynb was not handed in" for name in assignment.notebooks}
-    results.set_output("\n".join(flag for flag in table["flags"] if flag not in absent))
+            results.results[one.id] = _test_file(one, scores.get(one.id))
+    results.set_output("\n".join(str(flag) for flag in result.flags if flag.kind != "notebook_missing"))
 
 
-def _test_file(question: str, points: float, score: dict[str, Any] | None) -> KitTestFile:
-    if score is None:
-        tests = [{"name": question, "status": "missing", "max_points": points, "message": "not graded", "hint": ""}]
-    else:
-        tests = score["tests"]
+def _test_file(one: Question, score: QuestionScore | None) -> KitTestFile:
+    tests = score.tests if score else (_not_graded(one),)
     cases, outcomes = [], []
     for test in tests:
         case = TestCase(
-            name=test["name"],
+            name=test.name,
             body=None,
             hidden=True,
-            points=test["max_points"],
+            points=test.max_points,
             success_message=None,
-            failure_message=f"hint: {test['hint']}" if test["hint"] else None,
+            failure_message=f"hint: {test.hint}" if test.hint else None,
         )
         cases.append(case)
-        passed = test["status"] == "passed"
-        outcomes.append(TestCaseResult(test_case=case, message=test["message"] or "passed", passed=passed))
-    file = KitTestFile(name=question, path=question, test_cases=cases, all_or_nothing=False)
+        passed = test.status is Status.PASSED
+        outcomes.append(TestCaseResult(test_case=case, message=test.message or "passed", passed=passed))
+    file = KitTestFile(name=one.id, path=one.id, test_cases=cases, all_or_nothing=False)
     file.test_case_results = outcomes
-    file.update_score(score["points"] if score else 0)
+    file.update_score(score.points if score else 0)
     return file
+
+
+def _not_graded(one: Question) -> TestScore:
+    return TestScore(
+        name=one.id, status=Status.MISSING, points=0.0, max_points=one.points, message="not graded", hint=""
+    )

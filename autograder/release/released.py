@@ -7,9 +7,12 @@ the version that most of its cells come from, and its questions go by the ids th
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from autograder.assignment import Question
-from autograder.notebook import Cell, Region, Role, find_regions
-from autograder.release.versions import Version
+from autograder.assignment import Assignment, Question
+from autograder.errors import MasterError
+from autograder.notebook import Cell, NotANotebook, Role, parse_notebook
+from autograder.program import Step
+from autograder.regions import Region, find_regions
+from autograder.release.versions import Version, recorded
 
 SIMILAR = 0.6
 
@@ -37,6 +40,10 @@ class ReleasedNotebook:
         """The cells that are executed in grading, in order: given ones and answers."""
         return [cell for cell in self.cells if cell.kind == "code" and cell.role in (Role.GIVEN, Role.ANSWER)]
 
+    def shared_steps(self) -> tuple[Step, ...]:
+        """The steps before the first answer, which are the same for every submission."""
+        return tuple(Step(label=cell.id, source=cell.source) for cell in self.given()[: self.prologue])
+
     def versions(self) -> tuple["ReleasedNotebook", ...]:
         """This version and the older ones, newest first."""
         return (self, *self.earlier)
@@ -45,9 +52,9 @@ class ReleasedNotebook:
         """The regions of a submitted cell that was made from this version, by the ids of today."""
         regions = []
         for region in find_regions(cell.lines, self.names, cell.question):
-            then, now = region.question, self.now.get(region.question)
+            now = self.now.get(region.question)
             if now is not None:
-                flags = tuple(flag.replace(f"{then}:", f"{now}:", 1) for flag in region.flags)
+                flags = tuple(replace(flag, question=now) for flag in region.flags)
                 regions.append(replace(region, question=now, flags=flags))
         return regions
 
@@ -66,11 +73,11 @@ def names_to_questions(questions: Sequence[Question]) -> dict[str, str]:
 
 
 def released_notebook(
-    name: str, version: str, cells: tuple[Cell, ...], questions: Sequence[Question], recorded: Sequence[Version] = ()
+    name: str, version: str, cells: tuple[Cell, ...], questions: Sequence[Question], versions: Sequence[Version] = ()
 ) -> ReleasedNotebook:
     """Index a released notebook by question. Raises ValueError when a question has not exactly one region.
 
-    recorded: all versions on record; what is the same as this one is left out.
+    versions: all versions on record; what is the same as this one is left out.
     """
     names = names_to_questions(questions)
     regions: dict[str, tuple[Cell, Region]] = {}
@@ -82,7 +89,7 @@ def released_notebook(
     if missing := [question.id for question in questions if question.id not in regions]:
         raise ValueError(f"no region for {', '.join(missing)}")
     executed = [cell for cell in cells if cell.kind == "code" and cell.role in (Role.GIVEN, Role.ANSWER)]
-    older = [one for one in reversed(recorded) if one.notebooks.get(name, cells) != cells]
+    older = [one for one in reversed(versions) if one.notebooks.get(name, cells) != cells]
     return ReleasedNotebook(
         name=name,
         version=version,
@@ -109,6 +116,20 @@ def _earlier(name: str, version: Version, today: Mapping[str, str]) -> ReleasedN
     return ReleasedNotebook(
         name=name, version=version.name, cells=cells, regions=regions, prologue=0, names=names, now=now
     )
+
+
+def load_released(assignment: Assignment) -> dict[str, ReleasedNotebook]:
+    """The committed release of each notebook. Raises MasterError when it is not there or not usable."""
+    released = {}
+    older = recorded(assignment)
+    for name in assignment.notebooks:
+        path = assignment.release_dir / f"{name}.ipynb"
+        try:
+            cells = parse_notebook(path.read_bytes())
+            released[name] = released_notebook(name, assignment.version, cells, assignment.in_notebook(name), older)
+        except (OSError, NotANotebook, ValueError) as error:
+            raise MasterError(f"no usable release ({error})", path, "run `autograder release`") from error
+    return released
 
 
 def origins(released: ReleasedNotebook, cells: Sequence[Cell]) -> tuple[ReleasedNotebook, list[Cell | None]]:

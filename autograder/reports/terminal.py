@@ -2,9 +2,9 @@
 
 import contextlib
 import statistics
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
@@ -13,6 +13,7 @@ from rich.table import Table
 
 from autograder.assignment import Question
 from autograder.errors import printable
+from autograder.results import QuestionScore, Result, Status, SubmissionStatus
 from autograder.sandbox.confine import Layer
 
 if TYPE_CHECKING:  # the tables need none of what training and the gate import
@@ -23,13 +24,13 @@ Advance = Callable[[str, str], None]
 """To be called with what is done and what came of it."""
 
 MARKS = {
-    "passed": ("", "green"),
-    "failed": ("", "yellow"),
-    "error": ("!", "red"),
-    "timed_out": ("⧖", "red"),
-    "crashed": ("✗", "red"),
-    "not_attempted": ("·", "dim"),
-    "missing": ("?", "magenta"),
+    Status.PASSED: ("", "green"),
+    Status.FAILED: ("", "yellow"),
+    Status.ERROR: ("!", "red"),
+    Status.TIMED_OUT: ("⧖", "red"),
+    Status.CRASHED: ("✗", "red"),
+    Status.NOT_ATTEMPTED: ("·", "dim"),
+    Status.MISSING: ("?", "magenta"),
 }
 LEGEND = "! error   ⧖ timed out   ✗ crashed   · not attempted   ? missing   * dependencies by the reference"
 MAX_ROWS = 60
@@ -50,10 +51,10 @@ def show_layers(layers: Sequence[Layer]) -> None:
 
 
 @contextlib.contextmanager
-def progress(total: int) -> Iterator[Callable[[Mapping[str, Any]], None]]:
+def progress(total: int) -> Iterator[Callable[[Result], None]]:
     """Something to call with each result of a batch."""
     with counted(total, "grading") as advance:
-        yield lambda table: advance(_name(table), _outcome(table))
+        yield lambda result: advance(_name(result), _outcome(result))
 
 
 @contextlib.contextmanager
@@ -84,84 +85,84 @@ def counted(total: int, doing: str) -> Iterator[Advance]:
         yield lambda what, outcome: bar.update(task, advance=1, last=what[:40])
 
 
-def _name(table: Mapping[str, Any]) -> str:
-    return printable(str(table["student"]))
+def _name(result: Result) -> str:
+    return printable(result.student.id)
 
 
-def _reason(table: Mapping[str, Any]) -> str:
-    return printable("; ".join(table["flags"]))
+def _reason(result: Result) -> str:
+    return printable("; ".join(map(str, result.flags)))
 
 
-def _outcome(table: Mapping[str, Any]) -> str:
-    if table["status"] == "unreadable":
-        return f"unreadable: {_reason(table)}"
-    return f"{table['total']:g} of {table['max_points']:g}"
+def _outcome(result: Result) -> str:
+    if result.status is SubmissionStatus.UNREADABLE:
+        return f"unreadable: {_reason(result)}"
+    return f"{result.total:g} of {result.max_points:g}"
 
 
-def show(tables: Sequence[Mapping[str, Any]], questions: Sequence[Question], grades: Path) -> None:
+def show(results: Sequence[Result], questions: Sequence[Question], grades: Path) -> None:
     """Print the table of points, then what needs a TA's eye, then where the results are."""
     console = Console(highlight=False)
     needed = 40 + sum(len(question.id) + 3 for question in questions)
     fits = not console.is_terminal or console.width >= needed
     if not console.is_terminal:
         console = Console(highlight=False, width=max(needed, 120))
-    ordered = sorted(tables, key=lambda table: str(table["student"]))
+    ordered = sorted(results, key=lambda result: result.student.id)
     console.print((wide if fits else narrow)(ordered[:MAX_ROWS], questions))
     console.print(f"[dim]{LEGEND}[/]", soft_wrap=True)
     if len(ordered) > MAX_ROWS:
         console.print(f"… and {len(ordered) - MAX_ROWS} more in {escape(str(grades))}", soft_wrap=True)
-    for table in [table for table in ordered if table["status"] == "unreadable"][:MAX_ROWS]:
-        console.print(f"[red]unreadable[/] {escape(_name(table))}: {escape(_reason(table))}", soft_wrap=True)
-    graded = [float(table["total"]) for table in ordered if table["status"] == "graded"]
+    for result in [result for result in ordered if result.status is SubmissionStatus.UNREADABLE][:MAX_ROWS]:
+        console.print(f"[red]unreadable[/] {escape(_name(result))}: {escape(_reason(result))}", soft_wrap=True)
+    graded = [result.total for result in ordered if result.status is SubmissionStatus.GRADED]
     if graded:
-        most = float(ordered[0]["max_points"])
+        most = ordered[0].max_points
         numbers = f"median {statistics.median(graded):g}, lowest {min(graded):g}, highest {max(graded):g} of {most:g}"
         console.print(f"{len(graded)} graded, {len(ordered) - len(graded)} unreadable; {numbers}")
     console.print(f"grades: {escape(str(grades))}   reasons: {escape(str(grades.parent / 'results'))}", soft_wrap=True)
 
 
-def wide(tables: Sequence[Mapping[str, Any]], questions: Sequence[Question]) -> Table:
+def wide(results: Sequence[Result], questions: Sequence[Question]) -> Table:
     """A column for every question."""
     grid = Table(box=None, pad_edge=False, padding=(0, 1))
     grid.add_column("student", no_wrap=True, max_width=28)
     grid.add_column("total", justify="right")
     for question in questions:
         grid.add_column(f"{question.id}\n/{question.points:g}", justify="right", no_wrap=True)
-    for table in tables:
-        grid.add_row(escape(_name(table)), _total(table), *(_cell(table["questions"].get(q.id)) for q in questions))
+    for result in results:
+        grid.add_row(escape(_name(result)), _total(result), *(_cell(result.questions.get(q.id)) for q in questions))
     return grid
 
 
-def narrow(tables: Sequence[Mapping[str, Any]], questions: Sequence[Question]) -> Table:
+def narrow(results: Sequence[Result], questions: Sequence[Question]) -> Table:
     """For a narrow terminal: only the questions that did not get full marks."""
     grid = Table(box=None, pad_edge=False, padding=(0, 1))
     grid.add_column("student", no_wrap=True, max_width=28)
     grid.add_column("total", justify="right")
     grid.add_column("not full marks")
-    for table in tables:
-        scores = {q.id: table["questions"][q.id] for q in questions if q.id in table["questions"]}
+    for result in results:
+        scores = {q.id: result.questions[q.id] for q in questions if q.id in result.questions}
         short = [
-            f"{key} {_cell(score)}/{score['max_points']:g}"
+            f"{key} {_cell(score)}/{score.max_points:g}"
             for key, score in scores.items()
-            if score["points"] < score["max_points"]
+            if score.points < score.max_points
         ]
-        states = {score["status"] for score in scores.values()}
+        states = {score.status for score in scores.values()}
         everything = len(short) == len(scores) and len(states) == 1 and bool(short)
         text = f"everything {states.pop().replace('_', ' ')}" if everything else "  ".join(short)
-        grid.add_row(escape(_name(table)), _total(table), text)
+        grid.add_row(escape(_name(result)), _total(result), text)
     return grid
 
 
-def _total(table: Mapping[str, Any]) -> str:
-    return f"{table['total']:g}" if table["status"] == "graded" else "[red]—[/]"
+def _total(result: Result) -> str:
+    return f"{result.total:g}" if result.status is SubmissionStatus.GRADED else "[red]—[/]"
 
 
-def _cell(score: Mapping[str, Any] | None) -> str:
+def _cell(score: QuestionScore | None) -> str:
     if score is None:
         return "[red]—[/]"
-    mark, colour = MARKS[str(score["status"])]
-    starred = "*" if score["dependencies"] == "reference" else ""
-    text = f"{score['points']:g}{starred}" if score["points"] or not mark else ""
+    mark, colour = MARKS[score.status]
+    starred = "*" if score.dependencies == "reference" else ""
+    text = f"{score.points:g}{starred}" if score.points or not mark else ""
     return f"[{colour}]{text}{mark}[/]"
 
 

@@ -12,35 +12,29 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from autograder.assignment import Assignment, Limits
 from autograder.errors import GraderFault, printable
-from autograder.release.released import ReleasedNotebook
+from autograder.program import Step
+from autograder.results import Status
 from autograder.sandbox import channel, confine, scratch
-from autograder.submissions.reassemble import Step
 
 START_S = 120
 EXIT_S = 10
 STEP_KEYS = ("type", "message", "cell", "text")
 
 
-class FailureKind(StrEnum):
-    """Why there is no observation."""
-
-    ERROR = "error"
-    TIMED_OUT = "timed_out"
-    CRASHED = "crashed"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """What stands in the place of an observation when the student's code gave none. The text is the student's."""
+    """What comes instead of an observation when the student's code gave none: error, time-out or crash.
 
-    kind: FailureKind
+    The message holds the student's own text.
+    """
+
+    status: Status
     message: str
 
 
@@ -54,12 +48,14 @@ class Sandbox:
     def __init__(
         self,
         assignment: Assignment,
-        released: Mapping[str, ReleasedNotebook],
+        prologues: Mapping[str, Sequence[Step]],
         *,
         unsafe: bool = False,
         namespaces: bool = True,
     ) -> None:
-        """unsafe: go on where a required layer is missing; namespaces: use them where the machine has them."""
+        """prologues: by notebook, the steps that every submission shares
+
+        unsafe: go on where a required layer is missing; namespaces: use them where the machine has them."""
         self._assignment = assignment
         self._choice = {"unsafe": unsafe, "namespaces": namespaces}
         self._loaded = False
@@ -67,8 +63,7 @@ class Sandbox:
         self.active: frozenset[str] = frozenset()
         self.missing: tuple[str, ...] = ()
         self._prologues = {
-            name: [{"label": cell.id, "source": cell.source} for cell in notebook.given()[: notebook.prologue]]
-            for name, notebook in released.items()
+            name: [{"label": step.label, "source": step.source} for step in steps] for name, steps in prologues.items()
         }
 
     def __enter__(self) -> "Sandbox":
@@ -233,7 +228,7 @@ class Run:
             return
         outcomes = reply.get("outcomes") if isinstance(reply, dict) else None
         if not isinstance(outcomes, list) or len(outcomes) != len(steps):
-            self._fail(FailureKind.CRASHED, "the program's answer was not of the agreed form")
+            self._fail(Status.CRASHED, "the program's answer was not of the agreed form")
             return
         self.disturbed = reply.get("disturbed") is not False
         for step, outcome in zip(steps, outcomes, strict=True):
@@ -249,12 +244,12 @@ class Run:
             return channel.receive_frame(self._socket.fileno(), self._deadline)
         except TimeoutError:
             return self._fail(
-                FailureKind.TIMED_OUT, f"no answer within {self._limits.wall_s:g} s: is there an endless loop?"
+                Status.TIMED_OUT, f"no answer within {self._limits.wall_s:g} s: is there an endless loop?"
             )
         except channel.ChannelError as error:
-            return self._fail(FailureKind.CRASHED, f"the answer was malformed: {error}")
+            return self._fail(Status.CRASHED, f"the answer was malformed: {error}")
         except (EOFError, OSError):
-            return self._fail(FailureKind.CRASHED, "")
+            return self._fail(Status.CRASHED, "")
 
     def changed(self) -> bool:
         """Whether calls bound names that all code shares anew since the program ran, by what the child says."""
@@ -276,28 +271,28 @@ class Run:
         try:
             return channel.decode(*reply)
         except channel.ChannelError as error:
-            return self._fail(FailureKind.CRASHED, f"the answer was malformed: {error}")
+            return self._fail(Status.CRASHED, f"the answer was malformed: {error}")
 
-    def _fail(self, kind: FailureKind, message: str) -> Failure:
-        ended = kind is FailureKind.CRASHED and not message
+    def _fail(self, status: Status, message: str) -> Failure:
+        ended = status is Status.CRASHED and not message
         if ended:
             select.select([self._handle], [], [], 1.0)
         self.close()
         if ended:
-            kind, message = self._why()
-        self.failure = Failure(kind=kind, message=message)
+            status, message = self._why()
+        self.failure = Failure(status=status, message=message)
         return self.failure
 
-    def _why(self) -> tuple[FailureKind, str]:
+    def _why(self) -> tuple[Status, str]:
         code = int(self._exit["exit"])
         if self._exit["scratch_full"]:
-            return FailureKind.CRASHED, "wrote more files or more to disk than it may"
+            return Status.CRASHED, "wrote more files or more to disk than it may"
         if code == -signal.SIGXCPU or self.cpu_s >= self._limits.cpu_s - 0.5:
-            return FailureKind.TIMED_OUT, f"used more than {self._limits.cpu_s:g} s of CPU: is there an endless loop?"
+            return Status.TIMED_OUT, f"used more than {self._limits.cpu_s:g} s of CPU: is there an endless loop?"
         if code < 0:
             name = signal.Signals(-code).name if -code in set(signal.Signals) else str(-code)
-            return FailureKind.CRASHED, f"the process was ended by {name}"
-        return FailureKind.CRASHED, f"the process ended itself (exit code {code})"
+            return Status.CRASHED, f"the process was ended by {name}"
+        return Status.CRASHED, f"the process ended itself (exit code {code})"
 
 
 def probe_request(probe: str, inputs: Mapping[str, Any], seed: int) -> bytes:
@@ -312,12 +307,12 @@ def read_reply(reply: channel.Frame | Failure) -> Mapping[str, Any] | Failure:
     try:
         value = channel.decode(*reply)
     except channel.ChannelError as error:
-        return Failure(kind=FailureKind.CRASHED, message=f"the answer was malformed: {error}")
+        return Failure(status=Status.CRASHED, message=f"the answer was malformed: {error}")
     if isinstance(value, dict) and set(value) == {"seen"} and isinstance(value["seen"], dict):
         return value["seen"]
     if isinstance(value, dict) and set(value) == {"error"}:
-        return Failure(kind=FailureKind.ERROR, message=error_text(value["error"]))
-    return Failure(kind=FailureKind.CRASHED, message="the answer was not of the agreed form")
+        return Failure(status=Status.ERROR, message=error_text(value["error"]))
+    return Failure(status=Status.CRASHED, message="the answer was not of the agreed form")
 
 
 def error_text(error: Any) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from autograder.errors import UsageError
 from autograder.notebook import MAX_BYTES, NotANotebook
+from autograder.results import Student
 
 SKIPPED = (".", "__")
 """Files and folders whose names begin so are not submissions: checkpoints, metadata of other systems, caches."""
@@ -27,7 +28,7 @@ MAX_NAME = 200
 class Submission:
     """What one student handed in: the files, and their common name in the results."""
 
-    student: str
+    student: Student
     label: str
     files: tuple[Path, ...]
 
@@ -94,7 +95,7 @@ def find_submissions(paths: Iterable[Path], notebooks: Sequence[str]) -> list[Su
         if not path.exists():
             raise UsageError("there is no such file or folder", path, "check the path")
         if path.is_file():
-            found.append(Submission(student=path.stem, label=path.name, files=(path,)))
+            found.append(Submission(student=Student(id=path.stem), label=path.name, files=(path,)))
         elif _holds_own_notebooks(path, notebooks):
             found.append(from_folder(path.resolve()))
         else:
@@ -118,14 +119,14 @@ def _from_child(child: Path) -> Submission:
     if child.is_dir():
         return from_folder(child)
     files = (child,) if child.is_file() else ()  # a pipe or a device would be read for ever
-    return Submission(student=child.stem, label=child.name, files=files)
+    return Submission(student=Student(id=child.stem), label=child.name, files=files)
 
 
 def from_folder(folder: Path) -> Submission:
     """Every notebook and archive below the folder; a folder without one is a submission that cannot be read."""
     files = sorted(path for path in _below(folder) if path.suffix.lower() in (NOTEBOOK, ARCHIVE))
     label = "; ".join(f"{folder.name}/{path.relative_to(folder)}" for path in files) or folder.name
-    return Submission(student=folder.name, label=label, files=tuple(files))
+    return Submission(student=Student(id=folder.name), label=label, files=tuple(files))
 
 
 def _below(folder: Path) -> Iterator[Path]:
@@ -148,7 +149,7 @@ def _unique(submissions: list[Submission]) -> list[Submission]:
     """Give every student a name of their own that is also a safe file name, and to nobody one that is another's."""
     taken: set[str] = set()
     result = []
-    bases = [_safe(submission.student) for submission in submissions]
+    bases = [_safe(submission.student.id) for submission in submissions]
     own = {base.casefold() for base in bases}
     for submission, base in zip(submissions, bases, strict=True):
         name, number = base, 1
@@ -156,8 +157,8 @@ def _unique(submissions: list[Submission]) -> list[Submission]:
             number += 1
             name = f"{base}-{number}"
         taken.add(name.casefold())
-        result.append(Submission(student=name, label=submission.label, files=submission.files))
-    return sorted(result, key=lambda submission: submission.student)
+        result.append(Submission(student=Student(id=name), label=submission.label, files=submission.files))
+    return sorted(result, key=lambda submission: submission.student.id)
 
 
 def _safe(student: str) -> str:

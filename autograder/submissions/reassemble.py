@@ -10,65 +10,17 @@ import re
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 
 from autograder.assignment import Assignment, Question
-from autograder.notebook import DEFINITION, Cell, Region, Role, header_end
+from autograder.notebook import Cell, NotebookFile, Role
+from autograder.program import Program, Step
+from autograder.regions import DEFINITION, Region, header_end
 from autograder.release.released import ReleasedNotebook, normal, origins
+from autograder.results import Flag, Status
 
 MAX_HEADER = 50
 MAX_COPIES = 100
 """Of a region; only the last ones are looked at."""
-
-
-class AnswerState(StrEnum):
-    """What became of a question's region in the submission."""
-
-    ATTEMPTED = "attempted"
-    NOT_ATTEMPTED = "not_attempted"
-    MISSING = "missing"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
-    """One piece of code to execute: a given cell, an answer (`question` is set) or something the student added.
-
-    beside: the question in whose cell added code stands, such as a helper above the answer
-    """
-
-    label: str
-    source: str
-    question: str = ""
-    added: bool = False
-    beside: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Program:
-    """A reassembled notebook: what to execute in order, and what became of each question's answer."""
-
-    notebook: str
-    steps: tuple[Step, ...]
-    states: Mapping[str, AnswerState]
-    flags: tuple[str, ...]
-
-    def with_answers(self, answers: Mapping[str, str]) -> "Program":
-        """The same program with the whole answer cells of these questions replaced by the given text."""
-        steps = tuple(
-            replace(step, source=answers[step.question]) if step.question in answers else step for step in self.steps
-        )
-        return replace(self, steps=steps)
-
-    def only(self, questions: frozenset[str], beside: frozenset[str] = frozenset()) -> "Program":
-        """The same program without answers to other questions and without what the student added.
-
-        beside: the questions for which what was added in their own cells stays
-        """
-
-        def stays(step: Step) -> bool:
-            return step.beside in beside if step.added else not step.question or step.question in questions
-
-        return replace(self, steps=tuple(filter(stays, self.steps)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +31,8 @@ class _Answer:
     attempted: bool
     before: str = ""
     after: str = ""
-    flags: tuple[str, ...] = ()
+    flags: tuple[Flag, ...] = ()
+    file: str = ""
 
 
 _NOTHING = _Answer("", attempted=False)
@@ -87,8 +40,9 @@ _NOTHING = _Answer("", attempted=False)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Found:
-    """A region in a submitted cell, and the version of the release that the submission was made from."""
+    """A region in a cell of a submitted file, and the version of the release that the file was made from."""
 
+    file: str
     cell: Cell
     region: Region
     base: ReleasedNotebook
@@ -102,20 +56,22 @@ class _Added:
     after: list[str] = field(default_factory=list)
 
 
-def reassemble(released: ReleasedNotebook, submitted: Sequence[Sequence[Cell]], assignment: Assignment) -> Program:
+def reassemble(released: ReleasedNotebook, submitted: Sequence[NotebookFile], assignment: Assignment) -> Program:
     """Put the answers found in the submitted notebooks into the release.
 
-    submitted: the cells of each file that belongs to this notebook; usually one.
+    submitted: the files that belong to this notebook; usually one.
     """
     questions = assignment.in_notebook(released.name)
-    flags: list[str] = []
+    flags: list[Flag] = []
     found: dict[str, list[_Found]] = {question.id: [] for question in questions}
     added: dict[str, _Added] = {}
-    loose: list[Cell] = []
-    for cells in submitted:
+    loose: list[tuple[str, Cell]] = []
+    for file in submitted:
+        cells = file.cells
         base, matches = origins(released, cells)
         if base.version != released.version:
-            flags.append(f"{released.name}: made from version {base.version}")
+            text = f"{released.name}: made from version {base.version}"
+            flags.append(Flag(kind="made_from_version", text=text))
         anchor = ""
         for cell, match in zip(cells, matches, strict=True):
             place = released.place_of(match) if match else None
@@ -125,10 +81,10 @@ def reassemble(released: ReleasedNotebook, submitted: Sequence[Sequence[Cell]], 
             regions = base.regions_in(cell)
             if regions:
                 for region in regions:
-                    found[region.question].append(_Found(cell=cell, region=region, base=base))
+                    found[region.question].append(_Found(file=file.name, cell=cell, region=region, base=base))
                 anchor = released.regions[regions[-1].question][0].id
             elif match is None or match.role == Role.ANSWER:
-                loose.append(cell)
+                loose.append((file.name, cell))
                 added.setdefault(anchor, _Added()).after.append(cell.source)
             else:
                 anchor = place or anchor
@@ -136,23 +92,28 @@ def reassemble(released: ReleasedNotebook, submitted: Sequence[Sequence[Cell]], 
                     added.setdefault(anchor, _Added()).after.append(inserted)
 
     answers: dict[str, _Answer] = {}
-    states: dict[str, AnswerState] = {}
+    unanswered: dict[str, Status] = {}
     for question in questions:
-        answer, state, notes = _choose(released, question, found[question.id], loose)
-        answers[question.id], states[question.id] = answer, state
+        answers[question.id], status, notes = _choose(released, question, found[question.id], loose)
+        if status:
+            unanswered[question.id] = status
         flags.extend(notes)
     return Program(
         notebook=released.name,
         steps=tuple(_steps(released, answers, added)),
-        states=states,
+        unanswered=unanswered,
+        files={key: answer.file for key, answer in answers.items() if answer.file},
         flags=tuple(dict.fromkeys(flags)),
     )
 
 
 def _choose(
-    released: ReleasedNotebook, question: Question, regions: Sequence[_Found], loose: Sequence[Cell]
-) -> tuple[_Answer, AnswerState, list[str]]:
-    """The answer that counts: the last attempted region, else a definition of that name in an added cell."""
+    released: ReleasedNotebook, question: Question, regions: Sequence[_Found], loose: Sequence[tuple[str, Cell]]
+) -> tuple[_Answer, Status | None, list[Flag]]:
+    """Return the answer that counts: the last attempted region, else a definition of that name in an added cell.
+
+    The status is that of an unanswered question, None for an answered one.
+    """
     found = [_answer(released, one) for one in regions[-MAX_COPIES:]]
     attempted = [answer for answer in found if answer.attempted]
     if attempted:
@@ -160,18 +121,22 @@ def _choose(
         notes = list(chosen.flags)
         if len(regions) > 1:
             which = "the last of them" if len(attempted) > 1 else "the one that was filled in"
-            notes.append(f"{question.id}: {len(regions)} regions found, {which} was graded")
-        return chosen, AnswerState.ATTEMPTED, notes
+            text = f"{len(regions)} regions found; {which} was graded"
+            notes.append(Flag(kind="several_regions", question=question.id, text=text))
+        return chosen, None, notes
     stub = replace(found[-1] if found else _NOTHING, source=released.regions[question.id][0].source)
-    elsewhere = [cell for cell in loose if _defines(cell, question) and not _is_stub(cell, question, released)]
+    elsewhere = [one for one in loose if _defines(one[1], question) and not _is_stub(one[1], question, released)]
     if elsewhere:
         where = "the region is as released" if found else "no region found"
-        note = f"{question.id}: {where}; the definition of {question.defines[0]} in another cell was graded"
-        answer = _Answer(elsewhere[-1].source, attempted=True, before=stub.before, after=stub.after)
-        return answer, AnswerState.ATTEMPTED, [note]
+        text = f"{where}; the definition of {question.defines[0]} in another cell was graded"
+        note = Flag(kind="definition_elsewhere", question=question.id, text=text)
+        file, cell = elsewhere[-1]
+        answer = _Answer(cell.source, attempted=True, before=stub.before, after=stub.after, file=file)
+        return answer, None, [note]
     if found:
-        return stub, AnswerState.NOT_ATTEMPTED, []
-    return stub, AnswerState.MISSING, [f"{question.id}: no region found in the submission"]
+        return stub, Status.NOT_ATTEMPTED, []
+    text = "no region found in the submission"
+    return stub, Status.MISSING, [Flag(kind="region_missing", question=question.id, text=text)]
 
 
 def _defines(cell: Cell, question: Question) -> bool:
@@ -206,16 +171,19 @@ def _answer(released: ReleasedNotebook, found: _Found) -> _Answer:
     if not any(normal([line]) for line in tail):
         tail, tail_end = [], region.after
     if own_above:
-        flags.append(f"{region.question}: code above the start marker was taken as part of the answer")
+        text = "code above the START line was taken as part of the answer"
+        flags.append(Flag(kind="code_above_marker", question=region.question, text=text))
     if tail:
-        flags.append(f"{region.question}: code below the end marker was taken as part of the answer")
+        text = "code below the END line was taken as part of the answer"
+        flags.append(Flag(kind="code_below_marker", question=region.question, text=text))
     top = given[: target.first]
     decorators = [line for line in lines[region.top : region.first] if line.startswith("@")]
     if renamed := _renamed(lines[: region.first], given[: target.first]):
         place, end, header = renamed
         top[place:end] = header
         if _renamed(lines[: region.first], old[: old_target.first]):
-            flags.append(f"{region.question}: the def line was changed; the submission's was used")
+            text = "the def line was changed; the submission's was used"
+            flags.append(Flag(kind="header_changed", question=region.question, text=text))
     top[target.top : target.top] = [line for line in decorators if line not in given and line not in old]
     source = "\n".join([*top, *above, *body, *tail, *given[target.last :]])
     stubs = [one.regions[region.question] for one in released.versions() if region.question in one.regions]
@@ -229,6 +197,7 @@ def _answer(released: ReleasedNotebook, found: _Found) -> _Answer:
         before="" if set(normal(before)) <= released_lines else "\n".join(before),
         after="" if set(normal(after)) <= released_lines else "\n".join(after),
         flags=tuple(flags),
+        file=found.file,
     )
 
 

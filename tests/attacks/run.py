@@ -19,9 +19,10 @@ import torch
 
 from autograder.assignment import Limits
 from autograder.grading.grader import Grader, open_grader
+from autograder.program import Step
+from autograder.results import Student, to_json
 from autograder.sandbox.client import Failure, probe_request, read_reply
 from autograder.submissions.intake import Submission
-from autograder.submissions.reassemble import Step
 from tests import corpus
 
 TABLE = Path(__file__).parent / "table.toml"
@@ -57,7 +58,7 @@ def main() -> None:
         clean = _submission(Path(folder, "clean"), corpus.reference()["B3"])
         names = _names(grader, other)
         results = {attack["name"]: _carry_out(attack, grader, names, Path(folder), clean) for attack in attacks()}
-        results["layers"] = {"active": sorted(grader.scorer.sandbox.active)}
+        results["layers"] = {"active": sorted(grader.sandbox.active)}
     print(json.dumps(results))
 
 
@@ -70,13 +71,13 @@ def _names(grader: Grader, other: Path) -> str:
 
 def _submission(folder: Path, cell: str) -> Submission:
     corpus.write(folder, corpus.submission({"B3": cell}))
-    return Submission(student="s", label="s", files=(folder / "batchnorm.ipynb",))
+    return Submission(student=Student(id="s"), label="s", files=(folder / "batchnorm.ipynb",))
 
 
 def _carry_out(
     attack: Mapping[str, Any], grader: Grader, names: str, folder: Path, clean: Submission
 ) -> dict[str, object]:
-    if lacking := set(attack.get("needs", ())) - grader.scorer.sandbox.active:
+    if lacking := set(attack.get("needs", ())) - grader.sandbox.active:
         return {"skipped": f"needs {', '.join(sorted(lacking))}, not active here"}
     if attack.get("machine", platform.machine()) != platform.machine():
         return {"skipped": f"only on {attack['machine']}"}
@@ -95,19 +96,19 @@ def _ended(grader: Grader, names: str, code: str) -> str:
     body = "\n    ".join(code.strip("\n").split("\n"))
     source = f"{names}\ndef batchnorm_forward(x, gamma, beta):\n    {body}\n"
     step = Step(label="B3", source=source, question="B3")
-    run = grader.scorer.sandbox.start("batchnorm", [step], {"B3": ("batchnorm_forward",)}, seed=1)
+    run = grader.sandbox.start("batchnorm", [step], {"B3": ("batchnorm_forward",)}, seed=1)
     try:
         seen = read_reply(run.ask(probe_request("batchnorm_forward_plain", INPUTS, seed=1)))
     finally:
         run.close()
     if isinstance(seen, Failure):
-        return f"{seen.kind}: {seen.message}"
+        return f"{seen.status}: {seen.message}"
     return f"returns: {seen['returned']}"
 
 
 def _graded(grader: Grader, submission: Submission) -> str:
     """The status of B3 with the messages of its tests."""
-    table = grader.grade(submission, grader.assignment.select(["B3"])).to_json()["questions"]["B3"]
+    table = to_json(grader.grade(submission, grader.assignment.select(["B3"])))["questions"]["B3"]
     return f"{table['status']}: {' / '.join(test['message'] for test in table['tests'])}"
 
 

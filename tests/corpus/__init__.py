@@ -9,10 +9,9 @@ from collections.abc import Mapping
 from autograder.assignment import Assignment
 from autograder.assignment_file import load_assignment
 from autograder.authoring import corpus
-from autograder.authoring.build import reference_cells
 from autograder.authoring.corpus import Answer, Notebook, added_cell, read_answers, write
-from autograder.grading.grader import load_released
-from autograder.release.released import ReleasedNotebook
+from autograder.release.reference import reference_cells
+from autograder.release.released import ReleasedNotebook, load_released
 
 __all__ = ["Answer", "Notebook", "added_cell", "read_answers", "write"]
 

@@ -14,7 +14,8 @@ from autograder.authoring.verify.leaks import leaks
 from autograder.authoring.verify.links import broken_links
 from autograder.authoring.verify.rule import Rule
 from autograder.errors import MasterError
-from autograder.notebook import Role, indent_of
+from autograder.notebook import Role
+from autograder.regions import indent_of
 
 BANNER_WIDTH = 76
 HINTS = 3

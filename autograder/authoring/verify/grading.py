@@ -11,10 +11,9 @@ from types import TracebackType
 from autograder.assignment import Assignment, Question
 from autograder.authoring import corpus
 from autograder.authoring.verify.rule import Rule
-from autograder.gradebook.files import Result
 from autograder.grading.grader import Grader, open_grader
 from autograder.grading.hidden_tests import HiddenTest, collect
-from autograder.grading.scorer import QuestionScore, Status
+from autograder.results import Flag, QuestionScore, Result, Status, Student
 from autograder.submissions.intake import Submission
 
 SPARE = 2.0
@@ -26,7 +25,7 @@ class Graded:
     """What came of grading a question by itself: its score, the flags, and the CPU seconds of its children."""
 
     score: QuestionScore
-    flags: tuple[str, ...]
+    flags: tuple[Flag, ...]
     cpu_s: float
 
 
@@ -88,9 +87,11 @@ class Grading:
 
     def grade(self, folder: Path, one: Question, grader: Grader | None = None) -> Graded:
         files = (folder / f"{one.notebook}.ipynb",)
-        before = self.grader.scorer.sandbox.children_cpu_s
-        result: Result = (grader or self.grader).grade(Submission(student="s", label="s", files=files), [one])
-        cpu_s = self.grader.scorer.sandbox.children_cpu_s - before
+        before = self.grader.sandbox.children_cpu_s
+        result: Result = (grader or self.grader).grade(
+            Submission(student=Student(id="s"), label="s", files=files), [one]
+        )
+        cpu_s = self.grader.sandbox.children_cpu_s - before
         return Graded(score=result.questions[one.id], flags=result.flags, cpu_s=cpu_s)
 
     def _hand_in(self, answers: Mapping[str, str | corpus.Answer]) -> Path:

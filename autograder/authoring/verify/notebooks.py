@@ -15,7 +15,7 @@ from autograder.assignment import Assignment
 from autograder.authoring import corpus, run_notebook
 from autograder.authoring.verify.rule import Rule
 from autograder.errors import printable
-from autograder.grading.grader import load_released
+from autograder.release.released import load_released
 
 CHECK = re.compile(r'grader\.check\("(\w+)"\)')
 CLOCK = "import time as _time\nprint(_time.process_time())"

@@ -1,0 +1,70 @@
+"""A reassembled notebook as something to execute: steps in order, and a digest of all that would run."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from autograder.results import Flag, Status
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One piece of code to execute: a given cell, an answer (`question` is set) or something the student added.
+
+    beside: the question in whose cell added code stands, such as a helper above the answer
+    """
+
+    label: str
+    source: str
+    question: str = ""
+    added: bool = False
+    beside: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Program:
+    """A reassembled notebook.
+
+    unanswered: the questions without an answer: not attempted or missing
+    files: for each answered question, the submitted file that its answer came from
+    """
+
+    notebook: str
+    steps: tuple[Step, ...]
+    unanswered: Mapping[str, Status] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
+    flags: tuple[Flag, ...] = ()
+
+    def with_answers(self, answers: Mapping[str, str]) -> "Program":
+        """Return the program with the whole answer cells of these questions replaced by the given text."""
+        steps = tuple(
+            replace(step, source=answers[step.question]) if step.question in answers else step for step in self.steps
+        )
+        return replace(self, steps=steps)
+
+    def only(self, questions: frozenset[str], beside: frozenset[str] = frozenset()) -> "Program":
+        """Return the program without answers to other questions and without what the student added.
+
+        beside: the questions for which what was added in their own cells stays
+        """
+
+        def stays(step: Step) -> bool:
+            return step.beside in beside if step.added else not step.question or step.question in questions
+
+        return replace(self, steps=tuple(filter(stays, self.steps)))
+
+    @property
+    def own(self) -> tuple[Step, ...]:
+        """The steps from the first answer or added code on; what stands before is the same for every submission."""
+        first = next(i for i, step in enumerate(self.steps) if step.question or step.added)
+        return self.steps[first:]
+
+    def source_of(self, question: str) -> str:
+        """Return the answer cell of a question as it is executed."""
+        return next((step.source for step in self.steps if step.question == question), "")
+
+    def digest(self) -> str:
+        """Return the SHA-256 of what would be executed: every step's text, in order, and its role."""
+        text = [[step.label, step.source, step.question, step.added] for step in self.steps]
+        return hashlib.sha256(json.dumps([self.notebook, text], separators=(",", ":")).encode()).hexdigest()
