@@ -1,6 +1,5 @@
-"""A reassembled notebook as something to execute: steps in order, and a digest of all that would run."""
+"""A reassembled notebook as something to execute: steps in order."""
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -64,7 +63,7 @@ class Program:
         """Return the answer cell of a question as it is executed."""
         return next((step.source for step in self.steps if step.question == question), "")
 
-    def digest(self) -> str:
-        """Return the SHA-256 of what would be executed: every step's text, in order, and its role."""
-        text = [[step.label, step.source, step.question, step.added] for step in self.steps]
-        return hashlib.sha256(json.dumps([self.notebook, text], separators=(",", ":")).encode()).hexdigest()
+    def text(self) -> str:
+        """Return all that would be executed after the shared steps, as one JSON text: each step's role and source."""
+        steps = [[step.label, step.source, step.question, step.added] for step in self.own]
+        return json.dumps([self.notebook, steps], separators=(",", ":"), ensure_ascii=False)

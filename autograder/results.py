@@ -142,6 +142,7 @@ class Result:
 
     submission: a label of what was handed in; submitted: ISO time with zone, None where unknown
     late: minutes after the deadline, `late` where the LMS says no more than that, None where unknown
+    override: of the total
     """
 
     student: Student
@@ -156,9 +157,13 @@ class Result:
     submitted: str | None = None
     late: float | str | None = None
     files: tuple[SubmittedFile, ...] = ()
+    override: Override | None = None
 
     @property
     def total(self) -> float:
+        """The points that count: a human's for the whole submission where there are any, else the sum."""
+        if self.override and self.override.points is not None:
+            return self.override.points
         return round(sum(score.points for score in self.questions.values()), 6)
 
 
@@ -180,6 +185,7 @@ def to_json(result: Result) -> dict[str, Any]:
         "status": result.status.value,
         "total": result.total,
         "max_points": result.max_points,
+        "override": asdict(result.override) if result.override else None,
         "flags": [asdict(flag) for flag in result.flags],
         "questions": {key: _score_to_json(score) for key, score in result.questions.items()},
     }
@@ -207,7 +213,7 @@ def from_json(table: Mapping[str, Any]) -> Result:
 
     Raises KeyError, TypeError or ValueError when the table is not a result.
     """
-    lms = table.get("lms")
+    lms, override = table.get("lms"), table.get("override")
     identity = LmsIdentity(**{**lms, "attachments": tuple(lms["attachments"])}) if lms else None
     return Result(
         student=Student(
@@ -224,6 +230,7 @@ def from_json(table: Mapping[str, Any]) -> Result:
         submitted=table.get("submitted"),
         late=table.get("late"),
         files=tuple(SubmittedFile(**one) for one in table.get("files", ())),
+        override=Override(**override) if override else None,
     )
 
 

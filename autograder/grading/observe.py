@@ -5,18 +5,33 @@ NoObservation where there is none. `RunFactory` is what makes children, so that 
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Protocol
 
 from autograder.grading.memory import digest
 from autograder.program import Program
 from autograder.results import Flag, Status
 from autograder.sandbox.channel import Frame, Value
-from autograder.sandbox.client import Failure, Run, probe_request, read_reply
+from autograder.sandbox.client import Failure, probe_request, read_reply
 
 RESTARTS = 1
 """How often a question gets a fresh child after a crash; a time-out ends the question at once."""
 
 
-RunFactory = Callable[[Program, int], Run]
+class Running(Protocol):
+    """A program that was executed and now answers requests: in a child, or from a recording."""
+
+    failure: Failure | None
+    errors: Mapping[str, str]
+    disturbed: bool
+
+    def ask(self, request: bytes) -> Frame | Failure: ...
+
+    def changed(self) -> bool: ...
+
+    def close(self) -> None: ...
+
+
+RunFactory = Callable[[Program, int], Running]
 """Starts a child that executes a program, with its random numbers seeded."""
 
 Observe = Callable[..., "Observation"]
@@ -57,7 +72,7 @@ class Child:
         self._start = start
         self._programs = list(programs)
         self._seed = seed
-        self._run: Run | None = None
+        self._run: Running | None = None
         self._restarts = RESTARTS
         self._given_up: Failure | None = None
         self.errors: Mapping[str, str] = {}
@@ -79,7 +94,7 @@ class Child:
                 self._given_up = reply
         return reply
 
-    def _ready(self) -> Run | Failure:
+    def _ready(self) -> Running | Failure:
         """A run that executed the program; a program that never ends is tried again without the added code."""
         if self._given_up:
             return self._given_up
@@ -108,7 +123,7 @@ class Child:
 class Observer:
     """The `observe` of one question of one submission. Asking twice gives the same observation."""
 
-    def __init__(self, child: Child | Run, question: str, seed: int) -> None:
+    def __init__(self, child: Child | Running, question: str, seed: int) -> None:
         """seed: of the random numbers that the student's code draws."""
         self._child = child
         self._question = question

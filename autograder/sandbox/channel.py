@@ -1,22 +1,24 @@
-"""The channel between grader and child: frames of JSON and raw tensors.
+"""The channel between grader and child: frames of JSON and raw arrays of numbers.
 
 A frame is `magic, header length, body length | JSON header | tensor bytes`. The header holds one value; a tensor in it
 is a reference into the body, whose dtypes and shapes the header lists. The reader checks every length against a limit
 before it takes memory, and every shape against the body. Reading malformed bytes raises ChannelError, nothing else.
+Arrays arrive as torch tensors in a process that has loaded torch, else as NumPy arrays.
 """
 
+import itertools
 import json
 import math
 import os
 import select
 import struct
+import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 
 MAGIC = b"AGK1"
 FRAME = struct.Struct("<4sIQ")
@@ -38,7 +40,9 @@ Frame = tuple[bytes, bytearray]
 """The header and the body of a frame that was received."""
 
 Value = Any
-"""None, bool, int, float, str, Tensor, Opaque, and lists, tuples and string-keyed dicts of them."""
+"""None, bool, int, float, str, Tensor or ndarray, Opaque, and lists, tuples and string-keyed dicts of them."""
+
+_torch: Any = None
 
 
 class ChannelError(Exception):
@@ -50,6 +54,14 @@ class Opaque:
     """Stands for an object of a kind that does not cross the channel."""
 
     type_name: str
+
+
+def loaded_torch() -> Any:
+    """Return the module torch where this process has loaded it, else None; once found it is kept."""
+    global _torch
+    if _torch is None:
+        _torch = sys.modules.get("torch")
+    return _torch
 
 
 def encode(value: Value) -> bytes:
@@ -77,14 +89,11 @@ def _flatten(value: Value, specs: list[list[Any]], bodies: list[bytes], depth: i
         return value if abs(value) < 1 << 63 else {"float": repr(float("inf"))}
     if kind is float:
         return value if math.isfinite(value) else {"float": repr(value)}
-    if isinstance(value, _NUMPY):
-        value = torch.from_numpy(np.array(value)) if value.dtype.str[1:] in DTYPES else Opaque(kind.__name__)
-    if isinstance(value, torch.Tensor):
-        array = _array(value)
-        if array is not None and len(specs) < MAX_TENSORS and array.ndim <= MAX_RANK:
-            specs.append([array.dtype.str[1:], array.shape])
-            bodies.append(array.tobytes())
-            return {"tensor": len(specs) - 1}
+    array = _array(value)
+    if array is not None and len(specs) < MAX_TENSORS and array.ndim <= MAX_RANK:
+        specs.append([array.dtype.str[1:], array.shape])
+        bodies.append(array.tobytes())
+        return {"tensor": len(specs) - 1}
     if depth and isinstance(value, list | tuple) and len(value) <= MAX_ITEMS:
         form = "tuple" if isinstance(value, tuple) else "list"  # a namedtuple is a tuple too
         return {form: [_flatten(item, specs, bodies, depth - 1) for item in value]}
@@ -93,14 +102,18 @@ def _flatten(value: Value, specs: list[list[Any]], bodies: list[bytes], depth: i
     return {"opaque": (value.type_name if isinstance(value, Opaque) else kind.__name__)[:100]}
 
 
-def _array(tensor: torch.Tensor) -> "np.ndarray[Any, np.dtype[Any]] | None":
-    """The tensor's numbers in C order, or None for a kind of tensor that does not cross (sparse, complex ...)."""
-    try:
-        plain = tensor.detach().cpu()
-        if plain.dtype is torch.bfloat16:
-            plain = plain.float()
-        array = plain.numpy(force=True)
-    except (RuntimeError, TypeError, ValueError):
+def _array(value: Value) -> "np.ndarray[Any, np.dtype[Any]] | None":
+    """The numbers of an array or tensor in C order, or None for a value, or a kind of tensor, that does not cross."""
+    torch = loaded_torch()
+    if isinstance(value, _NUMPY):
+        array = np.array(value)
+    elif torch is not None and isinstance(value, torch.Tensor):
+        try:
+            plain = value.detach().cpu()
+            array = (plain.float() if plain.dtype is torch.bfloat16 else plain).numpy(force=True)
+        except (RuntimeError, TypeError, ValueError):
+            return None
+    else:
         return None
     dtype = DTYPES.get(array.dtype.str[1:])
     return None if dtype is None else array.astype(dtype, copy=False)
@@ -128,9 +141,10 @@ def _refuse_constant(name: str) -> float:
     raise ValueError(name)
 
 
-def _tensors(specs: list[Any], body: bytearray) -> list[torch.Tensor]:
+def _tensors(specs: list[Any], body: bytearray) -> list[Any]:
     if len(specs) > MAX_TENSORS:
         raise ChannelError("too many tensors")
+    torch = loaded_torch()
     tensors, offset = [], 0
     for spec in specs:
         if type(spec) is not list or len(spec) != 2 or type(spec[0]) is not str or spec[0] not in DTYPES:
@@ -151,16 +165,17 @@ def _tensors(specs: list[Any], body: bytearray) -> list[torch.Tensor]:
             array = np.frombuffer(body, dtype, count, offset)
             if spec[0] == "b1":
                 array = np.frombuffer(body, np.uint8, count, offset) != 0
-            tensors.append(torch.from_numpy(array.astype(array.dtype.newbyteorder("="), copy=True)).reshape(shape))
+            array = array.astype(array.dtype.newbyteorder("="), copy=True).reshape(shape)
         else:
-            tensors.append(torch.from_numpy(np.zeros(shape, dtype)))
+            array = np.zeros(shape, dtype.newbyteorder("="))
+        tensors.append(array if torch is None else torch.from_numpy(array))
         offset += count * dtype.itemsize
     if offset != len(body):
         raise ChannelError("the frame is larger than its tensors")
     return tensors
 
 
-def _unflatten(tree: Any, tensors: list[torch.Tensor], depth: int) -> Value:
+def _unflatten(tree: Any, tensors: list[Any], depth: int) -> Value:
     if depth == 0:
         raise ChannelError("nested too deeply")
     if type(tree) is int and abs(tree) >= 1 << 63:
@@ -188,6 +203,18 @@ def _unflatten(tree: Any, tensors: list[torch.Tensor], depth: int) -> Value:
     ):
         return {key: _unflatten(item, tensors, depth - 1) for key, item in inner}
     raise ChannelError("an unknown kind of value")
+
+
+def parts(header: bytes, body: bytes | bytearray) -> list[bytes]:
+    """Return the bytes of each array of a frame; the whole body as one part where the header does not tell."""
+    try:
+        sizes = [DTYPES[kind].itemsize * math.prod(shape) for kind, shape in json.loads(header)["tensors"]]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return [bytes(body)]
+    if sum(sizes) != len(body) or any(size < 0 for size in sizes):
+        return [bytes(body)]
+    ends = list(itertools.accumulate(sizes))
+    return [bytes(body[end - size : end]) for size, end in zip(sizes, ends, strict=True)]
 
 
 def send(fd: int, frame: bytes, deadline: float) -> None:

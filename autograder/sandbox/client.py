@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import select
 import signal
 import socket
@@ -24,6 +25,7 @@ from autograder.sandbox import channel, confine, scratch
 
 START_S = 120
 EXIT_S = 10
+PROBE = re.compile(rb'\["probe","(\w+)"\]')
 STEP_KEYS = ("type", "message", "cell", "text")
 
 
@@ -205,7 +207,7 @@ class Run:
         self._limits = limits
         self._deadline = time.monotonic() + limits.wall_s
         self.cpu_s = 0.0
-        self.errors: dict[str, str] = {}
+        self.errors: Mapping[str, str] = {}
         self.failure: Failure | None = None
         self.disturbed = False
         self._open = True
@@ -231,9 +233,8 @@ class Run:
             self._fail(Status.CRASHED, "the program's answer was not of the agreed form")
             return
         self.disturbed = reply.get("disturbed") is not False
-        for step, outcome in zip(steps, outcomes, strict=True):
-            if outcome is not None:
-                self.errors[step.label] = error_text(outcome)
+        pairs = zip(steps, outcomes, strict=True)
+        self.errors = {step.label: error_text(outcome) for step, outcome in pairs if outcome is not None}
 
     def ask(self, request: bytes) -> channel.Frame | Failure:
         """The child's reply to a request, not decoded. After a time-out or crash, that failure is every reply."""
@@ -298,6 +299,12 @@ class Run:
 def probe_request(probe: str, inputs: Mapping[str, Any], seed: int) -> bytes:
     """What asks a child to call a probe on these inputs, with its random numbers seeded."""
     return channel.encode({"probe": probe, "inputs": dict(inputs), "seed": seed})
+
+
+def probe_of(request: bytes) -> str:
+    """Return the name of the probe that a request asks for, empty where it asks for none."""
+    found = PROBE.search(request[:200])
+    return found[1].decode() if found else ""
 
 
 def read_reply(reply: channel.Frame | Failure) -> Mapping[str, Any] | Failure:

@@ -1,0 +1,231 @@
+"""What people decide: points and comments that win over what was computed, with who, when and why. Nothing is lost.
+
+A file of overrides is applied as a whole or not at all.
+"""
+
+import csv
+import io
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from sqlalchemy import insert, select, update
+
+from autograder.errors import UsageError
+from autograder.gradebook import schema
+from autograder.gradebook.store import Gradebook, Saved, now
+from autograder.results import Audience, Flag, Override, Result
+
+WHOLE = "*"
+"""Stands for the whole submission."""
+COLUMNS = ("student", "question", "points", "comment")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """An override to record. question: an id, or * for the whole submission; points: None for a comment only."""
+
+    student: str
+    question: str
+    points: float | None
+    comment: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """An override in the gradebook's history; `undone` is empty while it counts."""
+
+    id: int
+    student: str
+    question: str
+    override: Override
+    sha256: str
+    undone: str
+
+
+def find_student(saved: Iterable[Saved], wanted: str) -> Saved:
+    """Return the result of the student with this id, or whose id or name holds this text.
+
+    Raises UsageError when nobody or more than one person fits.
+    """
+    everyone = list(saved)
+    exact = [one for one in everyone if one.result.student.id == wanted]
+    text = wanted.casefold()
+    people = exact or [
+        one
+        for one in everyone
+        if text in one.result.student.id.casefold() or text in one.result.student.name.casefold()
+    ]
+    if len(people) == 1:
+        return people[0]
+    if not people:
+        raise UsageError("no such student", wanted, "give an id or a part of a name that stands in grades.csv")
+    names = ", ".join(sorted(one.result.student.id for one in people)[:20])
+    raise UsageError(f"{len(people)} students fit", wanted, f"give one of: {names}")
+
+
+def check(decision: Decision, saved: Saved, *, bonus: bool) -> Decision:
+    """Return the decision if it can be recorded. Raises UsageError for an unknown question or impossible points."""
+    where = f"{decision.student} {decision.question}"
+    questions = saved.result.questions
+    if decision.question != WHOLE and decision.question not in questions:
+        known = ", ".join(questions) or "none"
+        raise UsageError("no such question in this result", where, f"give one of: {known}, or * for the total")
+    most = saved.result.max_points if decision.question == WHOLE else questions[decision.question].max_points
+    points = decision.points
+    if points is None:
+        if not decision.comment:
+            raise UsageError("neither points nor a comment", where, "give at least one of them")
+        return decision
+    if not math.isfinite(points) or points < 0:
+        raise UsageError(f"{points:g} points", where, "give a number that is not negative")
+    if points > most and not bonus:
+        raise UsageError(f"{points:g} points of {most:g}", where, "give no more, or add --bonus")
+    return decision
+
+
+def record(gradebook: Gradebook, decisions: Sequence[tuple[Decision, Saved]], by: str) -> None:
+    """Record all of these decisions."""
+    at = now()
+    rows = [
+        {
+            "student": saved.result.student.id,
+            "question": decision.question,
+            "points": decision.points,
+            "comment": decision.comment,
+            "by": by,
+            "at": at,
+            "computed": computed_points(saved.result, decision.question),
+            "sha256": saved.result.sha256,
+        }
+        for decision, saved in decisions
+    ]
+    if rows:
+        with gradebook.engine.begin() as connection:
+            connection.execute(insert(schema.overrides), rows)
+
+
+def computed_points(result: Result, question: str) -> float:
+    """Return what the tests alone gave for a question, or for the whole submission."""
+    if question != WHOLE:
+        return result.questions[question].computed
+    return round(sum(score.computed for score in result.questions.values()), 6)
+
+
+def undo(gradebook: Gradebook, student: str, question: str, by: str) -> Entry:
+    """Undo the newest override of a question that still counts; it stays in the history.
+
+    Raises UsageError when there is none.
+    """
+    entries = [one for one in history(gradebook, student) if one.question == question and not one.undone]
+    if not entries:
+        raise UsageError("there is no override to undo", f"{student} {question}", "see `autograder show`")
+    with gradebook.engine.begin() as connection:
+        newest = schema.overrides.c.id == entries[-1].id
+        connection.execute(update(schema.overrides).where(newest).values(undone_by=by, undone_at=now()))
+    return entries[-1]
+
+
+def history(gradebook: Gradebook, student: str | None = None) -> list[Entry]:
+    """Return every override, oldest first, of all students or of one."""
+    query = select(schema.overrides).order_by(schema.overrides.c.id)
+    if student is not None:
+        query = query.where(schema.overrides.c.student == student)
+    with gradebook.engine.connect() as connection:
+        return [
+            Entry(
+                id=row.id,
+                student=row.student,
+                question=row.question,
+                override=Override(points=row.points, comment=row.comment, by=row.by, at=row.at, computed=row.computed),
+                sha256=row.sha256,
+                undone=f"{row.undone_by}, {row.undone_at}" if row.undone_at else "",
+            )
+            for row in connection.execute(query)
+        ]
+
+
+def apply(result: Result, entries: Sequence[Entry]) -> Result:
+    """Return the result with the overrides that count, and a flag for each.
+
+    The newest points count, and all comments stay. A flag says where the submission changed since, another one where
+    the computed points did.
+    """
+    effective: dict[str, Override] = {}
+    flags = list(result.flags)
+    for entry in entries:
+        if entry.undone or (entry.question != WHOLE and entry.question not in result.questions):
+            continue
+        before = effective.get(entry.question)
+        points = before.points if before and entry.override.points is None else entry.override.points
+        comments = [one for one in (before.comment if before else "", entry.override.comment) if one]
+        effective[entry.question] = replace(entry.override, points=points, comment="\n".join(comments))
+        flags.extend(_flags(result, entry))
+    scores = {
+        key: replace(score, override=effective[key]) if key in effective else score
+        for key, score in result.questions.items()
+    }
+    return replace(result, questions=scores, override=effective.get(WHOLE), flags=tuple(dict.fromkeys(flags)))
+
+
+def _flags(result: Result, entry: Entry) -> list[Flag]:
+    question = "" if entry.question == WHOLE else entry.question
+    computed = computed_points(result, entry.question)
+    override = entry.override
+    what = "the total" if entry.question == WHOLE else "the question"
+    flags = []
+    if override.points is not None:
+        comment = f": {override.comment}" if override.comment else ""
+        text = f"{override.points:g} by hand ({computed:g} by the tests){comment}"
+        flags.append(Flag(kind="override", question=question, text=text))
+    if override.points is not None and override.computed is not None and override.computed != computed:
+        text = (
+            f"look again: {what} was overridden when the tests gave {override.computed:g}; now they give {computed:g}"
+        )
+        flags.append(Flag(kind="override_look_again", question=question, text=text, audience=Audience.STAFF))
+    if entry.sha256 != result.sha256:
+        text = f"{what} was overridden before the student handed in again"
+        flags.append(Flag(kind="override_resubmitted", question=question, text=text, audience=Audience.STAFF))
+    return flags
+
+
+def read_edited(text: str, current: Mapping[str, Result]) -> list[Decision]:
+    """Read decisions from an edited copy of grades.csv, or from a table student, question, points, comment.
+
+    current: results as the views show them now, by student. Raises UsageError with the line that cannot be used.
+    """
+    reader = csv.DictReader(io.StringIO(text.removeprefix("\ufeff")))
+    header = list(reader.fieldnames or ())
+    if "question" in header and "student" in header:
+        return [_from_row(row, number) for number, row in enumerate(reader, start=2)]
+    if "student" not in header or "total" not in header:
+        fix = f"give a copy of grades.csv, or the columns {', '.join(COLUMNS)}"
+        raise UsageError("neither a copy of grades.csv nor a table of overrides", "line 1", fix)
+    found = []
+    for number, row in enumerate(reader, start=2):
+        student = (row["student"] or "").removeprefix("'")
+        if student not in current:
+            raise UsageError(f"no student {student!r}", f"line {number}", "correct it, or delete the line")
+        result = current[student]
+        for question, score in result.questions.items():
+            cell = (row.get(question) or "").strip()
+            if cell and (points := _number(cell, f"line {number}, {question}")) != score.points:
+                found.append(Decision(student=student, question=question, points=points, comment=""))
+    return found
+
+
+def _from_row(row: Mapping[str, str | None], number: int) -> Decision:
+    points = (row.get("points") or "").strip()
+    return Decision(
+        student=(row.get("student") or "").strip(),
+        question=(row.get("question") or "").strip() or WHOLE,
+        points=_number(points, f"line {number}") if points else None,
+        comment=(row.get("comment") or "").strip(),
+    )
+
+
+def _number(text: str, where: str) -> float:
+    try:
+        return float(text.replace(",", "."))
+    except ValueError:
+        raise UsageError(f"{text!r} is not a number", where, "give points, such as 2.5") from None
