@@ -18,7 +18,7 @@ $(READY): pyproject.toml constraints.txt
 	@touch $@
 
 $(SAMPLE): $(READY) $(wildcard solutions/*/corpus/*.txt solutions/*/sample.toml) $(wildcard assignments/*/*.ipynb) $(wildcard solutions/*/*.py)
-	$(BIN)/python -m tests.corpus $@
+	$(BIN)/autograder sample $@ --assignment $(ASSIGNMENT)
 
 grade: $(READY) $(if $(filter $(SAMPLE),$(SUBMISSIONS)),$(SAMPLE))  ## grade SUBMISSIONS (a sample batch by default) of ASSIGNMENT into OUT
 	$(BIN)/autograder grade $(SUBMISSIONS) --out $(OUT) --assignment $(ASSIGNMENT)

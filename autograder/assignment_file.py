@@ -29,7 +29,7 @@ class TomlTable:
         self._path = path
         self._text = text
         self.name = name
-        self._values = values
+        self.values = values
         self._taken: set[str] = set()
 
     def text(self, key: str, default: str = REQUIRED) -> str:
@@ -53,15 +53,15 @@ class TomlTable:
 
     def tables(self) -> dict[str, "TomlTable"]:
         """Every key of this table, each of which must be a table."""
-        return {key: self.table(key) for key in self._values}
+        return {key: self.table(key) for key in self.values}
 
     def all_texts(self) -> dict[str, str]:
         """Every key of this table, each of which must be a text."""
-        return {key: self.text(key) for key in self._values}
+        return {key: self.text(key) for key in self.values}
 
     def finish(self) -> None:
         """Raises MasterError for the first key that was not taken."""
-        for key in self._values:
+        for key in self.values:
             if key not in self._taken:
                 known = ", ".join(sorted(self._taken)) or "none"
                 raise self.error(f"unknown key {self._full(key)}", f"take it out, or correct it ({known})", key)
@@ -72,11 +72,11 @@ class TomlTable:
 
     def _take(self, key: str, kind: type, default: Any) -> Any:
         self._taken.add(key)
-        if key not in self._values and default is not REQUIRED:
+        if key not in self.values and default is not REQUIRED:
             return default
-        if key not in self._values:
+        if key not in self.values:
             raise self.error(f"there is no {self._full(key)}", f"give {KINDS[kind]}")
-        value = self._values[key]
+        value = self.values[key]
         if not _is_a(value, kind):
             raise self.error(f"{self._full(key)} is not {KINDS[kind]}", f"give {KINDS[kind]}", key)
         return value

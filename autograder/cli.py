@@ -1,197 +1,58 @@
-"""The command `autograder`: parse, call, print."""
+"""The command `autograder`: parse, call, print.
+
+Exit codes: 0 done (whatever the students' scores), 1 a check said no, 2 wrong usage or input, 3 a fault of the grader.
+"""
 
 import argparse
-import os
+import logging
 import sys
 from collections.abc import Sequence
-from pathlib import Path
+from importlib import metadata
 
-from autograder.assignment_file import assignment_names, find_course, load_assignment
-from autograder.errors import KitError, UsageError
+from autograder.commands import admin, authoring, grading, results
+from autograder.errors import KitError
+
+EPILOG = "Run `autograder VERB --help` for the options of a verb. docs/ has a page for TAs, instructors and admins."
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one verb; 0 when it is done, 1 when a gate said no, 2 for a wrong use, 3 for a fault of the grader."""
+    """Run one verb and return its exit code; an error is one line on standard error."""
+    _tolerate_narrow_encodings()
     options = _parser().parse_args(arguments)
+    logging.basicConfig(level=logging.DEBUG if options.verbose else logging.WARNING, format="%(name)s: %(message)s")
     try:
         return int(options.run(options))
     except KitError as error:
         print(f"autograder: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        print("autograder: stopped; what is finished is kept, the same command goes on from there", file=sys.stderr)
+        print("autograder: stopped", file=sys.stderr)
         return 130
+
+
+def _tolerate_narrow_encodings() -> None:
+    """Print what a terminal's encoding lacks as an escape instead of ending in an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="autograder", description="Release, prove and grade notebook homework.", allow_abbrev=False
+        prog="autograder",
+        description="Release, check and grade notebook homework.",
+        epilog=EPILOG,
+        allow_abbrev=False,
     )
-    verbs = parser.add_subparsers(metavar="VERB", required=True)
-
-    grade = verbs.add_parser("grade", help="grade notebooks and folders of notebooks", allow_abbrev=False)
-    grade.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="a notebook, or a folder of submissions")
-    grade.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the results go")
-    grade.add_argument(
-        "--jobs", type=_jobs, default=_cores(), metavar="N", help="workers (default: one a core, %(default)s)"
-    )
-    grade.add_argument("--questions", default="", metavar="B3,B4", help="grade only these (default: all)")
-    grade.add_argument(
-        "--unsafe",
-        action="store_true",
-        help="grade also where student code cannot be confined; every result then says so (default: refuse)",
-    )
-    grade.set_defaults(run=_grade)
-
-    doctor = verbs.add_parser("doctor", help="show how student code is confined on this machine", allow_abbrev=False)
-    doctor.set_defaults(run=_doctor)
-
-    release = verbs.add_parser("release", help="rebuild the student version from the masters", allow_abbrev=False)
-    release.add_argument(
-        "--version",
-        metavar="2026.1",
-        help="make this version: put it into assignment.toml, keep a record of it, and write the archives to upload"
-        " (default: only rebuild the student version)",
-    )
-    release.add_argument(
-        "--out", type=Path, default=Path("dist"), metavar="DIR", help="where the archives go (default: %(default)s)"
-    )
-    release.set_defaults(run=_release)
-
-    verify = verbs.add_parser("verify", help="the gate: is the release fit to go out?", allow_abbrev=False)
-    verify.set_defaults(run=_verify)
-
-    new = verbs.add_parser("new", help="begin a new assignment", allow_abbrev=False)
-    new.add_argument("name", metavar="NAME", help="its folder: small letters, digits and underscores")
-    new.set_defaults(run=_new)
-
-    calibrate = verbs.add_parser("calibrate", help="measure the thresholds of loss tests", allow_abbrev=False)
-    calibrate.add_argument(
-        "--names", type=Path, nargs="+", required=True, metavar="FILE", help="names files to train on"
-    )
-    calibrate.add_argument("--seeds", type=int, default=20, metavar="N", help="trainings of each answer (default: 20)")
-    calibrate.add_argument("--out", type=Path, metavar="CSV", help="write the table here (default: beside the tests)")
-    calibrate.add_argument("--plot", type=Path, metavar="PNG", help="draw the losses and limits into this file")
-    calibrate.set_defaults(run=_calibrate)
-
-    bench = verbs.add_parser("bench", help="measure speed and memory, beside other ways to grade", allow_abbrev=False)
-    bench.set_defaults(run=_bench)
-
-    for verb in (grade, doctor, release, calibrate, bench):
-        verb.add_argument("--assignment", metavar="NAME", help="which assignment (default: the only one there is)")
-    verify.add_argument("--assignment", metavar="NAME", help="which assignment (default: all of them)")
+    parser.add_argument("--version", action="version", version=f"autograder {_version()}")
+    verbs = parser.add_subparsers(metavar="VERB", required=True, title="verbs")
+    for group in (grading, results, authoring, admin):
+        group.add(verbs)
     return parser
 
 
-def _jobs(text: str) -> int:
-    count = int(text) if text.isascii() and text.isdigit() else 0
-    if not 1 <= count <= 256:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of workers from 1 to 256")
-    return count
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _grade(options: argparse.Namespace) -> int:
-    from autograder.gradebook.files import Gradebook
-    from autograder.grading import batch
-    from autograder.reports import terminal
-    from autograder.sandbox.confine import examine, missing, unconfined
-    from autograder.submissions.intake import find_submissions
-
-    assignment = load_assignment(options.assignment)
-    questions = assignment.select(part.strip() for part in options.questions.split(",") if part.strip())
-    for name in assignment.data:
-        if not assignment.data_file(name).is_file():
-            raise UsageError("there is no such file", assignment.data_file(name), f"correct or unset {name.upper()}")
-    submissions = find_submissions(options.paths, assignment.notebooks)
-    lacking = missing(examine(assignment))
-    if lacking and not options.unsafe:
-        raise unconfined(lacking)
-    gradebook = Gradebook(options.out, batch.fingerprint(assignment, questions, lacking))
-    jobs = min(options.jobs, len(submissions))
-    workers = batch.workers(assignment, jobs, options.unsafe)
-    with terminal.progress(len(submissions)) as advance, workers as (executor, grade):
-        results = batch.grade_batch(submissions, questions, gradebook, executor, grade, advance)
-    grades = gradebook.write_grades(results, questions)
-    terminal.show(results, questions, grades)
-    return 0
-
-
-def _doctor(options: argparse.Namespace) -> int:
-    from autograder.reports import terminal
-    from autograder.sandbox.confine import examine, missing
-
-    layers = examine(load_assignment(options.assignment))
-    terminal.show_layers(layers)
-    return 1 if missing(layers) else 0
-
-
-def _calibrate(options: argparse.Namespace) -> int:
-    from autograder.authoring import calibrate
-    from autograder.reports import terminal
-
-    assignment = load_assignment(options.assignment)
-    for path in options.names:
-        if not path.is_file():
-            raise UsageError("there is no such names file", path, "`make names` downloads the classic one")
-    if options.seeds < 2:
-        raise UsageError(f"{options.seeds} seeds show no deviation", "--seeds", "take 20 or more")
-    rows = calibrate.calibrate(assignment, [path.resolve() for path in options.names], options.seeds, _cores())
-    out = options.out or assignment.hidden_tests_dir / calibrate.TABLE
-    out.write_text(calibrate.to_csv(rows), encoding="utf-8")
-    if options.plot:
-        calibrate.plot(rows, options.plot)
-    terminal.show_calibration(rows, out)
-    return 0
-
-
-def _bench(options: argparse.Namespace) -> int:
-    from benchmarks.bench import bench, to_markdown
-
-    rows = bench(load_assignment(options.assignment), lambda what: print(f"measuring: {what}", file=sys.stderr))
-    print(to_markdown(list(rows)), end="")
-    return 0
-
-
-def _release(options: argparse.Namespace) -> int:
-    from autograder.authoring.build import write_release
-    from autograder.release import versions
-
-    assignment = load_assignment(options.assignment)
-    if options.version:
-        assignment = versions.choose(assignment, options.version)
-    paths = write_release(assignment)
-    print(f"{assignment.name} {assignment.version}: {len(paths)} files in {assignment.release_dir}")
-    if options.version:
-        from autograder.authoring.archives import version_on_disk, write_products
-
-        print(f"on record: {versions.keep(assignment, version_on_disk(assignment))}")
-        for path in write_products(assignment, options.out):
-            print(f"{path.stat().st_size / 1e3:8.0f} kB  {path}")
-    return 0
-
-
-def _verify(options: argparse.Namespace) -> int:
-    from autograder.authoring.verify import RULES, verify
-    from autograder.reports import terminal
-
-    kept = True
-    for name in [options.assignment] if options.assignment else assignment_names(find_course()):
-        assignment = load_assignment(name)
-        with terminal.counted(len(RULES), "verifying") as advance:
-            outcomes = verify(assignment, lambda one: advance(one.rule, "kept" if one.kept else "broken"))
-        terminal.show_rules(assignment.name, outcomes)
-        kept = kept and all(one.kept for one in outcomes)
-    return 0 if kept else 1
-
-
-def _new(options: argparse.Namespace) -> int:
-    from autograder.authoring.skeleton import write_skeleton
-
-    for path in write_skeleton(options.name, find_course()):
-        print(path)
-    print(f"next: `autograder verify --assignment {options.name}` says what is left to write; see docs/authoring.md")
-    return 0
+def _version() -> str:
+    try:
+        return metadata.version("homework-autograder")
+    except metadata.PackageNotFoundError:
+        return "(not installed)"

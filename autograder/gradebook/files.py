@@ -1,93 +1,54 @@
-"""Results at rest: one JSON file a student, and one CSV table of all. Every file is written whole or not at all."""
+"""Files of results: written whole or not at all, and safe to open in a spreadsheet."""
 
-import csv
-import io
-import json
+import hashlib
 import os
+import re
 import tempfile
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+import unicodedata
 from pathlib import Path
 
-from autograder.assignment import Question
 from autograder.errors import UsageError, printable
-from autograder.results import Result, from_json, to_json
 
-RESULTS = "results"
-GRADES = "grades.csv"
+MAX_NAME = 180
+"""Bytes of a student's id in a file name."""
+UNSAFE = re.compile(r'[/\\:*?"<>|]')
+JOINING = ("Cf",)
+"""Categories of invisible characters that words of some scripts need, as between two letters of a Persian name."""
 
 
-class Gradebook:
-    """The results folder of one run. Raises UsageError when it cannot be written."""
+def write_whole(path: Path, text: str) -> None:
+    """Replace a file as a whole, so that a reader or a killed run never sees half of one.
 
-    def __init__(self, folder: Path, fingerprint: str) -> None:
-        """fingerprint: of everything but the submission that decides a result; another one makes old results stale."""
-        self.folder = folder
-        self._fingerprint = fingerprint
+    Raises UsageError when it cannot be written, for instance because the disk is full.
+    """
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}-")
         try:
-            (folder / RESULTS).mkdir(parents=True, exist_ok=True)
-            write_whole(folder / ".writable", "")
-            (folder / ".writable").unlink()
-        except OSError as error:
-            fix = "choose another folder with --out"
-            raise UsageError(f"the results cannot be written here ({error.strerror})", folder, fix) from error
-
-    def path(self, student: str) -> Path:
-        return self.folder / RESULTS / f"{student}.json"
-
-    def finished(self, student: str, submission: str, sha256: str) -> Result | None:
-        """Return the result of an earlier run over the same submission with the same grader, or None.
-
-        submission: its label, as a file that was renamed may be read in another way
-        """
-        try:
-            table = json.loads(self.path(student).read_text(encoding="utf-8"))
-            wanted = {"submission": submission, "sha256": sha256, "grader": self._fingerprint}
-            return from_json(table) if all(table.get(key) == value for key, value in wanted.items()) else None
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            return None
-
-    def record(self, result: Result) -> None:
-        """Write one student's result, with the grader's fingerprint."""
-        table = to_json(result) | {"grader": self._fingerprint}
-        write_whole(self.path(result.student.id), json.dumps(table, indent=1, ensure_ascii=False) + "\n")
-
-    def write_grades(self, results: Iterable[Result], questions: Sequence[Question]) -> Path:
-        """Write grades.csv, one row per submission in the order of the students' ids."""
-        ids = [question.id for question in questions]
-        buffer = io.StringIO()
-        writer = csv.writer(buffer, lineterminator="\n")
-        writer.writerow(["student", "submission", "status", "total", "max_points", *ids, "flags"])
-        for result in sorted(results, key=lambda result: result.student.id):
-            points = [result.questions[key].points if key in result.questions else 0.0 for key in ids]
-            flags = _plain(" | ".join(map(str, result.flags)))
-            named = [_plain(result.student.id), _plain(result.submission), result.status]
-            writer.writerow([*named, result.total, result.max_points, *points, flags])
-        path = self.folder / GRADES
-        write_whole(path, buffer.getvalue())
-        return path
+            with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace", newline="") as file:
+                file.write(text)
+            os.chmod(name, 0o644)
+            os.replace(name, path)
+        except BaseException:
+            os.unlink(name)
+            raise
+    except OSError as error:
+        raise UsageError(f"it cannot be written ({error.strerror})", path, "make room, then run it again") from error
 
 
-def _plain(text: str) -> str:
-    """The text on one line, and such that no spreadsheet takes it for a formula."""
+def cell(text: str) -> str:
+    """Return the text on one line, and such that no spreadsheet takes it for a formula."""
     text = printable(text)
     return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
 
 
-def without_tests(result: Result) -> Result:
-    """Return a result without its tests and answers, small enough to keep for every submission of a batch."""
-    scores = {key: replace(score, tests=(), answer=None) for key, score in result.questions.items()}
-    return replace(result, questions=scores)
+def file_stem(student: str) -> str:
+    """Return a file name for a student's id: the id itself, or made safe with a short digest where it has to be.
 
-
-def write_whole(path: Path, text: str) -> None:
-    """Replace a file as a whole, so that a reader or a killed run never sees half of one."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}-")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace", newline="") as file:
-            file.write(text)
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-    except BaseException:
-        os.unlink(name)
-        raise
+    It depends on this id alone, and two ids never share one.
+    """
+    visible = "".join(c if c.isprintable() or unicodedata.category(c) in JOINING else "_" for c in student)
+    safe = UNSAFE.sub("_", visible).lstrip(".").rstrip(". ")
+    short = safe.encode(errors="replace")[:MAX_NAME].decode(errors="ignore").rstrip(". ")
+    if short == student:
+        return student
+    return f"{short or 'student'}-{hashlib.sha256(student.encode(errors='surrogatepass')).hexdigest()[:8]}"

@@ -84,6 +84,18 @@ class Gradebook:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
 
+    def get_meta(self, key: str) -> str:
+        """Return a remembered text, empty where there is none."""
+        with self.engine.connect() as connection:
+            query = select(schema.meta.c.value).where(schema.meta.c.key == key)
+            return str(connection.execute(query).scalar_one_or_none() or "")
+
+    def set_meta(self, key: str, value: str) -> None:
+        """Remember a text under a key."""
+        with self.engine.begin() as connection:
+            connection.execute(schema.meta.delete().where(schema.meta.c.key == key))
+            connection.execute(insert(schema.meta).values(key=key, value=value))
+
     def begin_run(self, kind: str, kit: str, command: str) -> int:
         """Record that a run has started; its id."""
         row = {"kind": kind, "kit": kit, "command": command, "started": now()}

@@ -5,7 +5,7 @@ every line that still holds FILL IN.
 """
 
 import re
-from importlib import resources
+from importlib import metadata, resources
 from pathlib import Path
 from string import Template
 
@@ -23,6 +23,42 @@ FILES = {
     "Q2.txt": f"{CORPUS}/Q2.txt",
 }
 """Each template, and where its file goes below the course's folder."""
+STUDENT_PACKAGES = ("jupyter", "matplotlib", "numpy", "otter-grader", "pandas", "scikit-learn", "torch", "tqdm")
+IGNORED = "__pycache__/\n.ipynb_checkpoints/\n.OTTER_LOG\ndist/\nout/\n"
+READ_ME = """# A course
+
+- `solutions/` (private): one folder per assignment, with masters, hidden tests and a corpus of answers
+- `assignments/` (public): what `autograder release` makes of them; give these folders to students
+
+`autograder new NAME` begins an assignment, `autograder verify` says what is missing, `autograder grade PATH --out DIR`
+grades submissions.
+"""
+
+
+def write_course(folder: Path) -> list[Path]:
+    """Write a new course: pins for what students install, and what version control leaves out; the paths.
+
+    Raises UsageError where the folder already holds a course.
+    """
+    if (folder / "solutions").exists():
+        raise UsageError("there is a course already", folder, "go there and run `autograder new`")
+    files = {folder / "constraints.txt": pins(), folder / ".gitignore": IGNORED, folder / "README.md": READ_ME}
+    (folder / "solutions").mkdir(parents=True)
+    for path, text in files.items():
+        if not path.exists():
+            path.write_text(text, encoding="utf-8")
+    return [folder / "solutions", *files]
+
+
+def pins() -> str:
+    """Return a pin for each package that students may need and that is installed here."""
+    lines = ["# What students install: `packages` in assignment.toml takes its pins from here."]
+    for package in STUDENT_PACKAGES:
+        try:
+            lines.append(f"{package}=={metadata.version(package)}")
+        except metadata.PackageNotFoundError:
+            continue
+    return "\n".join(lines) + "\n"
 
 
 def write_skeleton(name: str, home: Path) -> list[Path]:

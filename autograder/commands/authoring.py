@@ -1,0 +1,131 @@
+"""Verbs for instructors: init, new, release, verify, calibrate, sample."""
+
+import argparse
+from pathlib import Path
+
+from autograder.assignment_file import assignment_names, load_assignment
+from autograder.commands.options import Verbs, chosen, cores, course, verb
+from autograder.errors import UsageError
+
+
+def add(verbs: Verbs) -> None:
+    """Add the verbs of this group."""
+    init = verb(verbs, "init", "begin a course in a new folder", _init, assignment=False)
+    init.add_argument("folder", type=Path, metavar="FOLDER", help="the folder to make")
+
+    new = verb(verbs, "new", "begin a new assignment", _new, assignment=False)
+    new.add_argument("name", metavar="NAME", help="its folder: lower-case letters, digits and underscores")
+
+    release = verb(verbs, "release", "rebuild the student version from the masters", _release)
+    release.add_argument(
+        "--version",
+        metavar="2026.1",
+        help="make this version: put it into assignment.toml, keep a record of it, and write the archives to upload"
+        " (default: only rebuild the student version)",
+    )
+    release.add_argument(
+        "--out", type=Path, default=Path("dist"), metavar="DIR", help="where the archives go (default: %(default)s)"
+    )
+
+    check = verb(verbs, "verify", "check a release before it goes out", _verify, assignment=False)
+    check.add_argument("--assignment", metavar="NAME", help="which assignment (default: all of them)")
+
+    calibrate = verb(verbs, "calibrate", "measure the thresholds of loss tests", _calibrate)
+    calibrate.add_argument("files", nargs="+", type=Path, metavar="FILE", help="data files to train on")
+    calibrate.add_argument(
+        "--seeds", type=int, default=20, metavar="N", help="trainings of each answer (default: %(default)s)"
+    )
+    calibrate.add_argument("--out", type=Path, metavar="CSV", help="write the table here (default: next to the tests)")
+    calibrate.add_argument("--plot", type=Path, metavar="PNG", help="draw the losses and limits into this file")
+
+    sample = verb(verbs, "sample", "write the assignment's sample batch of submissions", _sample)
+    sample.add_argument("folder", type=Path, metavar="FOLDER", help="where to write it; it is replaced")
+
+
+def _init(options: argparse.Namespace) -> int:
+    from autograder.authoring.skeleton import write_course
+
+    for path in write_course(options.folder):
+        print(path)
+    print(f"next: cd {options.folder} && autograder new hw1")
+    return 0
+
+
+def _new(options: argparse.Namespace) -> int:
+    from autograder.authoring.skeleton import write_skeleton
+
+    home = course(options) if options.course else _course_or_here()
+    for path in write_skeleton(options.name, home):
+        print(path)
+    print(f"next: fill in the lines with FILL IN; `autograder verify --assignment {options.name}` lists them")
+    return 0
+
+
+def _course_or_here() -> Path:
+    """Return the course above the working directory, or the working directory where it is a new course."""
+    from autograder.assignment_file import find_course
+
+    if (Path.cwd() / "solutions").is_dir():
+        return Path.cwd()
+    return find_course()
+
+
+def _release(options: argparse.Namespace) -> int:
+    from autograder.authoring.build import write_release
+    from autograder.release import versions
+
+    assignment = chosen(options)
+    if options.version is not None:
+        assignment = versions.choose(assignment, options.version)
+    paths = write_release(assignment)
+    print(f"{assignment.name} {assignment.version}: {len(paths)} files in {assignment.release_dir}")
+    if options.version is not None:
+        from autograder.authoring.archives import version_on_disk, write_products
+
+        print(f"on record: {versions.keep(assignment, version_on_disk(assignment))}")
+        for path in write_products(assignment, options.out):
+            print(f"{path.stat().st_size / 1e3:8.0f} kB  {path}")
+    return 0
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from autograder.authoring.verify import RULES, verify
+    from autograder.reports import terminal
+
+    home = course(options)
+    passed = True
+    for name in [options.assignment] if options.assignment else assignment_names(home):
+        assignment = load_assignment(name, home)
+        with terminal.counted(len(RULES), "checking") as advance:
+            outcomes = verify(assignment, lambda one: advance(one.rule, "passed" if one.kept else "failed"))
+        terminal.show_rules(assignment.name, outcomes)
+        passed = passed and all(one.kept for one in outcomes)
+    return 0 if passed else 1
+
+
+def _calibrate(options: argparse.Namespace) -> int:
+    from autograder.authoring import calibrate
+    from autograder.reports import terminal
+
+    assignment = chosen(options)
+    for path in options.files:
+        if not path.is_file():
+            raise UsageError("there is no such file", path, "correct the path")
+    if options.seeds < 2:
+        raise UsageError(f"{options.seeds} seeds show no spread", "--seeds", "take 20 or more")
+    rows = calibrate.calibrate(assignment, [path.resolve() for path in options.files], options.seeds, cores())
+    out = options.out or assignment.hidden_tests_dir / calibrate.TABLE
+    out.write_text(calibrate.to_csv(rows), encoding="utf-8")
+    if options.plot:
+        calibrate.plot(rows, options.plot)
+    terminal.show_calibration(rows, out)
+    return 0
+
+
+def _sample(options: argparse.Namespace) -> int:
+    from autograder.authoring.sample import write_sample
+
+    assignment = chosen(options)
+    students = write_sample(assignment, options.folder)
+    print(f"{len(students)} submissions in {options.folder}")
+    return 0

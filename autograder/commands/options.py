@@ -1,0 +1,79 @@
+"""Options that several verbs share, and what they stand for."""
+
+import argparse
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from autograder.assignment import Assignment
+from autograder.assignment_file import find_course, load_assignment
+from autograder.errors import UsageError
+
+Verbs = Any
+"""What argparse returns for adding verbs; its type has no public name."""
+
+
+def verb(
+    verbs: Verbs, name: str, text: str, run: Callable[[argparse.Namespace], int], *, assignment: bool = True
+) -> argparse.ArgumentParser:
+    """Add a verb with the options that every verb has; assignment: also --assignment and --data."""
+    parser: argparse.ArgumentParser = verbs.add_parser(name, help=text, description=text, allow_abbrev=False)
+    parser.set_defaults(run=run)
+    parser.add_argument("-v", "--verbose", action="store_true", help="print what is going on, for a report of a fault")
+    help_course = "the folder of the course (default: found from the working directory upwards)"
+    parser.add_argument("--course", type=Path, metavar="DIR", help=help_course)
+    if assignment:
+        parser.add_argument("--assignment", metavar="NAME", help="which assignment (default: the only one there is)")
+        parser.add_argument(
+            "--data",
+            metavar="FILE",
+            action="append",
+            default=[],
+            help="use this data file instead of the bundled one; NAME=FILE where an assignment has several",
+        )
+    return parser
+
+
+def results_folder(parser: argparse.ArgumentParser) -> None:
+    """Add --out and --db, which verbs on results take."""
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the results folder")
+    parser.add_argument(
+        "--db", default="", metavar="URL", help="the gradebook's database, as a SQLAlchemy URL (default: in --out)"
+    )
+
+
+def course(options: argparse.Namespace) -> Path:
+    """Return the folder of the course. Raises UsageError when there is none."""
+    if options.course is None:
+        return find_course()
+    if not options.course.is_dir():
+        raise UsageError("there is no such folder", options.course, "correct --course")
+    return find_course(options.course)
+
+
+def chosen(options: argparse.Namespace) -> Assignment:
+    """Return the assignment that the options name, with the data files that they choose.
+
+    Raises UsageError for a data file that does not exist or a name that the assignment does not have.
+    """
+    assignment = load_assignment(options.assignment, course(options))
+    names = list(assignment.data)
+    for text in options.data:
+        name, separator, path = text.rpartition("=")
+        if not separator and len(names) == 1:
+            name = names[0]
+        if name not in names:
+            fix = f"give NAME=FILE with one of: {', '.join(names) or 'none, this assignment has no data'}"
+            raise UsageError("it does not tell which data file", f"--data {text}", fix)
+        os.environ[name.upper()] = str(Path(path).expanduser().resolve())
+    for name in names:
+        if not assignment.data_file(name).is_file():
+            fix = f"correct --data, or correct or unset {name.upper()}"
+            raise UsageError("there is no such file", assignment.data_file(name), fix)
+    return assignment
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,75 @@
+"""Lateness: minutes after a deadline, and what a policy takes off for it. Nothing is computed without a policy.
+
+Canvas and Gradescope apply policies of their own, so none is the default. A change of the policy needs no grading.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from autograder.results import Result, SubmissionStatus
+
+DAY = 24 * 60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LatePolicy:
+    """What lateness costs.
+
+    deadline: with its zone; grace_minutes: after it that cost nothing
+    percent_per_day: of the points reached, for each started day; most_percent: never more than this
+    cutoff_minutes: after the deadline nothing counts any more, None for never
+    extensions: minutes that a student has beyond the deadline, by id
+    """
+
+    deadline: datetime
+    grace_minutes: float = 0
+    percent_per_day: float = 0
+    most_percent: float = 100
+    cutoff_minutes: float | None = None
+    extensions: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deduction:
+    """What is taken off one student's points for lateness, and why. `unknown`: nobody knows when it was handed in."""
+
+    points: float
+    reason: str
+    unknown: bool = False
+
+
+def minutes_late(policy: LatePolicy, submitted: datetime, student: str) -> float:
+    """Return the minutes after this student's own deadline, 0 at it or before. Both times carry their zone."""
+    due = policy.deadline + timedelta(minutes=policy.extensions.get(student, 0.0))
+    return max(0.0, (submitted - due).total_seconds() / 60)
+
+
+def deduction(policy: LatePolicy, result: Result) -> Deduction | None:
+    """Return what is taken off a result, None where nothing was graded."""
+    if result.status is not SubmissionStatus.GRADED:
+        return None
+    try:
+        submitted = datetime.fromisoformat(result.submitted or "")
+    except ValueError:
+        return Deduction(points=0.0, reason="the time of submission is unknown", unknown=True)
+    if submitted.tzinfo is None:
+        return Deduction(points=0.0, reason="the time of submission has no zone", unknown=True)
+    late = minutes_late(policy, submitted, result.student.id)
+    if late <= policy.grace_minutes:
+        return Deduction(points=0.0, reason=f"{late:.0f} minutes late, within the grace period" if late else "on time")
+    if policy.cutoff_minutes is not None and late > policy.cutoff_minutes:
+        return Deduction(points=result.total, reason=f"{_in_words(late)} late, after the last moment")
+    days = math.ceil(late / DAY)
+    percent = min(policy.most_percent, policy.percent_per_day * days)
+    points = round(result.total * percent / 100, 6)
+    return Deduction(points=points, reason=f"{_in_words(late)} late: {percent:g} percent")
+
+
+def _in_words(minutes: float) -> str:
+    if minutes < 60:
+        return f"{math.ceil(minutes)} min"
+    if minutes < DAY:
+        return f"{minutes / 60:.1f} h"
+    return f"{minutes / DAY:.1f} days"
