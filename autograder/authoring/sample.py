@@ -1,8 +1,8 @@
 """The sample batch: submissions made from the release by `sample.toml`, with the verdict that each must get.
 
 Each table is one student. `answers` is `reference` or `release`, what stands in every region that is not named; a key
-that is a question's id holds the text of that region; `verdict` lists the statuses that differ from what the answers say;
-`text` hands in this text instead of notebooks; `change` messes up the notebooks' cells.
+that is a question's id holds the text of that region; `verdict` lists the statuses that differ from what the answers
+say; `text` hands in this text instead of notebooks; `change` messes up the notebooks' cells.
 """
 
 import random

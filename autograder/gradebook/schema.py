@@ -167,6 +167,15 @@ replies = Table(
     Column("reply", Text, nullable=False),  # JSON: a failure, or the digests of the header and of each tensor
 )
 
+result_programs = Table(
+    "result_programs",
+    tables,
+    Column("student", String(400), ForeignKey("students.id"), primary_key=True),
+    Column("notebook", String(100), primary_key=True),
+    Column("run", Integer, ForeignKey("runs.id"), nullable=False),
+    Column("text", LargeBinary(16), nullable=False),  # the digest of the program as JSON
+)
+
 
 def prepare(engine: Engine, where: str) -> None:
     """Create the tables of a new gradebook, or bring those of an older version up to date, keeping a copy of a file.

@@ -67,7 +67,7 @@ def write_result(gradebook: Gradebook, path: Path, student: str) -> None:
 
 
 def keep_edited(gradebook: Gradebook, folder: Path) -> Path | None:
-    """Keep a grades.csv that is not what was written last as grades.edited.csv; its path, None where nothing was edited."""
+    """Keep a grades.csv that is not what was written last as grades.edited.csv; its path, None for an unedited one."""
     path = folder / GRADES
     written = gradebook.get_meta(WRITTEN)
     if not written or not path.is_file() or _digest(path.read_bytes()) == written:
@@ -89,7 +89,12 @@ def grades_csv(
         graded = result.status is SubmissionStatus.GRADED
         points = [result.questions[key].points if graded and key in result.questions else "" for key in columns]
         student = result.student
-        row = [cell(student.id), cell(result.submission), result.status.value, result.total if graded else ""]
+        row: list[object] = [
+            cell(student.id),
+            cell(result.submission),
+            result.status.value,
+            result.total if graded else "",
+        ]
         row += [result.max_points, *points, cell(" | ".join(map(str, result.flags))), cell(student.name)]
         row += ["" if result.late is None else result.late, result.submitted or ""]
         if deductions is not None:

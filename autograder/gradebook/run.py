@@ -1,0 +1,204 @@
+"""One run over a gradebook: what is to be graded and why, results as they come, and what changed in the end."""
+
+import contextlib
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from autograder.assignment import Assignment, Question
+from autograder.gradebook import overrides, programs, recordings, views
+from autograder.gradebook.changes import Change, changes
+from autograder.gradebook.late import Deduction, deduction
+from autograder.gradebook.store import Gradebook, Saved
+from autograder.grading import fingerprint
+from autograder.grading.graded import Graded
+from autograder.results import Result, Student, SubmissionStatus
+from autograder.submissions.submission import HandIn, Submission
+
+
+@dataclass(slots=True, kw_only=True)
+class GradingRun:
+    """A `grade` that is under way.
+
+    questions: those to grade; grader: the fingerprint of all that decides a result besides the submission
+    """
+
+    gradebook: Gradebook
+    assignment: Assignment
+    questions: tuple[Question, ...]
+    grader: Mapping[str, str]
+    id: int
+    touched: set[str] = field(default_factory=set)
+    failed: int = 0
+
+    def why(self, hand_ins: Iterable[HandIn]) -> list[str]:
+        """Say in plain lines what an earlier run finished, and what of it is graded again and why."""
+        reasons: Counter[str] = Counter()
+        students = {student.id for hand_in in hand_ins for student in hand_in.students}
+        known = 0
+        for saved in self.gradebook.saved(tests=False):
+            if saved.result.student.id in students:
+                known += 1
+                if reason := fingerprint.stale(saved.grader, self.grader, self._missing(saved.result)):
+                    reasons[reason] += 1
+        lines = [f"{known} of {len(students)} students have results from an earlier run"] if known else []
+        for reason, count in reasons.most_common(5):
+            lines.append(f"graded again: {count}, because of changes in {reason}")
+        return lines
+
+    def _missing(self, result: Result) -> tuple[Question, ...]:
+        """The questions of this run that a result should have; an unreadable one has none."""
+        return self.questions if result.status is SubmissionStatus.GRADED else ()
+
+    def wanted(self, hand_in: HandIn, submission: Submission) -> tuple[tuple[Student, ...], tuple[str, ...]]:
+        """Return for whom a submission is to be graded, and on which questions; what an earlier run did counts."""
+        students, questions = [], dict.fromkeys(one.id for one in self.questions)
+        needed: dict[str, None] = {}
+        for student in hand_in.students:
+            lacking = self._lacking(student, submission)
+            if lacking:
+                students.append(student)
+                needed |= dict.fromkeys(lacking)
+        return tuple(students), tuple(key for key in questions if key in needed)
+
+    def _lacking(self, student: Student, submission: Submission) -> list[str]:
+        everything = [one.id for one in self.questions]
+        saved = next(self.gradebook.saved(student=student.id, tests=False), None)
+        if saved is None or (saved.result.sha256, saved.result.submission) != (submission.sha256, submission.label):
+            return everything
+        if saved.result.status is not SubmissionStatus.GRADED:
+            return everything if fingerprint.stale(saved.grader, self.grader, ()) else []
+        if fingerprint.stale(saved.grader, self.grader, ()):
+            return everything
+        return [
+            one.id
+            for one in self.questions
+            if one.id not in saved.result.questions or fingerprint.stale(saved.grader, self.grader, [one])
+        ]
+
+    def record(self, graded: Graded, students: Sequence[Student]) -> list[Result]:
+        """Keep what came of a submission for these students, and return their results."""
+        recordings.save(self.gradebook, graded.recordings, json.dumps(fingerprint.made_with()))
+        self.failed += graded.failed
+        results = []
+        for student in students:
+            saved = next(self.gradebook.saved(student=student.id), None)
+            result = merged(saved, replace(graded.result, student=student), self.assignment)
+            self.gradebook.save(self.id, result, self._grader_of(saved, graded.result, result))
+            programs.save(self.gradebook, self.id, student.id, graded.programs)
+            self.touched.add(student.id)
+            results.append(result)
+        return results
+
+    def _grader_of(self, saved: Saved | None, new: Result, result: Result) -> dict[str, str]:
+        """The fingerprint of a result, some of whose questions an earlier run graded."""
+        kept = set(result.questions) - set(new.questions)
+        old = saved.grader if saved else {}
+        return {name: digest for name, digest in self.grader.items() if name.removeprefix("tests ") not in kept} | {
+            f"tests {key}": old[f"tests {key}"] for key in kept if f"tests {key}" in old
+        }
+
+    def absent(self, students: Iterable[Student]) -> None:
+        """Give everyone of the roster who handed in nothing a row that says so, unless they have one."""
+        for student in students:
+            saved = next(self.gradebook.saved(student=student.id, tests=False), None)
+            if saved is None:
+                self.gradebook.save(self.id, self._nothing(student), self.grader)
+                self.touched.add(student.id)
+
+    def _nothing(self, student: Student) -> Result:
+        return Result(
+            student=student,
+            submission="",
+            sha256="",
+            assignment=self.assignment.name,
+            version=self.assignment.version,
+            status=SubmissionStatus.NOT_SUBMITTED,
+            max_points=sum(one.points for one in self.questions),
+        )
+
+    def changes(self) -> list[Change]:
+        """Return whose points this run changed."""
+        return list(since(self.gradebook, self.id, "submission or tests"))
+
+
+def since(gradebook: Gradebook, run: int, why: str = "") -> Iterator[Change]:
+    """Yield how the newest results differ from how things stood before this run.
+
+    Overrides count on both sides as they are now, as a run changes none.
+    """
+    before = {one.student.id: one for one in views.current(gradebook, run - 1, tests=True)}
+    for after in views.current(gradebook, tests=True):
+        old = before.get(after.student.id)
+        if old is not None:
+            cause = "submission" if old.sha256 != after.sha256 else "tests"
+            yield from changes(old, after, cause)
+
+
+def merged(saved: Saved | None, new: Result, assignment: Assignment) -> Result:
+    """Add what an earlier run graded of the same submission to a result over some of the questions."""
+    if saved is None or new.status is not SubmissionStatus.GRADED or saved.result.sha256 != new.sha256:
+        return new
+    old = saved.result.questions
+    order = [one.id for one in assignment.questions]
+    both = {key: new.questions.get(key) or old[key] for key in order if key in new.questions or key in old}
+    flags = [flag for flag in saved.result.flags if flag.question and flag.question not in new.questions]
+    return replace(
+        new,
+        questions=both,
+        max_points=sum(score.max_points for score in both.values()),
+        flags=tuple(dict.fromkeys([*new.flags, *flags])),
+    )
+
+
+@contextlib.contextmanager
+def grading_run(
+    gradebook: Gradebook,
+    assignment: Assignment,
+    questions: tuple[Question, ...],
+    grader: Mapping[str, str],
+    command: str,
+    folder: Path,
+) -> Iterator[GradingRun]:
+    """Open a run; however it ends, the views show what is there."""
+    run = gradebook.begin_run("grade", json.dumps(fingerprint.made_with()), command)
+    opened = GradingRun(gradebook=gradebook, assignment=assignment, questions=questions, grader=grader, id=run)
+    try:
+        yield opened
+        gradebook.end_run(run)
+    finally:
+        write_views(gradebook, assignment, folder, opened.touched)
+
+
+def write_views(gradebook: Gradebook, assignment: Assignment, folder: Path, touched: Iterable[str]) -> Path | None:
+    """Write the views of how things stand; where an edited grades.csv was kept, its path."""
+    questions = [one.id for one in assignment.questions]
+    return views.write(gradebook, folder, questions, touched, deductions(gradebook, assignment))
+
+
+def deductions(gradebook: Gradebook, assignment: Assignment) -> dict[str, Deduction] | None:
+    """Return what lateness takes off, by student; None where the assignment has no policy."""
+    policy = assignment.late
+    if policy is None:
+        return None
+    found = {result.student.id: deduction(policy, result) for result in views.current(gradebook)}
+    return {student: one for student, one in found.items() if one is not None}
+
+
+def look_again(gradebook: Gradebook) -> list[str]:
+    """Return a line for each override whose computed points have changed since."""
+    lines = []
+    entries = [entry for entry in overrides.history(gradebook) if not entry.undone]
+    by_student = {saved.result.student.id: saved.result for saved in gradebook.saved(tests=False)} if entries else {}
+    for entry in entries:
+        result = by_student.get(entry.student)
+        known = result is not None and (entry.question == overrides.WHOLE or entry.question in result.questions)
+        if result is None or not known or entry.override.computed is None:
+            continue
+        now = overrides.computed_points(result, entry.question)
+        if now != entry.override.computed:
+            then = f"{entry.override.computed:g}"
+            lines.append(f"look again: {entry.student} {entry.question}: the tests gave {then}, now {now:g}")
+    return lines

@@ -1,0 +1,39 @@
+"""What a worker returns of one submission."""
+
+from dataclasses import dataclass
+
+from autograder.grading.recording import Recording
+from autograder.program import Program
+from autograder.results import Audience, Flag, Result, SubmissionStatus
+from autograder.submissions.submission import Submission
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Graded:
+    """A result with the programs it came from, one per notebook, and what was recorded on the way.
+
+    failed: whether the result says that the grader itself failed
+    """
+
+    result: Result
+    programs: tuple[Program, ...] = ()
+    recordings: tuple[Recording, ...] = ()
+    failed: bool = False
+
+
+def gave_up(submission: Submission) -> Graded:
+    """Return the row of a submission at which a worker process died twice; it says that the grader is to blame."""
+    text = "not graded: the grader's own process ended twice while it graded this submission; run the command again"
+    result = Result(
+        student=submission.student,
+        submission=submission.label,
+        sha256=submission.sha256,
+        submitted=submission.submitted,
+        late=submission.late,
+        assignment="",
+        version="",
+        status=SubmissionStatus.UNREADABLE,
+        max_points=0.0,
+        flags=(Flag(kind="grader_failed", text=text, audience=Audience.STAFF),),
+    )
+    return Graded(result=result, failed=True)

@@ -1,0 +1,54 @@
+"""Statuses, tests and attempts in the words that every report uses."""
+
+from autograder.results import QuestionScore, Result, Status, TestScore
+
+IN_WORDS = {
+    Status.PASSED: "passed",
+    Status.FAILED: "failed",
+    Status.ERROR: "your code raised an error",
+    Status.TIMED_OUT: "your code did not finish in time",
+    Status.CRASHED: "your code ended its process",
+    Status.NOT_ATTEMPTED: "not attempted",
+    Status.MISSING: "missing",
+}
+
+
+def sentence(name: str) -> str:
+    """Return the name of a hidden test as a sentence: `normalises_with_eps` becomes `normalises with eps`."""
+    return name.replace("_", " ")
+
+
+def points(value: float) -> str:
+    """Return points without needless digits: 2, 2.5, 0.33."""
+    return f"{round(value, 2):g}"
+
+
+def of_points(score: QuestionScore) -> str:
+    """Return a question's points as `2.5 of 4`."""
+    return f"{points(score.points)} of {points(score.max_points)}"
+
+
+def which_attempt(score: QuestionScore, failed: tuple[str, ...]) -> str:
+    """Say with which answers a question was graded, where these were not the student's own.
+
+    failed: the questions that it builds on and that fall short of full marks
+    """
+    if score.dependencies != "reference":
+        return ""
+    needed = " and ".join(failed)
+    reason = f", because yours {'fall' if len(failed) > 1 else 'falls'} short" if failed else ""
+    return f"graded with the reference's {needed or 'answers to what it builds on'}{reason}"
+
+
+def lost(test: TestScore) -> str:
+    """Return what a failed test says: its message, else its status."""
+    return test.message or IN_WORDS[test.status]
+
+
+def late_in_words(result: Result) -> str:
+    """Return how late a submission was, empty where it was on time or nobody knows."""
+    if result.late is None or result.late == 0:
+        return ""
+    if isinstance(result.late, str):
+        return "late (as the LMS says)"
+    return f"{result.late:.0f} minutes late"
