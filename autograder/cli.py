@@ -114,7 +114,7 @@ def _grade(options: argparse.Namespace) -> int:
     jobs = min(options.jobs, len(submissions))
     workers = batch.workers(assignment, jobs, options.unsafe)
     with terminal.progress(len(submissions)) as advance, workers as (executor, grade):
-        results = batch.grade_batch(submissions, questions, gradebook, executor, grade, advance)
+        results = batch.grade_batch(submissions, questions, gradebook, executor, grade, advance, jobs)
     grades = gradebook.write_grades(results, questions)
     terminal.show(results, questions, grades)
     return 0

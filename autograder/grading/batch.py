@@ -9,8 +9,9 @@ import multiprocessing.util
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, as_completed, wait
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
@@ -18,8 +19,8 @@ from autograder.assignment import Assignment, Question
 from autograder.assignment_file import load_assignment
 from autograder.errors import GraderFault
 from autograder.gradebook.files import Gradebook, without_tests
-from autograder.results import Result
-from autograder.submissions.intake import Submission
+from autograder.results import Result, Student
+from autograder.submissions.submission import HandIn, Submission
 
 if TYPE_CHECKING:  # a grader imports torch, which only the workers need
     from autograder.grading.grader import Grader
@@ -28,8 +29,8 @@ if TYPE_CHECKING:  # a grader imports torch, which only the workers need
 P = ParamSpec("P")
 T = TypeVar("T")
 
-AHEAD = 512
-"""How many submissions may wait for a worker: enough for the largest number of workers."""
+AHEAD = 2
+"""How many loaded submissions may wait for each worker: enough to keep it busy, few enough to keep memory flat."""
 
 
 def fingerprint(assignment: Assignment, questions: Sequence[Question], missing: Sequence[str] = ()) -> str:
@@ -48,49 +49,62 @@ def fingerprint(assignment: Assignment, questions: Sequence[Question], missing: 
 
 
 def grade_batch(
-    submissions: Sequence[Submission],
+    hand_ins: Iterable[HandIn],
     questions: Sequence[Question],
     gradebook: Gradebook,
     executor: Executor,
     grade: Callable[[Submission, tuple[str, ...]], Result],
     progress: Callable[[Result], None],
+    jobs: int = 1,
 ) -> list[Result]:
     """Grade what an earlier run has not finished, record each result as it comes, and return all without their tests.
 
-    progress is called with each result, also with those taken from an earlier run.
+    A submission is loaded when a worker will soon be free for it. That of a group is graded once and counts for all of
+    its members. progress is called with each result, also with those taken from an earlier run.
     Raises GraderFault when a worker dies.
     """
     ids = tuple(question.id for question in questions)
-    results = []
-    waiting: list[Submission] = []
-    for submission in submissions:
-        finished = gradebook.finished(submission.student.id, submission.label, submission.digest())
-        if finished:
-            results.append(without_tests(finished))
-            progress(finished)
-        else:
-            waiting.append(submission)
+    results: list[Result] = []
+    pending: dict[Future[Result], tuple[Student, ...]] = {}
+
+    def record(result: Result, students: Iterable[Student]) -> None:
+        for student in students:
+            own = replace(result, student=student)
+            gradebook.record(own)
+            take(own)
+
+    def take(result: Result) -> None:
+        results.append(without_tests(result))
+        progress(result)
+
+    def collect(timeout: float | None) -> None:
+        for future in wait(pending, timeout, return_when=FIRST_COMPLETED).done:
+            record(future.result(), pending.pop(future))
+
     try:
-        for result in _results(executor, (functools.partial(grade, submission, ids) for submission in waiting)):
-            gradebook.record(result)
-            results.append(without_tests(result))
-            progress(result)
+        for hand_in in hand_ins:
+            submission = hand_in.load()
+            earlier = {
+                student: gradebook.finished(student.id, submission.label, submission.sha256)
+                for student in hand_in.students
+            }
+            known = [result for result in earlier.values() if result]
+            for result in known:
+                take(result)
+            lacking = tuple(student for student, result in earlier.items() if not result)
+            if known:
+                record(known[0], lacking)
+            else:
+                pending[executor.submit(grade, submission, ids)] = lacking
+                collect(None if len(pending) > AHEAD * jobs else 0)
+        while pending:
+            collect(None)
     except BrokenProcessPool as error:
         fix = "run the command again: what is finished is kept"
         raise GraderFault(
             "a worker process was ended from outside, perhaps for want of memory", "grade", fix
         ) from error
     return results
-
-
-def _results(executor: Executor, calls: Iterable[Callable[[], T]]) -> Iterator[T]:
-    """What the calls return, as it comes. A result is given away at once, so that it can be recorded and forgotten."""
-    pending: set[Future[T]] = set()
-    for call in calls:
-        pending.add(executor.submit(call))
-        done, pending = wait(pending, None if len(pending) > AHEAD else 0, return_when=FIRST_COMPLETED)
-        yield from (future.result() for future in done)
-    yield from (future.result() for future in as_completed(pending))
 
 
 class InlineExecutor(Executor):

@@ -16,9 +16,9 @@ from autograder.release.reference import reference_cells
 from autograder.release.released import ReleasedNotebook, load_released
 from autograder.results import Audience, Flag, QuestionScore, Result, Status, SubmissionStatus
 from autograder.sandbox.client import Run, Sandbox
-from autograder.submissions.intake import Submission
-from autograder.submissions.notebooks import read_files
+from autograder.submissions.notebooks import ReadFiles, read_files
 from autograder.submissions.reassemble import reassemble
+from autograder.submissions.submission import Submission
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,30 +40,47 @@ class Grader:
         common: dict[str, Any] = {
             "student": submission.student,
             "submission": submission.label,
-            "sha256": submission.digest(),
+            "sha256": submission.sha256,
+            "submitted": submission.submitted,
+            "late": submission.late,
             "assignment": self.assignment.name,
             "version": self.assignment.version,
             "max_points": sum(question.points for question in questions),
         }
-        submitted, flags = read_files(submission, self.assignment)
-        flags = [*map(unconfined, self.sandbox.missing), *flags]
-        if not submitted:
-            return Result(**common, status=SubmissionStatus.UNREADABLE, flags=tuple(flags))
+        read = read_files(submission, self.assignment)
+        flags = [*map(unconfined, self.sandbox.missing), *read.flags]
+        if not read.notebooks:
+            return Result(**common, status=SubmissionStatus.UNREADABLE, flags=tuple(flags), files=tuple(read.files))
         scores: dict[str, QuestionScore] = {}
+        used: dict[str, frozenset[str]] = {}
         for name, released in self.released.items():
             wanted = [question for question in questions if question.notebook == name]
             if not wanted:
                 continue
-            if name not in submitted:
-                flags.append(Flag(kind="notebook_missing", text=f"{name}.ipynb was not handed in"))
+            if name not in read.notebooks:
+                flags.append(not_there(name, read))
                 scores |= {one.id: unanswered(one, self.scorer.tests[one.id], Status.MISSING) for one in wanted}
                 continue
-            program = reassemble(released, submitted[name], self.assignment)
+            program = reassemble(released, read.notebooks[name], self.assignment)
+            used[name] = frozenset(program.files.values())
             found, notes = self.scorer.score(program, wanted, scored)
             scores |= found
             flags.extend(notes)
         ordered = {question.id: scores[question.id] for question in questions}
-        return Result(**common, status=SubmissionStatus.GRADED, flags=tuple(flags), questions=ordered)
+        return Result(
+            **common,
+            status=SubmissionStatus.GRADED,
+            flags=tuple(flags),
+            files=read.counted(used),
+            questions=ordered,
+        )
+
+
+def not_there(notebook: str, read: ReadFiles) -> Flag:
+    """Return the flag of a notebook without a usable file: nobody handed it in, or what was handed in is damaged."""
+    if reason := read.unreadable.get(notebook) or read.unreadable.get(""):
+        return Flag(kind="notebook_unreadable", text=f"{notebook}: not graded, because {reason}")
+    return Flag(kind="notebook_missing", text=f"{notebook}.ipynb was not handed in")
 
 
 def unconfined(missing: str) -> Flag:
