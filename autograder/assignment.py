@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 from autograder.errors import UsageError
@@ -42,6 +43,22 @@ class Gradescope:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LatePolicy:
+    """What lateness costs.
+
+    deadline: with its zone; grace_minutes: after it that cost nothing
+    percent_per_day: of the points reached, for each started day; most_percent: never more than this
+    cutoff_minutes: after the deadline nothing counts any more, None for never
+    """
+
+    deadline: datetime
+    grace_minutes: float = 0
+    percent_per_day: float = 0
+    most_percent: float = 100
+    cutoff_minutes: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
     """One question: `defines` are the names its region binds, `depends` the questions whose answers it calls."""
 
@@ -69,6 +86,7 @@ class Assignment:
     gradescope: Gradescope = Gradescope()
     home: Path
     data: Mapping[str, str] = field(default_factory=dict)
+    late: LatePolicy | None = None
     packages: tuple[str, ...] = ()
     gate: Gate = Gate()
 

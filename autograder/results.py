@@ -63,12 +63,17 @@ class LmsIdentity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Student:
-    """One person. `id` names the row and the files of their results; `name` is what people call them."""
+    """One person.
+
+    id: names the row and the files of their results; name: what people call them
+    extension_minutes: that they have beyond the deadline
+    """
 
     id: str
     name: str = ""
     group: str | None = None
     lms: LmsIdentity | None = None
+    extension_minutes: float = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

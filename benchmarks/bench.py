@@ -32,10 +32,13 @@ from autograder.grading.grader import Grader, open_grader
 from autograder.grading.memory import Memory
 from autograder.notebook import NotebookFile, parse_notebook
 from autograder.results import Student
-from autograder.submissions.intake import Submission
+from autograder.submissions.files import on_disk
 from autograder.submissions.reassemble import reassemble
+from autograder.submissions.submission import Attached, HandIn, Submission, of_files
 
 ROUNDS = 5
+REFERENCE = "reference"
+"""The folder of the submission that is measured."""
 CLASS = 4
 """How many submissions one worker grades in one measurement of throughput; two workers grade twice as many."""
 FEW, MANY = 10, 1000
@@ -58,7 +61,7 @@ def bench(assignment: Assignment, progress: Callable[[str], None]) -> Iterator[R
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder = Path(name)
         progress("building the reference's notebooks")
-        submission = _reference(assignment, folder / "reference")
+        submission = _reference(assignment, folder / REFERENCE)
         progress("CPU of a submission, beside the same code in a bare process")
         yield from _cpu(assignment, submission)
         progress("throughput with one worker and with two")
@@ -68,7 +71,7 @@ def bench(assignment: Assignment, progress: Callable[[str], None]) -> Iterator[R
         progress("a child, a fresh process, a Jupyter kernel")
         yield from _starts(assignment)
         progress("start-up")
-        yield _start_up(assignment, submission, folder / "first")
+        yield _start_up(assignment, folder / "first")
         progress(f"memory after {FEW} and {MANY} submissions")
         yield _memory(assignment, folder / "memory")
 
@@ -87,7 +90,7 @@ def _reference(assignment: Assignment, folder: Path) -> Submission:
         path = folder / f"{name}.ipynb"
         path.write_bytes(build_notebook(assignment, name).solution)
         files.append(path)
-    return Submission(student=Student(id="reference"), label="reference", files=tuple(files))
+    return of_files(Student(id="reference"), files)
 
 
 def _cpu(assignment: Assignment, submission: Submission) -> Iterator[Row]:
@@ -173,9 +176,9 @@ def _start_bare(name: str, home: Path, submission: Submission, requests: Sequenc
     students: dict[int, child.Student] = {}
     with open(os.devnull, "w") as nothing, contextlib.redirect_stdout(nothing):
         for notebook, released in load_released(assignment).items():
-            (path,) = [path for path in submission.files if path.stem == notebook]
+            (file,) = [file for file in submission.files if file.name == f"{notebook}.ipynb"]
             program = reassemble(
-                released, [NotebookFile(name=path.name, cells=parse_notebook(path.read_bytes()))], assignment
+                released, [NotebookFile(name=file.name, cells=parse_notebook(file.content))], assignment
             )
             module, error = server.run_prologue(
                 [{"label": cell.id, "source": cell.source} for cell in released.given()[: released.prologue]]
@@ -248,7 +251,8 @@ def _otter(assignment: Assignment, submission: Submission, folder: Path) -> Row:
         grader.grade(submission, assignment.questions)
         for _ in range(2):
             began = time.perf_counter()
-            for path in submission.files:
+            for file in submission.files:
+                path = folder.parent / REFERENCE / file.name
                 command = [sys.executable, "-m", "otter", "run", "-a", str(archive), "-o", str(folder), str(path)]
                 subprocess.run(command, cwd=folder, check=True, capture_output=True)
             theirs.append(time.perf_counter() - began)
@@ -306,11 +310,11 @@ def _kernel() -> float:
     return time.perf_counter() - began
 
 
-def _start_up(assignment: Assignment, submission: Submission, folder: Path) -> Row:
+def _start_up(assignment: Assignment, folder: Path) -> Row:
     """From the command to the first line about a submission, with as many workers as there are cores."""
     students = folder / "batch"
     for number in range(4):
-        shutil.copytree(submission.files[0].parent, students / f"s{number}")
+        shutil.copytree(folder.parent / REFERENCE, students / f"s{number}")
     seconds = []
     for number in range(ROUNDS):
         command = [sys.executable, "-m", "autograder", "grade", str(students), "--out", str(folder / f"out{number}")]
@@ -347,12 +351,12 @@ def _peak(name: str, home: Path, folder: Path, count: int) -> float:
     question = assignment.questions[0]
     solution = build_notebook(assignment, question.notebook).solution
     folder.mkdir(parents=True)
-    submissions = []
+    hand_ins = []
     for number in range(count):
         path = folder / f"s{number:04}.ipynb"
         path.write_bytes(solution + b" " * number)
-        submissions.append(Submission(student=Student(id=path.stem), label=path.name, files=(path,)))
+        hand_ins.append(HandIn(students=(Student(id=path.stem),), files=(Attached(file=on_disk(path)),)))
     gradebook = Gradebook(folder / "out", "bench")
     with batch.workers(assignment, 1) as (executor, grade):
-        batch.grade_batch(submissions, [question], gradebook, executor, grade, lambda table: None)
+        batch.grade_batch(hand_ins, [question], gradebook, executor, grade, lambda table: None)
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

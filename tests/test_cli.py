@@ -19,8 +19,8 @@ from otter.test_files import GradingResults
 
 from autograder.authoring import archives
 from autograder.cli import main
-from autograder.results import from_json, to_json
 from autograder.platforms import otter_plugin
+from autograder.results import from_json, to_json
 from tests import HOME, corpus
 from tests.corpus.__main__ import expected_statuses, sample, write_sample
 

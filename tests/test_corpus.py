@@ -9,7 +9,7 @@ import pytest
 
 from autograder.grading.grader import Grader
 from autograder.results import Student, to_json
-from autograder.submissions.intake import Submission
+from autograder.submissions.submission import of_files
 from tests import corpus
 
 QUESTIONS = corpus.assignment().questions
@@ -22,7 +22,7 @@ def grade(grader: Grader, answer: corpus.Answer, folder: Path) -> dict[str, Any]
     corpus.write(folder, corpus.submission(dict(corpus.reference()) | {answer.question: answer}))
     touched = [one for one in QUESTIONS if answer.question in (one.id, *one.depends)]
     notebook = assignment.question(answer.question).notebook
-    handed_in = Submission(student=Student(id="s"), label="s", files=(folder / f"{notebook}.ipynb",))
+    handed_in = of_files(Student(id="s"), [folder / f"{notebook}.ipynb"])
     return to_json(grader.grade(handed_in, touched))["questions"]  # type: ignore[no-any-return]
 
 
@@ -85,8 +85,6 @@ def test_names_of_answers_are_unique() -> None:
 def test_the_same_submission_always_gets_the_same_score(grader: Grader, tmp_path: Path) -> None:
     corpus.write(tmp_path, corpus.submission(corpus.reference()))
     files = tuple(sorted(tmp_path.glob("*.ipynb")))
-    results = [
-        to_json(grader.grade(Submission(student=Student(id="s"), label="s", files=files), QUESTIONS)) for _ in range(3)
-    ]
+    results = [to_json(grader.grade(of_files(Student(id="s"), files), QUESTIONS)) for _ in range(3)]
     assert results[0] == results[1] == results[2]
     assert results[0]["total"] == corpus.assignment().max_points

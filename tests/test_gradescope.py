@@ -261,7 +261,7 @@ def test_metadata_may_be_missing_or_strange(tmp_path: Path, text: str | None) ->
 
 def test_an_empty_submission(tmp_path: Path) -> None:
     (tmp_path / "submission").mkdir()
-    submission = from_folder(tmp_path / "submission")
+    submission = from_folder(tmp_path / "submission").load()
     text = container.unreadable(submission, corpus.assignment(), None)  # type: ignore[arg-type]
     assert text.startswith("There is no notebook in what you handed in. Please hand in batchnorm.ipynb")
 

@@ -2,13 +2,14 @@
 
 import contextlib
 import json
+import tracemalloc
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autograder.notebook import MAX_LINES, Cell, NotANotebook, parse_notebook
+from autograder.notebook import MAX_BYTES, MAX_LINES, Cell, NotANotebook, parse_notebook, read_notebook
 from autograder.regions import MAX_MARKS, find_regions, header_end
 from autograder.results import Flag
 
@@ -34,18 +35,28 @@ def notebook(*cells: Any) -> bytes:
     [
         (b"", "the file is empty"),
         (b"  \n", "the file is empty"),
+        (b"\0" * 100, "the file is empty"),
         (b"hello", "not JSON"),
-        (b"[" * 100_000, "not JSON"),
-        (b'{"cells": ' + b"9" * 10_000 + b"}", "not JSON"),
-        (b"\x89PNG\r\n\x1a\n\x00", "not text in UTF-8"),
-        (b"PK\x03\x04\xff\xfe", "not text in UTF-8"),
+        (b"[" * 100_000, "nested too deeply"),
+        (b'{"cells": [{"source": "x', "cut off"),
+        (b'{"cells": [{"source": "x"}', "cut off"),
+        (b'{"cells": [}', "not valid JSON .line 1"),
+        (
+            b'{\n "cells": [\n<<<<<<< HEAD\n  {}\n=======\n  []\n>>>>>>> mine\n]}',
+            "merge conflict marks .<<<<<<< in line 3",
+        ),
+        (b"\x89PNG\r\n\x1a\n\x00", "is an image"),
+        (b"PK\x03\x04\xff\xfe", "is a zip archive"),
+        (b"%PDF-1.7 \xff", "is a PDF"),
+        (b"<!DOCTYPE html><html><title>Log in</title>", "is a login page"),
+        (b"\n<html><body>404</body>", "is a web page"),
+        (b"\x1f\x8b\x08", "is a compressed archive"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "is a Git LFS pointer"),
+        (b"\x80\xff\x13\x80\x81", "binary data"),
         (b"[]", "no notebook cells"),
         (b"null", "no notebook cells"),
-        (b'{"worksheets": []}', "no notebook cells"),
+        (b'{"worksheets": {}}', "no notebook cells"),
         (b'{"cells": {}}', "no notebook cells"),
-        (notebook(3), "cell 1 is damaged"),
-        (notebook({"source": 3}), "the text of cell 1 is damaged"),
-        (notebook({"source": ["x", 3]}), "the text of cell 1 is damaged"),
         (notebook(*[{}] * 5001), "5001 cells"),
         (notebook(*[{"cell_type": "code", "source": "x = 1;" * 90_000}] * 4), "more than 2 MiB of code"),
     ],
@@ -77,6 +88,78 @@ def test_any_cells_give_cells_or_a_reason(cells: list[dict[str, Any]]) -> None:
 def test_source_as_list_line_ends_and_byte_order_mark() -> None:
     data = b"\xef\xbb\xbf" + notebook({"cell_type": "code", "source": ["a\r\n", "b\rc"], "id": "x"})
     assert parse_notebook(data) == (Cell(id="x", kind="code", source="a\nb\nc"),)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
+def test_encodings(encoding: str) -> None:
+    text = json.dumps({"cells": [{"cell_type": "code", "source": "x = 'é😀'"}]}, ensure_ascii=False)
+    assert [cell.source for cell in parse_notebook(text.encode(encoding))] == ["x = 'é😀'"]
+
+
+def test_what_jupyter_would_still_open() -> None:
+    """Long integers and NaN in outputs, nulls where lists belong, a lone surrogate, bytes that are not UTF-8."""
+    cells = (
+        '{"cell_type": "code", "source": "x = 1", "metadata": null, "outputs": null, "execution_count": null},'
+        '{"cell_type": "code", "source": ["y", " = 2"], "outputs": [{"n": '
+        + "7"
+        * 5000
+        + ', "m": NaN, "k": -Infinity}]},'
+        '{"source": "z = \'\\ud800\'", "outputs": []}, {"cell_type": "code", "source": "w = \'\xff\'\tok"}'
+    )
+    parsed = read_notebook(f'{{"cells": [{cells}]}} <<<'.encode("latin-1"))
+    assert [cell.source for cell in parsed.cells] == ["x = 1", "y = 2", "z = '\ufffd'", "w = '\ufffd'\tok"]
+    assert {cell.kind for cell in parsed.cells} == {"code"}
+    assert parsed.remarks == (
+        "some characters are not UTF-8; they were replaced",
+        "there is text after the end of the notebook; it was ignored",
+    )
+
+
+def test_a_damaged_cell_costs_that_cell() -> None:
+    good = {"cell_type": "code", "source": "x = 1"}
+    half = {"cell_type": "code", "source": ["y = 2", 3]}
+    parsed = read_notebook(notebook(3, good, {"cell_type": "code", "source": None}, {"cell_type": "markdown"}, half))
+    assert [cell.source for cell in parsed.cells] == ["x = 1", "y = 2"]
+    assert [remark.split(";")[0] for remark in parsed.remarks] == [
+        "cell 1 is damaged and was left out",
+        "the text of cell 3 is damaged or missing",
+        "the text of cell 4 is damaged or missing",
+        "parts of the text of cell 5 are damaged",
+    ]
+
+
+def test_format_3() -> None:
+    cells = [
+        {"cell_type": "heading", "level": 2, "source": ["Title"]},
+        {"cell_type": "code", "input": ["x = 1\n", "y = 2"], "outputs": [], "language": "python"},
+        {"cell_type": "markdown", "source": "text"},
+    ]
+    data = json.dumps({"nbformat": 3, "worksheets": [{"cells": cells[:2]}, {}, {"cells": cells[2:]}]}).encode()
+    assert [(cell.kind, cell.source) for cell in parse_notebook(data)] == [
+        ("markdown", "## Title"),
+        ("code", "x = 1\ny = 2"),
+        ("markdown", "text"),
+    ]
+
+
+@pytest.mark.parametrize("what", ["images", "text"])
+def test_outputs_take_at_most_four_times_the_file(what: str) -> None:
+    piece = "iVBORw0KGgo" * 90_000 if what == "images" else "loss 0.123 " * 90_000 + "!"
+    outputs = [{"data": {"image/png": piece}} for _ in range(24)]
+    cell = {"cell_type": "code", "source": "x = '😀'", "outputs": outputs}
+    data = json.dumps({"cells": [cell]}, ensure_ascii=False).encode()
+    tracemalloc.start()
+    try:
+        assert [cell.source for cell in parse_notebook(data)] == ["x = '😀'"]
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak + len(data) < 4 * len(data)
+
+
+def test_a_file_that_is_too_large_says_by_how_much() -> None:
+    with pytest.raises(NotANotebook, match=r"the file has 128\.5 MiB, more than the limit of 128 MiB"):
+        parse_notebook(b" " * (MAX_BYTES + (1 << 19)))
 
 
 def body(text: str, fallback: str = "") -> list[tuple[str, str, tuple[Flag, ...]]]:

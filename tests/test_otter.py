@@ -91,7 +91,7 @@ def test_an_ordinary_notebook(otter_zip: Path, tmp_path: Path, grader: Grader) -
     path = corpus.write(tmp_path / "ada", corpus.submission(answers)) / "batchnorm.ipynb"
     table, printed = otter_run(otter_zip, path, tmp_path)
     (submission,) = find_submissions([path], ASSIGNMENT.notebooks)
-    ours = grader.grade(submission, ASSIGNMENT.in_notebook("batchnorm"))
+    ours = grader.grade(submission.load(), ASSIGNMENT.in_notebook("batchnorm"))
     assert points(table) == {key: score.points for key, score in ours.questions.items()}, printed
     assert 0 < points(table)["B3"] < 6
     assert "matches the unbiased variance" in table["tests"][2]["output"]
@@ -147,7 +147,7 @@ def test_stock_otter_checks_and_exports_in_the_student_notebook(tmp_path: Path, 
     assert "B4 results:\n" in shown[4]
     assert "B3 results: All test cases passed!" in shown[5]
     (submission,) = find_submissions([tmp_path / "mine.zip"], ASSIGNMENT.notebooks)
-    result = grader.grade(submission, ASSIGNMENT.select(["B3", "B4"]))
+    result = grader.grade(submission.load(), ASSIGNMENT.select(["B3", "B4"]))
     assert {key: str(score.status) for key, score in result.questions.items()} == {
         "B3": "passed",
         "B4": "not_attempted",

@@ -14,8 +14,8 @@ from autograder.grading.grader import Grader
 from autograder.grading.hidden_tests import collect
 from autograder.notebook import NotebookFile, parse_notebook
 from autograder.results import Student, to_json
-from autograder.submissions.intake import Submission
 from autograder.submissions.reassemble import reassemble
+from autograder.submissions.submission import of_files
 from tests import corpus
 
 HEAD = "import pytest\nfrom autograder.grading.hidden_tests import question\n"
@@ -75,7 +75,7 @@ def test_hidden_tests_of_one_name_in_two_files_are_refused(tmp_path: Path) -> No
 def scores(grader: Grader, folder: Path, answers: Mapping[str, Any], *questions: str) -> dict[str, Any]:
     corpus.write(folder, corpus.submission(dict(corpus.reference()) | dict(answers)))
     notebook = corpus.assignment().question(questions[0]).notebook
-    handed_in = Submission(student=Student(id="s"), label="s", files=(folder / f"{notebook}.ipynb",))
+    handed_in = of_files(Student(id="s"), [folder / f"{notebook}.ipynb"])
     return to_json(grader.grade(handed_in, corpus.assignment().select(questions)))
 
 
@@ -174,7 +174,7 @@ def test_two_notebooks_in_one_file(grader: Grader, tmp_path: Path) -> None:
     notebooks = corpus.submission(corpus.reference())
     notebooks["batchnorm"]["cells"] += notebooks.pop("residual_stream")["cells"]
     corpus.write(tmp_path, notebooks)
-    handed_in = Submission(student=Student(id="s"), label="s", files=(tmp_path / "batchnorm.ipynb",))
+    handed_in = of_files(Student(id="s"), [tmp_path / "batchnorm.ipynb"])
     result = to_json(grader.grade(handed_in, corpus.assignment().select(["R1"])))
     assert result["questions"]["R1"]["status"] == "passed"
     assert "in_other_notebook" in [flag["kind"] for flag in result["flags"]]

@@ -21,8 +21,8 @@ from autograder.release import versions
 from autograder.release.released import ReleasedNotebook, load_released, released_notebook
 from autograder.release.versions import Version
 from autograder.results import Status, Student
-from autograder.submissions.intake import Submission
 from autograder.submissions.reassemble import reassemble
+from autograder.submissions.submission import of_files
 from tests import corpus
 
 NAME = "batchnorm"
@@ -187,7 +187,7 @@ def test_answers_made_from_an_old_version_are_graded(grader: Grader, tmp_path: P
     path = tmp_path / "batchnorm.ipynb"
     path.write_text(json.dumps(old_notebook(answers)))
     questions = ASSIGNMENT.select(["B1", "B2", "B3", "B5", "B8", "B9"])
-    result = older.grade(Submission(student=Student(id="s"), label="s", files=(path,)), questions)
+    result = older.grade(of_files(Student(id="s"), [path]), questions)
     full = {one.id: one.points if one.id in answers else 0 for one in questions}
     assert {key: score.points for key, score in result.questions.items()} == full
     assert {key: str(score.status) for key, score in result.questions.items()} == {

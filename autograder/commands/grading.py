@@ -7,13 +7,20 @@ import getpass
 import shlex
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
+from autograder.assignment import Assignment, Question
 from autograder.commands.options import Verbs, chosen, cores, results_folder, verb
 from autograder.errors import UsageError
 from autograder.results import Result, Student
+
+if TYPE_CHECKING:  # a verb imports what it needs when it runs
+    from autograder.gradebook.store import Gradebook
+    from autograder.submissions.submission import HandIn, Submission
 
 
 def add(verbs: Verbs) -> None:
@@ -25,7 +32,9 @@ def add(verbs: Verbs) -> None:
         "--jobs", type=_jobs, default=cores(), metavar="N", help="worker processes (default: one per core, %(default)s)"
     )
     grade.add_argument("--questions", default="", metavar="B3,B4", help="grade only these (default: all)")
-    grade.add_argument("--dry-run", action="store_true", help="show who handed in what and which files count; no grading")
+    grade.add_argument(
+        "--dry-run", action="store_true", help="show who handed in what and which files count; no grading"
+    )
     grade.add_argument(
         "--unsafe",
         action="store_true",
@@ -38,14 +47,18 @@ def add(verbs: Verbs) -> None:
     rescore.add_argument(
         "--since", type=int, metavar="RUN", help="compare with how things stood after this run (default: the last one)"
     )
-    rescore.add_argument("--jobs", type=_jobs, default=cores(), metavar="N", help="worker processes (default: %(default)s)")
+    rescore.add_argument(
+        "--jobs", type=_jobs, default=cores(), metavar="N", help="worker processes (default: %(default)s)"
+    )
 
     override = verb(verbs, "override", "give points or a comment by hand", _override)
     override.add_argument("student", nargs="?", metavar="STUDENT", help="an id, or a part of an id or name")
     override.add_argument("question", nargs="?", metavar="QUESTION", help="a question, or * for the whole submission")
     override.add_argument("points", nargs="?", type=float, metavar="POINTS", help="none: only the comment")
     override.add_argument("--comment", default="", metavar="TEXT", help="why; the student can read it")
-    override.add_argument("--from", dest="file", type=Path, metavar="CSV", help="an edited copy of grades.csv, or a table")
+    override.add_argument(
+        "--from", dest="file", type=Path, metavar="CSV", help="an edited copy of grades.csv, or a table"
+    )
     override.add_argument("--undo", action="store_true", help="undo the newest override of the question")
     override.add_argument("--bonus", action="store_true", help="allow more points than the question has")
     override.add_argument("--yes", action="store_true", help="apply --from without asking")
@@ -88,52 +101,188 @@ def _stoppable() -> Iterator[None]:
 
 
 def _grade(options: argparse.Namespace) -> int:
-    from autograder.gradebook.recordings import open_lookup
-    from autograder.gradebook.run import grading_run
-    from autograder.gradebook.store import FILE, open_gradebook
     from autograder.grading import fingerprint
-    from autograder.grading.batch import Batch
-    from autograder.grading.graded import Graded
-    from autograder.grading.workers import workers
-    from autograder.reports import terminal
     from autograder.sandbox.confine import examine, missing, unconfined
     from autograder.submissions.intake import find_submissions
 
     assignment = chosen(options)
     questions = assignment.select(part.strip() for part in options.questions.split(",") if part.strip())
-    hand_ins = find_submissions(options.paths, assignment.notebooks, leave_out=options.out)
+    hand_ins = find_submissions(options.paths, assignment.notebooks)
     lacking = missing(examine(assignment))
     if lacking and not options.unsafe:
         raise unconfined(lacking)
     grader = fingerprint.parts(assignment, lacking)
-    total = len({student.id for hand_in in hand_ins for student in hand_in.students})
+    return grade(options, assignment, questions, hand_ins, grader)
+
+
+def grade(
+    options: argparse.Namespace,
+    assignment: Assignment,
+    questions: tuple[Question, ...],
+    hand_ins: "Sequence[HandIn]",
+    grader: Mapping[str, str],
+) -> int:
+    """Grade a batch into the results folder, and print what came of it."""
+    from autograder.gradebook import run as runs
+    from autograder.gradebook.recordings import open_lookup
+    from autograder.gradebook.store import database_url, open_gradebook
+    from autograder.grading.batch import Batch
+    from autograder.grading.graded import Graded
+    from autograder.grading.workers import workers
+    from autograder.reports import terminal
+
+    ids = list(dict.fromkeys(student.id for hand_in in hand_ins for student in hand_in.students))
     jobs = min(options.jobs, len(hand_ins))
-    done: dict[str, Result] = {}
-    url = options.db or f"sqlite:///{(options.out / FILE).resolve()}"
-    command = shlex.join(["grade", *map(str, options.paths)])
-    with contextlib.ExitStack() as stack:
-        gradebook = stack.enter_context(open_gradebook(options.out, options.db))
-        run = stack.enter_context(grading_run(gradebook, assignment, questions, grader, command, options.out))
+    done: set[str] = set()
+    stopped = False
+    with open_gradebook(options.out, options.db) as gradebook:
+        command = shlex.join(["grade", *map(str, options.paths)])
+        run = runs.begin(gradebook, assignment, questions, grader, command)
         for line in run.why(hand_ins):
             print(line, file=sys.stderr)
-        advance = stack.enter_context(terminal.progress(total))
-
-        def record(graded: Graded, students: Sequence[Student]) -> None:
-            for result in run.record(graded, students):
-                done[result.student.id] = terminal.slim(result)
-                advance(result)
-
-        lookup = functools.partial(open_lookup, url)
+        lookup = functools.partial(open_lookup, database_url(options.out, options.db))
         try:
-            with _stoppable():
+            with _stoppable(), terminal.progress(len(ids)) as advance:
+
+                def record(graded: Graded, students: Sequence[Student]) -> None:
+                    for result in run.record(graded, students):
+                        done.add(result.student.id)
+                        advance(result)
+
+                def wanted(hand_in: "HandIn", submission: "Submission") -> tuple[tuple[Student, ...], tuple[str, ...]]:
+                    students, keys = run.wanted(hand_in, submission)
+                    for student in hand_in.students:
+                        if student not in students and student.id not in done:
+                            done.add(student.id)
+                            advance(run.known(student))
+                    return students, keys
+
                 opened = workers(assignment, jobs, unsafe=options.unsafe, open_lookup=lookup)
-                executor, grade = stack.enter_context(opened)
-                batch = Batch(executor=executor, grade=grade, jobs=jobs, wanted=run.wanted, record=record)
-                batch.run(hand_ins)
+                with opened as (executor, do):
+                    Batch(executor=executor, grade=do, jobs=jobs, wanted=wanted, record=record).run(hand_ins)
         except Stopped:
-            stack.close()
-            kept = sum(1 for _ in hand_ins) and len(done)
-            print(f"{kept} of {total} graded; run the same command to go on", file=sys.stderr)
+            stopped = True
+        finally:
+            kept = run.end(options.out, finished=not stopped)
+        if kept:
+            print(f"grades.csv had been edited; the edited copy is {kept}", file=sys.stderr)
+        if stopped:
+            print(f"{len(done)} of {len(ids)} graded; run the same command to go on", file=sys.stderr)
             return 130
-        run.finish()
-    return terminal.finish_grading(options, assignment, run, hand_ins)
+        terminal.show_run(run, ids, options.out)
+        return 3 if run.failed else 0
+
+
+def _rescore(options: argparse.Namespace) -> int:
+    from autograder.gradebook.rescore import rescore
+    from autograder.gradebook.store import open_gradebook
+    from autograder.reports import terminal
+
+    assignment = chosen(options)
+    with open_gradebook(options.out, options.db) as gradebook:
+        outcome = rescore(
+            gradebook,
+            assignment,
+            options.out,
+            dry_run=options.dry_run,
+            since_run=options.since,
+            jobs=options.jobs,
+            say=lambda line: print(line, file=sys.stderr),
+        )
+    terminal.show_rescore(outcome, options.out, dry_run=options.dry_run)
+    return 0
+
+
+def _override(options: argparse.Namespace) -> int:
+    from autograder.gradebook.store import open_gradebook
+
+    if bool(options.file) == bool(options.student):
+        raise UsageError("give either a student or --from FILE", "override", "see `autograder override --help`")
+    assignment = chosen(options)
+    by = options.by or getpass.getuser()
+    with open_gradebook(options.out, options.db) as gradebook:
+        if options.file:
+            return _override_from(options, assignment, gradebook, by)
+        return _override_one(options, assignment, gradebook, by)
+
+
+def _override_one(options: argparse.Namespace, assignment: Assignment, gradebook: "Gradebook", by: str) -> int:
+    from autograder.gradebook import overrides
+
+    saved = overrides.find_student(gradebook.saved(tests=False), options.student)
+    student = saved.result.student.id
+    question = options.question or overrides.WHOLE
+    if options.undo:
+        entry = overrides.undo(gradebook, student, question, by)
+        print(f"undone: {student} {question}: {entry.override.comment or entry.override.points}")
+    else:
+        decision = overrides.Decision(
+            student=student, question=question, points=options.points, comment=options.comment
+        )
+        overrides.record(gradebook, [(overrides.check(decision, saved, bonus=options.bonus), saved)], by)
+    return _publish(gradebook, assignment, options.out, {student: saved.result})
+
+
+def _override_from(options: argparse.Namespace, assignment: Assignment, gradebook: "Gradebook", by: str) -> int:
+    from autograder.gradebook import overrides, views
+
+    try:
+        text = options.file.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"it cannot be read ({error})", options.file, "give a CSV file in UTF-8") from error
+    everyone = list(gradebook.saved(tests=False))
+    current = {result.student.id: result for result in views.current(gradebook)}
+    decisions = []
+    for decision in overrides.read_edited(text, current):
+        if not decision.comment:
+            decision = replace(decision, comment=options.comment)
+        saved = overrides.find_student(everyone, decision.student)
+        decisions.append((overrides.check(decision, saved, bonus=options.bonus), saved))
+    for decision, saved in decisions:
+        points = "" if decision.points is None else f" {decision.points:g}"
+        print(f"{saved.result.student.id} {decision.question}{points} {decision.comment}".rstrip())
+    print(f"{len(decisions)} found in {options.file}")
+    if decisions and not options.yes and sys.stdin.isatty() and input("apply them? [y/N] ").lower() not in ("y", "yes"):
+        print("nothing was applied")
+        return 1
+    overrides.record(gradebook, decisions, by)
+    before = {saved.result.student.id: current[saved.result.student.id] for _, saved in decisions}
+    return _publish(gradebook, assignment, options.out, before)
+
+
+def _publish(gradebook: "Gradebook", assignment: Assignment, folder: Path, before: Mapping[str, Result]) -> int:
+    """Write the views after overrides of these students, and print whose points changed."""
+    from autograder.gradebook import run as runs
+    from autograder.gradebook import views
+    from autograder.gradebook.changes import changes
+    from autograder.reports import terminal
+
+    found = [
+        change
+        for after in views.current(gradebook)
+        if after.student.id in before
+        for change in changes(before[after.student.id], after, "override")
+    ]
+    runs.write_views(gradebook, assignment, folder, before)
+    views.write_changes(folder, found)
+    terminal.show_changes(found, len(before))
+    return 0
+
+
+def _show(options: argparse.Namespace) -> int:
+    from autograder.gradebook import overrides
+    from autograder.gradebook.store import open_gradebook
+    from autograder.reports.show import history_lines, show
+
+    assignment = chosen(options)
+    with open_gradebook(options.out, options.db, writing=False) as gradebook:
+        wanted = overrides.find_student(gradebook.saved(tests=False), options.student).result.student.id
+        entries = overrides.history(gradebook, wanted)
+        (saved,) = gradebook.saved(student=wanted)
+        result = overrides.apply(saved.result, entries)
+        if options.question and options.question not in result.questions:
+            known = ", ".join(result.questions) or "none"
+            raise UsageError("no such question in this result", options.question, f"give one of: {known}")
+        depends = {one.id: tuple(assignment.dependencies(one)) for one in assignment.questions}
+        print("\n".join(show(result, depends, history_lines(entries), options.question)))
+    return 0

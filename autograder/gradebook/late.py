@@ -4,31 +4,13 @@ Canvas and Gradescope apply policies of their own, so none is the default. A cha
 """
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from autograder.assignment import LatePolicy
 from autograder.results import Result, SubmissionStatus
 
 DAY = 24 * 60
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LatePolicy:
-    """What lateness costs.
-
-    deadline: with its zone; grace_minutes: after it that cost nothing
-    percent_per_day: of the points reached, for each started day; most_percent: never more than this
-    cutoff_minutes: after the deadline nothing counts any more, None for never
-    extensions: minutes that a student has beyond the deadline, by id
-    """
-
-    deadline: datetime
-    grace_minutes: float = 0
-    percent_per_day: float = 0
-    most_percent: float = 100
-    cutoff_minutes: float | None = None
-    extensions: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,9 +22,9 @@ class Deduction:
     unknown: bool = False
 
 
-def minutes_late(policy: LatePolicy, submitted: datetime, student: str) -> float:
-    """Return the minutes after this student's own deadline, 0 at it or before. Both times carry their zone."""
-    due = policy.deadline + timedelta(minutes=policy.extensions.get(student, 0.0))
+def minutes_late(policy: LatePolicy, submitted: datetime, extension_minutes: float = 0) -> float:
+    """Return the minutes after a student's own deadline, 0 at it or before. Both times carry their zone."""
+    due = policy.deadline + timedelta(minutes=extension_minutes)
     return max(0.0, (submitted - due).total_seconds() / 60)
 
 
@@ -56,7 +38,7 @@ def deduction(policy: LatePolicy, result: Result) -> Deduction | None:
         return Deduction(points=0.0, reason="the time of submission is unknown", unknown=True)
     if submitted.tzinfo is None:
         return Deduction(points=0.0, reason="the time of submission has no zone", unknown=True)
-    late = minutes_late(policy, submitted, result.student.id)
+    late = minutes_late(policy, submitted, result.student.extension_minutes)
     if late <= policy.grace_minutes:
         return Deduction(points=0.0, reason=f"{late:.0f} minutes late, within the grace period" if late else "on time")
     if policy.cutoff_minutes is not None and late > policy.cutoff_minutes:

@@ -1,5 +1,6 @@
 """Recordings in the gradebook: programs that ran and their replies, each tensor stored once however many sent it."""
 
+import functools
 import json
 from collections.abc import Iterable
 from typing import Any
@@ -8,8 +9,8 @@ from sqlalchemy import Connection, func, select, update
 
 from autograder.gradebook import schema
 from autograder.gradebook.blobs import add_missing, read_blobs, write_blobs
-from autograder.gradebook.store import Gradebook
-from autograder.grading.recording import Facts, Recording
+from autograder.gradebook.store import Gradebook, connect
+from autograder.grading.recording import Facts, Lookup, Recording
 from autograder.results import Status
 from autograder.sandbox.channel import Frame, parts
 from autograder.sandbox.client import Failure
@@ -66,6 +67,12 @@ def load(gradebook: Gradebook, key: bytes) -> Recording | None:
             facts=_facts_from_json(json.loads(row.facts)),
             replies={request: _reply(table, bodies) for request, table in found},
         )
+
+
+def open_lookup(url: str) -> Lookup:
+    """Open, in a worker, a reader of the recordings in the gradebook at this URL."""
+    gradebook = Gradebook(connect(url))
+    return functools.partial(load, gradebook)
 
 
 def _reply(table: dict[str, Any], bodies: dict[bytes, bytes]) -> Frame | Failure:

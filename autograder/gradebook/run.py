@@ -1,6 +1,5 @@
 """One run over a gradebook: what is to be graded and why, results as they come, and what changed in the end."""
 
-import contextlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -119,12 +118,24 @@ class GradingRun:
             max_points=sum(one.points for one in self.questions),
         )
 
+    def known(self, student: Student) -> Result:
+        """Return what an earlier run found for this student."""
+        return next(self.gradebook.saved(student=student.id, tests=False)).result
+
     def changes(self) -> list[Change]:
         """Return whose points this run changed."""
-        return list(since(self.gradebook, self.id, "submission or tests"))
+        return list(since(self.gradebook, self.id))
+
+    def end(self, folder: Path, *, finished: bool) -> Path | None:
+        """Write the views of what is there; where an edited grades.csv was kept, its path."""
+        if finished:
+            self.gradebook.end_run(self.id)
+        kept = write_views(self.gradebook, self.assignment, folder, self.touched)
+        views.write_changes(folder, self.changes())
+        return kept
 
 
-def since(gradebook: Gradebook, run: int, why: str = "") -> Iterator[Change]:
+def since(gradebook: Gradebook, run: int) -> Iterator[Change]:
     """Yield how the newest results differ from how things stood before this run.
 
     Overrides count on both sides as they are now, as a run changes none.
@@ -153,23 +164,16 @@ def merged(saved: Saved | None, new: Result, assignment: Assignment) -> Result:
     )
 
 
-@contextlib.contextmanager
-def grading_run(
+def begin(
     gradebook: Gradebook,
     assignment: Assignment,
     questions: tuple[Question, ...],
     grader: Mapping[str, str],
     command: str,
-    folder: Path,
-) -> Iterator[GradingRun]:
-    """Open a run; however it ends, the views show what is there."""
+) -> GradingRun:
+    """Begin a run over these questions."""
     run = gradebook.begin_run("grade", json.dumps(fingerprint.made_with()), command)
-    opened = GradingRun(gradebook=gradebook, assignment=assignment, questions=questions, grader=grader, id=run)
-    try:
-        yield opened
-        gradebook.end_run(run)
-    finally:
-        write_views(gradebook, assignment, folder, opened.touched)
+    return GradingRun(gradebook=gradebook, assignment=assignment, questions=questions, grader=grader, id=run)
 
 
 def write_views(gradebook: Gradebook, assignment: Assignment, folder: Path, touched: Iterable[str]) -> Path | None:

@@ -55,6 +55,7 @@ students = Table(
     Column("name", Text, nullable=False),
     Column("team", Text),  # `group` is a word of SQL
     Column("lms", Text),  # JSON: system, user, attachments
+    Column("extension", Float, nullable=False),  # minutes
 )
 
 submissions = Table(

@@ -156,6 +156,11 @@ class Gradebook:
                 yield from _assemble(connection, rows[start : start + CHUNK], tests=tests)
 
 
+def database_url(folder: Path, url: str = "") -> str:
+    """Return the URL of the gradebook of a results folder: the given one, else that of its own file."""
+    return url or f"sqlite:///{folder.resolve() / FILE}"
+
+
 @contextlib.contextmanager
 def open_gradebook(folder: Path, url: str = "", *, writing: bool = True) -> Iterator[Gradebook]:
     """Open the gradebook of a results folder, making both where there are none.
@@ -170,7 +175,7 @@ def open_gradebook(folder: Path, url: str = "", *, writing: bool = True) -> Iter
     with contextlib.ExitStack() as stack:
         if writing:
             stack.enter_context(_locked(folder))
-        engine = _connect(url or f"sqlite:///{path}")
+        engine = connect(database_url(folder, url))
         stack.callback(engine.dispose)
         try:
             schema.prepare(engine, str(path if not url else make_url(url).render_as_string()))
@@ -181,7 +186,8 @@ def open_gradebook(folder: Path, url: str = "", *, writing: bool = True) -> Iter
         yield Gradebook(engine)
 
 
-def _connect(url: str) -> Engine:
+def connect(url: str) -> Engine:
+    """Return the engine of a database. Raises UsageError for a URL that SQLAlchemy cannot use."""
     try:
         engine = create_engine(url)
     except (SQLAlchemyError, ImportError) as error:
@@ -264,7 +270,7 @@ def _insert(connection: Connection, run: int, result: Result, grader: Mapping[st
 
 def write_student(connection: Connection, student: Student) -> None:
     """Add a person, or bring their name, group and LMS identity up to date."""
-    values = {"name": student.name, "team": student.group}
+    values: dict[str, Any] = {"name": student.name, "team": student.group, "extension": student.extension_minutes}
     values["lms"] = json.dumps(asdict(student.lms)) if student.lms else None
     known = select(schema.students.c.id).where(schema.students.c.id == student.id)
     if connection.execute(known).first():
@@ -324,10 +330,17 @@ def _grouped(connection: Connection, query: Select[Any], table: Any, keys: list[
     return found
 
 
-def _student(row: Any) -> Student:
-    lms = json.loads(row.lms) if row.lms else None
+def _student(row: Any, prefix: str = "") -> Student:
+    values = {key: getattr(row, prefix + key) for key in ("id", "name", "team", "lms", "extension")}
+    lms = json.loads(values["lms"]) if values["lms"] else None
     identity = LmsIdentity(**{**lms, "attachments": tuple(lms["attachments"])}) if lms else None
-    return Student(id=row.id, name=row.name, group=row.team, lms=identity)
+    return Student(
+        id=values["id"],
+        name=values["name"],
+        group=values["team"],
+        lms=identity,
+        extension_minutes=values["extension"],
+    )
 
 
 def _flag(row: Any) -> Flag:
@@ -357,10 +370,8 @@ def _score(row: Any, answers: Mapping[bytes, str], tests: list[Any]) -> Question
 
 
 def _result(row: Any, questions: Mapping[str, QuestionScore], flags: list[Flag]) -> Result:
-    lms = json.loads(row.students_lms) if row.students_lms else None
-    identity = LmsIdentity(**{**lms, "attachments": tuple(lms["attachments"])}) if lms else None
     return Result(
-        student=Student(id=row.students_id, name=row.students_name, group=row.students_team, lms=identity),
+        student=_student(row, "students_"),
         submission=row.submissions_label,
         sha256=row.submissions_sha256,
         assignment=row.results_assignment,

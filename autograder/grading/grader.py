@@ -8,17 +8,20 @@ from typing import Any
 import torch
 
 from autograder.assignment import Assignment, Question
+from autograder.grading import fingerprint
+from autograder.grading.graded import Graded
 from autograder.grading.hidden_tests import collect
 from autograder.grading.observe import RunFactory
+from autograder.grading.recording import Lookup, Recorder, merged
 from autograder.grading.scorer import Scored, Scorer, unanswered
 from autograder.program import Program
 from autograder.release.reference import reference_cells
 from autograder.release.released import ReleasedNotebook, load_released
 from autograder.results import Audience, Flag, QuestionScore, Result, Status, SubmissionStatus
 from autograder.sandbox.client import Run, Sandbox
-from autograder.submissions.intake import Submission
-from autograder.submissions.notebooks import read_files
+from autograder.submissions.notebooks import ReadFiles, read_files
 from autograder.submissions.reassemble import reassemble
+from autograder.submissions.submission import Submission
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +32,7 @@ class Grader:
     released: Mapping[str, ReleasedNotebook]
     scorer: Scorer
     sandbox: Sandbox
+    recorder: Recorder | None = None
 
     def grade(
         self, submission: Submission, questions: Sequence[Question], scored: Scored = lambda question_id, score: None
@@ -37,33 +41,62 @@ class Grader:
 
         scored: as for Scorer.score.
         """
+        return self.graded(submission, questions, scored).result
+
+    def graded(
+        self, submission: Submission, questions: Sequence[Question], scored: Scored = lambda question_id, score: None
+    ) -> Graded:
+        """Grade one submission, as `grade`, and return with the result what it came from."""
         common: dict[str, Any] = {
             "student": submission.student,
             "submission": submission.label,
-            "sha256": submission.digest(),
+            "sha256": submission.sha256,
+            "submitted": submission.submitted,
+            "late": submission.late,
             "assignment": self.assignment.name,
             "version": self.assignment.version,
             "max_points": sum(question.points for question in questions),
         }
-        submitted, flags = read_files(submission, self.assignment)
-        flags = [*map(unconfined, self.sandbox.missing), *flags]
-        if not submitted:
-            return Result(**common, status=SubmissionStatus.UNREADABLE, flags=tuple(flags))
+        read = read_files(submission, self.assignment)
+        flags = [*map(unconfined, self.sandbox.missing), *read.flags]
+        if not read.notebooks:
+            files = tuple(read.files)
+            result = Result(**common, status=SubmissionStatus.UNREADABLE, flags=tuple(flags), files=files)
+            return Graded(result=result)
         scores: dict[str, QuestionScore] = {}
+        used: dict[str, frozenset[str]] = {}
+        programs: list[Program] = []
         for name, released in self.released.items():
             wanted = [question for question in questions if question.notebook == name]
             if not wanted:
                 continue
-            if name not in submitted:
-                flags.append(Flag(kind="notebook_missing", text=f"{name}.ipynb was not handed in"))
+            if name not in read.notebooks:
+                flags.append(not_there(name, read))
                 scores |= {one.id: unanswered(one, self.scorer.tests[one.id], Status.MISSING) for one in wanted}
                 continue
-            program = reassemble(released, submitted[name], self.assignment)
+            program = reassemble(released, read.notebooks[name], self.assignment)
+            programs.append(program)
+            used[name] = frozenset(program.files.values())
             found, notes = self.scorer.score(program, wanted, scored)
             scores |= found
             flags.extend(notes)
         ordered = {question.id: scores[question.id] for question in questions}
-        return Result(**common, status=SubmissionStatus.GRADED, flags=tuple(flags), questions=ordered)
+        result = Result(
+            **common,
+            status=SubmissionStatus.GRADED,
+            flags=tuple(flags),
+            files=read.counted(used),
+            questions=ordered,
+        )
+        recordings = tuple(merged(self.recorder.take())) if self.recorder else ()
+        return Graded(result=result, programs=tuple(programs), recordings=recordings)
+
+
+def not_there(notebook: str, read: ReadFiles) -> Flag:
+    """Return the flag of a notebook without a usable file: nobody handed it in, or what was handed in is damaged."""
+    if reason := read.unreadable.get(notebook) or read.unreadable.get(""):
+        return Flag(kind="notebook_unreadable", text=f"{notebook}: not graded, because {reason}")
+    return Flag(kind="notebook_missing", text=f"{notebook}.ipynb was not handed in")
 
 
 def unconfined(missing: str) -> Flag:
@@ -72,10 +105,13 @@ def unconfined(missing: str) -> Flag:
 
 
 @contextlib.contextmanager
-def open_grader(assignment: Assignment, *, unsafe: bool = False, namespaces: bool = True) -> Iterator[Grader]:
+def open_grader(
+    assignment: Assignment, *, unsafe: bool = False, namespaces: bool = True, lookup: Lookup | None = None
+) -> Iterator[Grader]:
     """Open a grader with a running sandbox; this process computes with one thread from then on.
 
-    unsafe, namespaces: as for Sandbox.
+    unsafe, namespaces: as for Sandbox
+    lookup: finds what earlier runs recorded; with it everything that children answer is recorded
     """
     torch.set_num_threads(1)  # the tensors here are small: more threads only wait for each other
     released = load_released(assignment)
@@ -83,10 +119,18 @@ def open_grader(assignment: Assignment, *, unsafe: bool = False, namespaces: boo
     with Sandbox(assignment, prologues, unsafe=unsafe, namespaces=namespaces) as sandbox:  # loads beside what follows
         reference = reference_cells(assignment, released)
         tests = collect(assignment)
-        start = run_factory(sandbox, assignment)
-        scorer = Scorer(assignment=assignment, tests=tests, reference=reference, start=start)
+        start: RunFactory = run_factory(sandbox, assignment)
         sandbox.ready()
-        yield Grader(assignment=assignment, released=released, scorer=scorer, sandbox=sandbox)
+        recorder = recorder_of(assignment, start, lookup, sandbox.missing) if lookup else None
+        scorer = Scorer(assignment=assignment, tests=tests, reference=reference, start=recorder or start)
+        yield Grader(assignment=assignment, released=released, scorer=scorer, sandbox=sandbox, recorder=recorder)
+
+
+def recorder_of(assignment: Assignment, start: RunFactory, lookup: Lookup, missing: Sequence[str] = ()) -> Recorder:
+    """Return what records, and answers from recordings, in front of what starts children."""
+    setting = fingerprint.setting(assignment, fingerprint.parts(assignment, missing))
+    probes = fingerprint.probe_digests(assignment.hidden_tests_dir)
+    return Recorder(start=start, lookup=lookup, setting=setting, probes=probes)
 
 
 def run_factory(sandbox: Sandbox, assignment: Assignment) -> RunFactory:

@@ -6,7 +6,7 @@ points: a list of attempts, of which the best counts (`_attempts`).
 """
 
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 
@@ -80,19 +80,26 @@ class Scorer:
     memory: Memory = field(default_factory=Memory)
 
     def score(
-        self, program: Program, questions: Sequence[Question], scored: Scored
+        self,
+        program: Program,
+        questions: Sequence[Question],
+        scored: Scored = lambda question, score: None,
+        known: Mapping[str, QuestionScore] | None = None,
     ) -> tuple[dict[str, QuestionScore], list[Flag]]:
         """Return the scores of one reassembled notebook's questions, and flags about what happened on the way.
 
-        scored: called with each question's id and score as soon as it is known.
+        scored: called with each question's id and score as soon as it is known
+        known: scores that still hold; these questions are not asked again
         """
-        scores: dict[str, QuestionScore] = {}
+        scores: dict[str, QuestionScore] = dict(known or {})
         flags = list(program.flags)
         answered = [one for one in questions if one.id not in program.unanswered]
-        shared, notes = self._together(program, answered, scored)
+        shared, notes = self._together(program, answered, scored, scores.keys())
         flags.extend(notes)
         whole: tuple[Program, ...] = (program,)
         for one in questions:
+            if known and one.id in known:
+                continue
             if passed := shared.get(one.id):
                 scores[one.id] = passed
                 continue
@@ -108,7 +115,7 @@ class Scorer:
         return scores, list(dict.fromkeys(flags))
 
     def _together(
-        self, program: Program, answered: Sequence[Question], scored: Scored
+        self, program: Program, answered: Sequence[Question], scored: Scored, known: Collection[str]
     ) -> tuple[dict[str, QuestionScore | None], list[Flag]]:
         """Return the scores of the questions that get full marks when one child serves them all, the usual case.
 
@@ -122,6 +129,8 @@ class Scorer:
         run = self.start(program, _seed(program.notebook))
         try:
             for one in answered:
+                if one.id in known:
+                    continue
                 if one is not answered[0] and run.changed():
                     break
                 results = self._results(one, Observer(run, one.id, seed_of(one)), [], first_failure_ends=True)

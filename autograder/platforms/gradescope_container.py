@@ -22,7 +22,8 @@ from autograder.gradebook.files import write_whole
 from autograder.grading.grader import open_grader
 from autograder.grading.hidden_tests import HiddenTest
 from autograder.results import Audience, Flag, QuestionScore, Result, Status, SubmissionStatus
-from autograder.submissions.intake import Submission, from_folder
+from autograder.submissions.intake import from_folder
+from autograder.submissions.submission import Submission
 
 ROOT = Path("/autograder")
 KIT = Path(__file__).resolve().parents[2]
@@ -128,7 +129,7 @@ def _to_text(table: dict[str, Any]) -> str:
 def grade(root: Path, assignment: Assignment, path: Path) -> None:
     """Grade what lies in `root/submission` within the time of assignment.toml, and write the results to `path`."""
     report = Report(path=path, assignment=assignment)
-    submission = from_folder(root / "submission")
+    submission = from_folder(root / "submission").load()
     result, why_not = None, STOPPED
     minutes = assignment.gradescope.minutes
     signal.signal(signal.SIGALRM, _time_is_up)
@@ -159,7 +160,7 @@ def grade(root: Path, assignment: Assignment, path: Path) -> None:
 def unreadable(submission: Submission, assignment: Assignment, result: Result) -> str:
     """What to tell a student of whose submission nothing can be graded."""
     wanted = " and ".join(f"{name}.ipynb" for name in assignment.notebooks)
-    if not submission.files:
+    if not submission.notebooks:
         return f"There is no notebook in what you handed in. Please hand in {wanted}."
     return "\n".join(["Your submission cannot be graded.", *for_students(result.flags), f"Please hand in {wanted}."])
 

@@ -4,6 +4,7 @@ import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 
 from autograder.errors import printable
+from autograder.gradebook.overrides import WHOLE, Entry
 from autograder.reports.words import late_in_words, lost, of_points, points, sentence, which_attempt
 from autograder.results import GradedAnswer, QuestionScore, Result, Status, SubmissionStatus
 
@@ -36,6 +37,18 @@ def show(
     if not only:
         yield ""
         yield from _rest(result, short)
+
+
+def history_lines(entries: Iterable[Entry]) -> list[str]:
+    """Return each override of a student as a line, those that were undone too."""
+    lines = []
+    for entry in entries:
+        one = entry.override
+        what = "comment" if one.points is None else f"{points(one.points)} points"
+        undone = f" (undone by {entry.undone})" if entry.undone else ""
+        question = "total" if entry.question == WHOLE else entry.question
+        lines.append(printable(f"by hand: {question}: {what}, {one.by}, {one.at}: {one.comment}{undone}"))
+    return lines
 
 
 def _head(result: Result) -> Iterator[str]:

@@ -13,12 +13,17 @@ from rich.table import Table
 
 from autograder.assignment import Question
 from autograder.errors import printable
+from autograder.gradebook import changes, views
+from autograder.gradebook.run import look_again
 from autograder.results import QuestionScore, Result, Status, SubmissionStatus
 from autograder.sandbox.confine import Layer
 
 if TYPE_CHECKING:  # the tables need none of what training and the gate import
     from autograder.authoring.calibrate import Row
-    from autograder.authoring.verify import Outcome
+    from autograder.authoring.verify import Outcome as RuleOutcome
+    from autograder.gradebook.changes import Change
+    from autograder.gradebook.rescore import Outcome
+    from autograder.gradebook.run import GradingRun
 
 Advance = Callable[[str, str], None]
 """To be called with what is done and what came of it."""
@@ -121,6 +126,44 @@ def show(results: Sequence[Result], questions: Sequence[Question], grades: Path)
     console.print(f"grades: {escape(str(grades))}   reasons: {escape(str(grades.parent / 'results'))}", soft_wrap=True)
 
 
+def show_run(run: "GradingRun", students: Sequence[str], folder: Path) -> None:
+    """Print what a run found of these students: the table, what needs a human's eye, and what changed."""
+    wanted = set(students)
+    results = [one for one in views.current(run.gradebook) if one.student.id in wanted]
+    show(results, run.questions, folder / views.GRADES)
+    found = run.changes()
+    if found:
+        show_changes(found, len(results))
+    for line in look_again(run.gradebook):
+        print(printable(line))
+    if run.failed:
+        print(f"{run.failed} not graded because the grader failed; run the same command again")
+
+
+def show_rescore(outcome: "Outcome", folder: Path, *, dry_run: bool) -> None:
+    """Print whose points a rescore changed, with what each test said before and says now."""
+    for one in outcome.changes[:MAX_ROWS]:
+        before, after = ("—" if value is None else f"{value:g}" for value in (one.before, one.after))
+        print(printable(f"{one.student} {one.question}: {before} -> {after}"))
+        for name, then, now in one.tests:
+            print(printable(f"    {name.replace('_', ' ')}: {then} -> {now}"))
+    if len(outcome.changes) > MAX_ROWS:
+        print(f"… and {len(outcome.changes) - MAX_ROWS} more" + ("" if dry_run else f" in {folder / views.CHANGES}"))
+    print(changes.summary(outcome.changes, outcome.total))
+    if dry_run:
+        print("nothing was written; run it without --dry-run to publish")
+
+
+def show_changes(found: "Sequence[Change]", total: int) -> None:
+    """Print whose points changed, then how many went up and down."""
+    for one in found[:MAX_ROWS]:
+        before, after = ("—" if value is None else f"{value:g}" for value in (one.before, one.after))
+        print(printable(f"{one.student} {one.question}: {before} -> {after} ({one.why})"))
+    if len(found) > MAX_ROWS:
+        print(f"… and {len(found) - MAX_ROWS} more in changes.csv")
+    print(changes.summary(found, total))
+
+
 def wide(results: Sequence[Result], questions: Sequence[Question]) -> Table:
     """A column for every question."""
     grid = Table(box=None, pad_edge=False, padding=(0, 1))
@@ -166,7 +209,7 @@ def _cell(score: QuestionScore | None) -> str:
     return f"[{colour}]{text}{mark}[/]"
 
 
-def show_rules(name: str, outcomes: "Sequence[Outcome]") -> None:
+def show_rules(name: str, outcomes: "Sequence[RuleOutcome]") -> None:
     """Each rule of the gate with a tick, or with the reasons why it is not kept; each reason is told once."""
     console = Console(highlight=False)
     if not console.is_terminal:

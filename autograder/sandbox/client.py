@@ -163,8 +163,12 @@ class Sandbox:
         return json.loads(message), fds
 
 
-def _server_gone() -> GraderFault:
-    return GraderFault("it ended or hangs", "fork server", "run the command again; finished submissions are kept")
+class ServerGone(GraderFault):
+    """The fork server ended, or does not answer."""
+
+
+def _server_gone() -> ServerGone:
+    return ServerGone("it ended or hangs", "fork server", "run the command again; finished submissions are kept")
 
 
 def _environment(scratch: Path, assignment: Assignment) -> dict[str, str]:

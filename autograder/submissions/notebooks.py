@@ -1,80 +1,155 @@
-"""Which of a submission's files are which notebooks of the assignment, and why others do not count."""
+"""Which of a submission's files are which notebooks of the assignment, and why others do not count.
 
-from collections.abc import Sequence
+Where a notebook was handed in several times, each question is taken from the newest file that attempts it: nothing that
+a student answered is lost, and what they answered last counts. `age.py` says which file is the newest.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from autograder.assignment import Assignment
 from autograder.errors import printable
-from autograder.notebook import Cell, NotANotebook, NotebookFile, parse_notebook
+from autograder.notebook import Cell, NotANotebook, NotebookFile, ParsedNotebook, read_notebook
 from autograder.regions import find_regions
 from autograder.release.released import names_to_questions
-from autograder.results import Flag
-from autograder.submissions.intake import Submission
+from autograder.results import Flag, SubmittedFile
+from autograder.submissions.scripts import read_script
+from autograder.submissions.submission import HandedInFile, Kind, Submission
+
+MAX_NAMED = 5
+"""Files that a flag names."""
 
 
-def read_files(submission: Submission, assignment: Assignment) -> tuple[dict[str, list[NotebookFile]], list[Flag]]:
-    """The cells of each notebook handed in, by the notebook of the assignment it is, and why others do not count."""
-    submitted: dict[str, list[NotebookFile]] = {}
-    flags: list[Flag] = []
-    if not submission.files:
-        text = "the folder holds no .ipynb file; ask the student for the notebooks themselves"
-        flags.append(Flag(kind="no_files", text=text))
-    for name, data in submission.notebooks():
-        label = printable(name)
-        try:
-            if isinstance(data, NotANotebook):
-                raise data
-            cells = parse_notebook(data)
-        except NotANotebook as reason:
-            flags.append(Flag(kind="unreadable_file", text=f"{label}: {reason}"))
-            continue
-        which = belongs_to(cells, assignment)
-        if which is None:
-            text = f"{label}: a notebook of another assignment; it holds no question of {assignment.name}"
-            flags.append(Flag(kind="other_assignment", text=text))
+@dataclass(slots=True, kw_only=True)
+class ReadFiles:
+    """The parsed notebooks of a submission, by the notebook of the assignment, from oldest to newest.
+
+    unreadable: the notebooks of the assignment that files which cannot be read were meant to be, with the reasons
+    """
+
+    notebooks: dict[str, list[NotebookFile]] = field(default_factory=dict)
+    files: list[SubmittedFile] = field(default_factory=list)
+    flags: list[Flag] = field(default_factory=list)
+    unreadable: dict[str, str] = field(default_factory=dict)
+
+    def counted(self, used: Mapping[str, frozenset[str]]) -> tuple[SubmittedFile, ...]:
+        """Return the files with what counts: the newest of each notebook, and older ones that answers came from.
+
+        used: for each notebook, the names of the files that answers were taken from
+        """
+        newest = {which: files[-1].name for which, files in self.notebooks.items()}
+        found = []
+        for file in self.files:
+            latest = newest.get(file.notebook)
+            if file.counts and file.name != latest and file.name not in used.get(file.notebook, ()):
+                file = replace(file, counts=False, why=f"older than {latest}, which has all that it attempts")
+            found.append(file)
+        return tuple(found)
+
+
+def read_cells(data: bytes) -> ParsedNotebook:
+    """Read a notebook, also one that was exported as a Python file. Raises NotANotebook with a plain reason."""
+    try:
+        return read_notebook(data)
+    except NotANotebook:
+        start = data[:200].lstrip(b"\xef\xbb\xbf \t\r\n")
+        cells = read_script(data.decode("utf-8", "replace")) if start[:1] in (b"#", b"i", b"f", b'"') else None
+        if cells is None:
+            raise
+        return ParsedNotebook(cells=cells)
+
+
+def read_files(submission: Submission, assignment: Assignment) -> ReadFiles:
+    """Parse each notebook that was handed in, and tell which notebook of the assignment it is."""
+    read = ReadFiles(flags=list(submission.flags))
+    if not submission.notebooks:
+        read.flags.append(_nothing(submission))
+    for file in submission.files:
+        if file.kind is Kind.OTHER:
+            read.files.append(SubmittedFile(name=printable(file.name), counts=False, why=printable(file.reason)))
         else:
-            submitted.setdefault(which, []).append(NotebookFile(name=label, cells=cells))
-    for which in [name for name in assignment.notebooks if name not in submitted]:
-        everything = [file for files in submitted.values() for file in files]
+            _read_one(file, assignment, read)
+    _find_in_others(assignment, read)
+    for which, files in read.notebooks.items():
+        if len(files) > 1:
+            names = ", ".join(file.name for file in files[-MAX_NAMED:])
+            earlier = f"{len(files) - MAX_NAMED} others, " if len(files) > MAX_NAMED else ""
+            text = (
+                f"{which}: {len(files)} files handed in, from oldest to newest: {earlier}{names}; "
+                "each question is taken from the newest file that attempts it"
+            )
+            read.flags.append(Flag(kind="several_files", text=text))
+    return read
+
+
+def _nothing(submission: Submission) -> Flag:
+    names = [printable(file.name) for file in submission.files[:MAX_NAMED]] + list(submission.modules)[:MAX_NAMED]
+    what = f"only {', '.join(names)}" if names else "nothing"
+    return Flag(kind="no_files", text=f"no notebook was handed in, {what}; hand in the .ipynb files themselves")
+
+
+def _read_one(file: HandedInFile, assignment: Assignment, read: ReadFiles) -> None:
+    name = printable(file.name)
+    try:
+        if file.reason:
+            raise NotANotebook(file.reason)
+        parsed = read_cells(file.content)
+    except NotANotebook as reason:
+        why = printable(str(reason))
+        meant = next((one for one in assignment.notebooks if one.lower() in name.rsplit("/", 1)[-1].lower()), "")
+        read.flags.append(Flag(kind="unreadable_file", text=f"{name}: {why}"))
+        read.files.append(SubmittedFile(name=name, notebook=meant, counts=False, why=why))
+        read.unreadable[meant] = f"{name} cannot be read: {why}"
+        return
+    for remark in parsed.remarks:
+        read.flags.append(Flag(kind="damaged_cell", text=f"{name}: {printable(remark)}"))
+    which = belongs_to(parsed.cells, assignment)
+    if which is None:
+        why = f"a notebook of another assignment; it holds no question of {assignment.name}"
+        read.flags.append(Flag(kind="other_assignment", text=f"{name}: {why}"))
+        read.files.append(SubmittedFile(name=name, counts=False, why=why))
+        return
+    read.notebooks.setdefault(which, []).append(NotebookFile(name=name, cells=parsed.cells))
+    read.files.append(SubmittedFile(name=name, notebook=which))
+
+
+def _find_in_others(assignment: Assignment, read: ReadFiles) -> None:
+    """Look for the questions of a notebook that was not handed in as a file in the files of the others."""
+    for which in [name for name in assignment.notebooks if name not in read.notebooks]:
+        everything = [file for files in read.notebooks.values() for file in files]
         parts = [
             NotebookFile(name=file.name, cells=part)
             for file in everything
             if (part := part_of(file.cells, which, assignment))
         ]
         if parts:
-            submitted[which] = parts
-            text = f"{which}: no file of its own; its questions were found in another notebook"
-            flags.append(Flag(kind="in_other_notebook", text=text))
-    for which, files in submitted.items():
-        if len(files) > 1:
-            text = f"{which}: {len(files)} files handed in; of each question the last attempt counts"
-            flags.append(Flag(kind="several_files", text=text))
-    return submitted, flags
+            read.notebooks[which] = parts
+            text = f"{which}: no file of its own; its questions were found in {parts[-1].name}"
+            read.flags.append(Flag(kind="in_other_notebook", text=text))
 
 
 def belongs_to(cells: Sequence[Cell], assignment: Assignment) -> str | None:
-    """The notebook of the assignment that most of the regions in these cells belong to."""
+    """Return the notebook of the assignment that most of the regions in these cells belong to."""
     names = names_to_questions(assignment.questions)
+    notebook_of = {question.id: question.notebook for question in assignment.questions}
     counts = dict.fromkeys(assignment.notebooks, 0)
     for cell in cells:
         for region in find_regions(cell.lines, names, cell.question) if cell.kind == "code" else []:
-            counts[assignment.question(region.question).notebook] += 1
-        if cell.question in names.values():
-            counts[assignment.question(cell.question).notebook] += 1
+            counts[notebook_of[region.question]] += 1
+        if cell.question in notebook_of:
+            counts[notebook_of[cell.question]] += 1
     best = max(counts, key=lambda name: counts[name])
     return best if counts[best] else None
 
 
 def part_of(cells: Sequence[Cell], which: str, assignment: Assignment) -> tuple[Cell, ...]:
-    """The cells from each region of this notebook on to the next region of another; none where there is no region."""
+    """Return the cells from each region of this notebook on to the next region of another, none without a region."""
+    names = names_to_questions(assignment.questions)
     part: list[Cell] = []
     inside = False
     for cell in cells:
-        owners = {
-            assignment.question(region.question).notebook
-            for region in (
-                find_regions(cell.lines, names_to_questions(assignment.questions)) if cell.kind == "code" else []
-            )
-        }
+        regions = find_regions(cell.lines, names) if cell.kind == "code" else []
+        owners = {assignment.question(region.question).notebook for region in regions}
         inside = which in owners if owners else inside
         part += [cell] * inside
     return tuple(part)

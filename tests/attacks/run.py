@@ -22,7 +22,7 @@ from autograder.grading.grader import Grader, open_grader
 from autograder.program import Step
 from autograder.results import Student, to_json
 from autograder.sandbox.client import Failure, probe_request, read_reply
-from autograder.submissions.intake import Submission
+from autograder.submissions.submission import Submission, of_files
 from tests import corpus
 
 TABLE = Path(__file__).parent / "table.toml"
@@ -71,7 +71,7 @@ def _names(grader: Grader, other: Path) -> str:
 
 def _submission(folder: Path, cell: str) -> Submission:
     corpus.write(folder, corpus.submission({"B3": cell}))
-    return Submission(student=Student(id="s"), label="s", files=(folder / "batchnorm.ipynb",))
+    return of_files(Student(id="s"), [folder / "batchnorm.ipynb"])
 
 
 def _carry_out(

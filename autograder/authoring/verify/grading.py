@@ -14,7 +14,7 @@ from autograder.authoring.verify.rule import Rule
 from autograder.grading.grader import Grader, open_grader
 from autograder.grading.hidden_tests import HiddenTest, collect
 from autograder.results import Flag, QuestionScore, Result, Status, Student
-from autograder.submissions.intake import Submission
+from autograder.submissions.submission import of_files
 
 SPARE = 2.0
 """The limits of assignment.toml are at least so many times what the reference takes."""
@@ -88,9 +88,7 @@ class Grading:
     def grade(self, folder: Path, one: Question, grader: Grader | None = None) -> Graded:
         files = (folder / f"{one.notebook}.ipynb",)
         before = self.grader.sandbox.children_cpu_s
-        result: Result = (grader or self.grader).grade(
-            Submission(student=Student(id="s"), label="s", files=files), [one]
-        )
+        result: Result = (grader or self.grader).grade(of_files(Student(id="s"), files), [one])
         cpu_s = self.grader.sandbox.children_cpu_s - before
         return Graded(score=result.questions[one.id], flags=result.flags, cpu_s=cpu_s)
 

@@ -1,0 +1,195 @@
+"""The files of a download: folders and archives listed by name, and read one at a time in memory.
+
+Nothing is unpacked to disk, links are not followed, and every size is bounded before memory is taken. Names are for
+people to read and never lead anywhere: `..`, drive letters and leading slashes are cut off.
+"""
+
+import io
+import os
+import re
+import stat
+import unicodedata
+import zipfile
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from autograder.notebook import NotANotebook
+
+MAX_LISTED = 200_000
+"""Files of a whole download."""
+MAX_DEPTH = 50
+"""Of folders in folders; what lies deeper is not looked at."""
+MAX_ARCHIVE = 256 << 20
+"""Bytes of an archive inside an archive, which is read into memory."""
+JUNK = frozenset({"__MACOSX", ".DS_Store", ".ipynb_checkpoints", "Thumbs.db", "desktop.ini", "__pycache__", ".git"})
+DAMAGED = "the archive is damaged or locked by a password; zip the notebooks again"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundFile:
+    """A file in a folder or in an open archive.
+
+    name: its path below what was listed, with `/`, in NFC; changed: the time in an archive, without zone
+    why: the reason why it cannot be read, empty where it can
+    """
+
+    name: str
+    path: Path
+    archive: zipfile.ZipFile | None = None
+    member: zipfile.ZipInfo | None = None
+    size: int = 0
+    changed: str = ""
+    why: str = ""
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        return PurePosixPath(self.name).parts
+
+    def open(self) -> IO[bytes]:
+        """Open the file. Raises whatever the file system or the archive has against it."""
+        if self.archive is not None and self.member is not None:
+            return self.archive.open(self.member)
+        return self.path.open("rb")
+
+    def read(self, limit: int) -> bytes:
+        """Return at most `limit` + 1 bytes. Raises NotANotebook with the reason when they cannot be read."""
+        if self.why:
+            raise NotANotebook(self.why)
+        try:
+            with self.open() as file:
+                return file.read(limit + 1)
+        except OSError as error:
+            raise NotANotebook(f"the file cannot be read ({error.strerror or error})") from None
+        except Exception:  # each compression method raises errors of its own for damaged bytes, not all documented
+            raise NotANotebook(DAMAGED) from None
+
+    def below(self, parent: str) -> "FoundFile":
+        """Return the file with its name put below another one."""
+        return replace(self, name=f"{parent}/{self.name}")
+
+
+def is_junk(parts: Sequence[str]) -> bool:
+    """Tell whether a path is a system's own file, such as a checkpoint folder or a macOS resource fork."""
+    return any(part in JUNK or part.startswith("._") for part in parts)
+
+
+def plain_name(name: str) -> str:
+    """Return a path as people read it: `/` between the parts, nothing that leads out of the folder, NFC."""
+    parts = re.sub(r"^[A-Za-z]:", "", name.replace("\\", "/")).split("/")
+    return unicodedata.normalize("NFC", "/".join(part for part in parts if part not in ("", ".", "..")))
+
+
+def list_folder(folder: Path) -> Iterator[FoundFile]:
+    """List the files below a folder, in the order of their names.
+
+    Links, devices and folders that cannot be read are listed with the reason. Raises OSError for the folder itself.
+    """
+    folders = [(folder, 0)]
+    count = 0
+    while folders:
+        current, depth = folders.pop()
+        try:
+            with os.scandir(current) as found:
+                entries = sorted(found, key=lambda entry: entry.name)
+        except OSError as error:
+            if current != folder:
+                why = f"the folder cannot be read ({error.strerror}); correct its permissions"
+                yield FoundFile(name=_relative(current, folder), path=current, why=why)
+                continue
+            raise
+        deeper = []
+        for entry in entries:
+            if is_junk([entry.name]):
+                continue
+            path = Path(entry.path)
+            if entry.is_dir(follow_symlinks=False):
+                if depth < MAX_DEPTH:
+                    deeper.append((path, depth + 1))
+                continue
+            count += 1
+            if count > MAX_LISTED:
+                return
+            yield _on_disk(path, _relative(path, folder))
+        folders += reversed(deeper)
+
+
+def on_disk(path: Path) -> FoundFile:
+    """Return a single file by its own name."""
+    return _on_disk(path, unicodedata.normalize("NFC", path.name))
+
+
+def _on_disk(path: Path, name: str) -> FoundFile:
+    try:
+        state = path.lstat()
+    except OSError as error:
+        return FoundFile(name=name, path=path, why=f"the file cannot be read ({error.strerror})")
+    if stat.S_ISLNK(state.st_mode):
+        return FoundFile(name=name, path=path, why="this is a link, which is not followed; hand in the file itself")
+    if not stat.S_ISREG(state.st_mode):
+        return FoundFile(name=name, path=path, why="this is a device or a pipe, not a file")
+    return FoundFile(name=name, path=path, size=state.st_size)
+
+
+def _relative(path: Path, folder: Path) -> str:
+    return unicodedata.normalize("NFC", path.relative_to(folder).as_posix())
+
+
+def open_archive(file: FoundFile) -> zipfile.ZipFile:
+    """Open a file that is a zip. Raises NotANotebook with the reason when it is none or damaged."""
+    try:
+        if file.archive is None and not file.why:
+            return zipfile.ZipFile(file.path)
+        data = file.read(MAX_ARCHIVE)
+        if len(data) > MAX_ARCHIVE:
+            raise NotANotebook(f"the archive has more than {MAX_ARCHIVE >> 20} MiB; hand in the notebooks themselves")
+        return zipfile.ZipFile(io.BytesIO(data))
+    except OSError as error:
+        raise NotANotebook(f"the file cannot be read ({error.strerror or error})") from None
+    except NotANotebook:
+        raise
+    except Exception:  # as above
+        raise NotANotebook(DAMAGED) from None
+
+
+def list_archive(archive: zipfile.ZipFile, path: Path) -> list[FoundFile]:
+    """List the files of an open archive, except folders and system files, up to the limit."""
+    found = []
+    for member in archive.infolist()[:MAX_LISTED]:
+        name = plain_name(_decoded(member))
+        if not name or member.is_dir() or is_junk(PurePosixPath(name).parts):
+            continue
+        kind = stat.S_IFMT(member.external_attr >> 16)
+        why = "this is a link or a device in an archive, which is not read" if kind not in (0, stat.S_IFREG) else ""
+        if member.flag_bits & 1:
+            why = "the archive is locked by a password; zip the notebooks again without one"
+        changed = "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}".format(*member.date_time)
+        found.append(
+            FoundFile(
+                name=name, path=path, archive=archive, member=member, size=member.file_size, changed=changed, why=why
+            )
+        )
+    return found
+
+
+def _decoded(member: zipfile.ZipInfo) -> str:
+    """Return a member's name; many programs write UTF-8 without saying so, which is read as code page 437."""
+    if member.flag_bits & 0x800:
+        return member.filename
+    try:
+        return member.filename.encode("cp437").decode()
+    except UnicodeError:
+        return member.filename
+
+
+def first_bytes(file: FoundFile, count: int = 4096) -> bytes:
+    """Return the first bytes of a file, none when it cannot be read."""
+    if file.why:
+        return b""
+    try:
+        with closing(file.open()) as opened:
+            return opened.read(count)
+    except Exception:  # as above
+        return b""

@@ -1,0 +1,268 @@
+"""A submission: everything that one student handed in, found in a download, then loaded once to be graded anywhere."""
+
+import contextlib
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from pathlib import Path, PurePosixPath
+
+from autograder.notebook import MAX_BYTES, NotANotebook
+from autograder.results import Audience, Flag, Student
+from autograder.submissions.age import Age, age_of
+from autograder.submissions.files import FoundFile, first_bytes, list_archive, on_disk, open_archive
+from autograder.submissions.scripts import read_script
+
+MAX_NOTEBOOKS = 20
+"""Of one submission; older ones are not looked at."""
+MAX_MEMBERS = 1000
+"""Files of one submission that are looked at, in folders and archives together."""
+MAX_ARCHIVES = 20
+MAX_NESTED = 2
+"""How deep archives are opened: a zip, and the zips in it."""
+MAX_TOTAL = 256 << 20
+"""Bytes of one submission that are held in memory."""
+MAX_SCRIPT = 1 << 20
+MAX_MODULES = 50
+MAX_LABEL = 300
+ZIP_NAME = "__zip_filename__"
+"""The member in which `grader.export()` notes the zip's own name, which survives a renaming."""
+
+
+class Kind(StrEnum):
+    """What a file of a submission is taken for."""
+
+    NOTEBOOK = "notebook"
+    MODULE = "module"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HandedInFile:
+    """A loaded file: its bytes, or the reason why there are none."""
+
+    name: str
+    kind: Kind
+    content: bytes = b""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """Everything that one student handed in, in memory, so that it can be graded on any machine.
+
+    files: notebooks and files that are none, from oldest to newest
+    modules: Python files that are no notebooks, as text, by their path as seen from the notebook's folder
+    submitted, late: as in Result
+    sha256: of the names and bytes of all files and modules
+    """
+
+    student: Student
+    label: str
+    files: tuple[HandedInFile, ...]
+    modules: Mapping[str, str] = field(default_factory=dict)
+    submitted: str | None = None
+    late: float | str | None = None
+    flags: tuple[Flag, ...] = ()
+    sha256: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        total = hashlib.sha256()
+        for file in self.files:
+            total.update(repr((file.name, file.reason, len(file.content))).encode() + file.content)
+        total.update(repr(sorted(self.modules.items())).encode())
+        object.__setattr__(self, "sha256", total.hexdigest())
+
+    @property
+    def notebooks(self) -> tuple[HandedInFile, ...]:
+        return tuple(file for file in self.files if file.kind is Kind.NOTEBOOK)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attached:
+    """A file as it lies in a download, with the LMS's number of the attachment and of the attempt."""
+
+    file: FoundFile
+    attachment: str = ""
+    attempt: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HandIn:
+    """What was found of one student, or of all members of a group, before anything of it is read."""
+
+    students: tuple[Student, ...]
+    files: tuple[Attached, ...]
+    submitted: str | None = None
+    late: float | str | None = None
+    flags: tuple[Flag, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """The names of the files, as the results show them."""
+        text = "; ".join(one.file.name for one in self.files) or self.students[0].id
+        return text if len(text) <= MAX_LABEL else f"{text[:MAX_LABEL]}… ({len(self.files)} files)"
+
+    def load(self) -> Submission:
+        """Read the files into memory, within limits. Whatever cannot be read is in the submission with its reason."""
+        with contextlib.ExitStack() as stack:
+            search = _Search(stack=stack)
+            for attached in self.files:
+                search.add(attached.file, attached)
+            files, modules = search.read()
+        return Submission(
+            student=self.students[0],
+            label=self.label,
+            files=files,
+            modules=modules,
+            submitted=self.submitted,
+            late=self.late,
+            flags=(*self.flags, *search.flags),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Candidate:
+    file: FoundFile
+    kind: Kind
+    age: Age
+    attachment: str
+
+
+@dataclass(slots=True, kw_only=True)
+class _Search:
+    """The files of one submission, archives opened; they are read newest first, until a limit is reached."""
+
+    stack: contextlib.ExitStack
+    found: list[_Candidate] = field(default_factory=list)
+    flags: list[Flag] = field(default_factory=list)
+    looked_at: int = 0
+    archives: int = 0
+    held: int = 0
+
+    def add(self, file: FoundFile, origin: Attached, depth: int = 0, exported: str = "") -> None:
+        """Look at a file by its name and first bytes, and at what is in it when it is an archive."""
+        self.looked_at += 1
+        if self.looked_at > MAX_MEMBERS:
+            if self.looked_at == MAX_MEMBERS + 1:
+                self._flag("too_many_files", f"more than {MAX_MEMBERS} files; the others were not looked at")
+            return
+        kind = _kind(file)
+        if kind is not None:
+            age = age_of(
+                file.name,
+                attempt=origin.attempt,
+                attachment=origin.attachment,
+                exported=exported,
+                changed=file.changed,
+            )
+            self.found.append(_Candidate(file=file, kind=kind, age=age, attachment=origin.attachment))
+            return
+        try:
+            self._open(file, origin, depth)
+        except NotANotebook as reason:
+            self._fail(file, origin, str(reason))
+
+    def _open(self, file: FoundFile, origin: Attached, depth: int) -> None:
+        self.archives += 1
+        if depth >= MAX_NESTED or self.archives > MAX_ARCHIVES:
+            raise NotANotebook("an archive inside too many others; hand in the notebooks themselves")
+        if file.member is not None:
+            self.held += file.size
+        if self.held > MAX_TOTAL:
+            raise NotANotebook(f"the archives hold more than {MAX_TOTAL >> 20} MiB; hand in the notebooks themselves")
+        archive = self.stack.enter_context(open_archive(file))
+        members = list_archive(archive, file.path)
+        marks = [member for member in members if member.name == ZIP_NAME]
+        exported = _text_of(marks[0]) if marks else ""
+        for member in members:
+            if member.name not in (ZIP_NAME, ".OTTER_LOG") and member.parts[-1] != ".OTTER_LOG":
+                self.add(member.below(file.name), origin, depth + 1, exported)
+        if not members:
+            raise NotANotebook("the archive is empty; put the notebooks into it")
+
+    def _fail(self, file: FoundFile, origin: Attached, reason: str) -> None:
+        age = age_of(file.name, attempt=origin.attempt, attachment=origin.attachment, changed=file.changed)
+        broken = replace(file, why=reason)
+        self.found.append(_Candidate(file=broken, kind=Kind.NOTEBOOK, age=age, attachment=origin.attachment))
+
+    def read(self) -> tuple[tuple[HandedInFile, ...], dict[str, str]]:
+        """Return the files from oldest to newest, and the modules."""
+        files: list[HandedInFile] = []
+        modules: dict[PurePosixPath, str] = {}
+        counts = Counter(one.file.name for one in self.found)
+        notebooks, skipped = 0, 0
+        for number, one in enumerate(sorted(self.found, key=lambda one: one.age, reverse=True)):
+            path = PurePosixPath(one.file.name)
+            name = one.file.name if counts[one.file.name] == 1 else f"{path} [{one.attachment or number + 1}]"
+            if one.kind is Kind.OTHER:
+                files.append(HandedInFile(name=name, kind=Kind.OTHER, reason=one.file.why or "not a notebook"))
+                continue
+            notebook = one.kind is Kind.NOTEBOOK
+            if notebook and notebooks == MAX_NOTEBOOKS:
+                skipped += 1
+                continue
+            loaded = self._read(one, name, MAX_BYTES if notebook else MAX_SCRIPT)
+            text = loaded.content.decode("utf-8", "replace")[:MAX_SCRIPT] if not notebook else ""
+            if notebook or loaded.reason or read_script(text) is not None:
+                notebooks += 1
+                files.append(replace(loaded, kind=Kind.NOTEBOOK if not loaded.reason or notebook else Kind.OTHER))
+            elif path not in modules and len(modules) < MAX_MODULES:
+                modules[path] = text
+        if skipped:
+            self._flag("too_many_files", f"more than {MAX_NOTEBOOKS} notebooks; the {skipped} oldest were left out")
+        return tuple(reversed(files)), _importable(modules, files)
+
+    def _read(self, one: _Candidate, name: str, limit: int) -> HandedInFile:
+        try:
+            content = one.file.read(min(limit, max(0, MAX_TOTAL - self.held)))
+            if self.held + len(content) > MAX_TOTAL:
+                raise NotANotebook(f"the files before this one hold {MAX_TOTAL >> 20} MiB, which is the limit")
+            if len(content) > limit and one.kind is Kind.MODULE:
+                raise NotANotebook(f"a Python file of more than {limit >> 20} MiB")
+        except NotANotebook as reason:
+            return HandedInFile(name=name, kind=one.kind, reason=str(reason))
+        self.held += len(content)
+        return HandedInFile(name=name, kind=one.kind, content=content)
+
+    def _flag(self, kind: str, text: str) -> None:
+        self.flags.append(Flag(kind=kind, text=text, audience=Audience.STUDENT))
+
+
+def _kind(file: FoundFile) -> Kind | None:
+    """Return what a file is, None for an archive. The content decides, the name only where the content is unknown."""
+    extensions = {suffix.lower() for suffix in PurePosixPath(file.name).suffixes}
+    if file.why:
+        return Kind.NOTEBOOK if extensions & {".ipynb", ".zip"} else Kind.OTHER
+    head = first_bytes(file)
+    if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+        return None if not extensions & {".docx", ".xlsx", ".pptx", ".odt", ".npz", ".pt", ".pth"} else Kind.OTHER
+    if ".zip" in extensions and ".ipynb" not in extensions:
+        return None
+    if ".ipynb" in extensions:
+        return Kind.NOTEBOOK
+    if ".py" in extensions:
+        return Kind.MODULE
+    start = head.lstrip(b"\xef\xbb\xbf \t\r\n")
+    keys = (b'"cells"', b'"worksheets"', b'"nbformat"')
+    return Kind.NOTEBOOK if start.startswith(b"{") and any(key in head for key in keys) else Kind.OTHER
+
+
+def _text_of(file: FoundFile) -> str:
+    return first_bytes(file, 300).decode("utf-8", "replace")
+
+
+def _importable(modules: Mapping[PurePosixPath, str], files: Sequence[HandedInFile]) -> dict[str, str]:
+    """Return the modules by their paths as seen from the folder of the newest notebook above them."""
+    folders = [PurePosixPath(file.name).parent for file in files if file.kind is Kind.NOTEBOOK]
+    found: dict[str, str] = {}
+    for path, text in modules.items():
+        above = next((folder for folder in folders if path.is_relative_to(folder)), path.parent)
+        found.setdefault(path.relative_to(above).as_posix(), text)
+    return found
+
+
+def of_files(student: Student, paths: Iterable[Path]) -> Submission:
+    """Load these files as one submission."""
+    return HandIn(students=(student,), files=tuple(Attached(file=on_disk(path)) for path in paths)).load()
