@@ -10,7 +10,7 @@ from autograder.grading.memory import digest
 from autograder.program import Program
 from autograder.results import Flag, Status
 from autograder.sandbox.channel import Frame, Value
-from autograder.sandbox.client import Failure, Run, probe_request, read_reply
+from autograder.sandbox.client import Failure, Run, Stopped, probe_request, read_reply
 
 RESTARTS = 1
 """How often a question gets a fresh child after a crash; a time-out ends the question at once."""
@@ -61,6 +61,7 @@ class Child:
         self._restarts = RESTARTS
         self._given_up: Failure | None = None
         self.errors: Mapping[str, str] = {}
+        self.stopped: Sequence[Stopped] = ()
         self.flags: list[Flag] = []
         self.left_out_added = False
         self.disturbed = False  # by code that this question can be graded without
@@ -88,6 +89,7 @@ class Child:
             if run.failure is None:
                 self._run = run
                 self.errors = dict(run.errors)
+                self.stopped = tuple(run.stopped)
                 self.disturbed |= run.disturbed and len(self._programs) > 1
             elif len(self._programs) > 1:
                 text = f"code outside the regions was left out: {run.failure.message}"

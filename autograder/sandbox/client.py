@@ -28,6 +28,14 @@ STEP_KEYS = ("type", "message", "cell", "text")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Stopped:
+    """What failed in a piece of code outside the answers, by what the child says: how many statements, first error."""
+
+    statements: int
+    error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
     """What comes instead of an observation when the student's code gave none: error, time-out or crash.
 
@@ -188,7 +196,9 @@ def _environment(scratch: Path, assignment: Assignment) -> dict[str, str]:
 class Run:
     """One child with one program. `failure` is set when the program did not come to its end.
 
-    errors: for the label of a step, what stopped it; a step that stopped does not stop the program
+    errors: for the label of a step, its first error, which does not stop the program; for an answer only where a name
+    of its question is left without a definition
+    stopped: what failed outside the answers, in order
     disturbed: whether a step changed what others find, as torch's functions or a helper, by what the child says
     """
 
@@ -206,6 +216,7 @@ class Run:
         self._deadline = time.monotonic() + limits.wall_s
         self.cpu_s = 0.0
         self.errors: dict[str, str] = {}
+        self.stopped: list[Stopped] = []
         self.failure: Failure | None = None
         self.disturbed = False
         self._open = True
@@ -233,7 +244,16 @@ class Run:
         self.disturbed = reply.get("disturbed") is not False
         for step, outcome in zip(steps, outcomes, strict=True):
             if outcome is not None:
-                self.errors[step.label] = error_text(outcome)
+                self._note(step, outcome)
+
+    def _note(self, step: Step, outcome: Any) -> None:
+        error = error_text(outcome)
+        table = outcome if isinstance(outcome, dict) else {}
+        failed, own = table.get("failed"), table.get("own") is not False
+        if not step.question or own:
+            self.errors[step.label] = error
+        if step.added or (step.question and not own):
+            self.stopped.append(Stopped(statements=max(1, failed) if type(failed) is int else 1, error=error))
 
     def ask(self, request: bytes) -> channel.Frame | Failure:
         """The child's reply to a request, not decoded. After a time-out or crash, that failure is every reply."""

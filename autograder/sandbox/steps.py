@@ -1,0 +1,119 @@
+"""Executing the steps of a program in a child, statement by statement: one that fails costs only itself.
+
+The first error of an answer is the answer's own only where it leaves a name of its question without a definition.
+"""
+
+import __future__
+
+import ast
+import contextlib
+import inspect
+import linecache
+import os
+from collections.abc import Mapping, Sequence
+from types import ModuleType
+from typing import Any
+
+from autograder.sandbox import cells
+from autograder.sandbox.describe import Missing, describe, note_missing
+from autograder.sandbox.limited import Loop, Stopwatch, default_device, harmless
+
+Step = Mapping[str, Any]
+Outcome = dict[str, Any]
+
+
+class Runner:
+    """Executes steps in a module, in the folder where it was made.
+
+    missing: for names that failed statements would have bound, why they are not there
+    """
+
+    def __init__(self, module: ModuleType) -> None:
+        self._module = module
+        self._home = os.getcwd()
+        self._stopwatch = Stopwatch()
+        self._future = 0
+        self.missing: Missing = {}
+
+    def run(self, steps: Sequence[Step]) -> tuple[list[Outcome | None], bool]:
+        """Execute the steps in order; for each None, or what went wrong. An error ends its statement, not the program.
+
+        An outcome is the first error of the step with two more values. failed: how many statements failed; own:
+        whether a name that the step should define is not defined by it. What an answer defined counts, also where added
+        code bound the name again. The flag says whether an answer or added code bound a name anew that was there
+        before it, such as a helper's that another answer has too.
+        """
+        outcomes = []
+        rebound = False
+        answers: dict[str, Any] = {}
+        for step in steps:
+            names = names_of(self._module)
+            outcomes.append(self._execute(step))
+            if step["added"] or step["defines"]:
+                rebound = rebound or is_rebound(names, names_of(self._module))
+            answers |= {name: self._found[name] for name in step["defines"] if name in self._found}
+        self._found.update(answers)
+        return outcomes, rebound
+
+    @property
+    def _found(self) -> dict[str, Any]:
+        return self._module.__dict__
+
+    def _execute(self, step: Step) -> Outcome | None:
+        file = f"<{step['label']}>"
+        source = step["source"]
+        linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
+        before = {name: self._found.get(name) for name in step["defines"]}
+        with harmless(self._home) if step["added"] else contextlib.nullcontext():
+            errors = self._statements(source, file, added=step["added"])
+        if not errors:
+            return None
+        own = any(self._found.get(name) is held for name, held in before.items())
+        return describe(errors[0], self.missing) | {"failed": len(errors), "own": own}
+
+    def _statements(self, source: str, file: str, *, added: bool) -> list[BaseException]:
+        try:
+            statements = cells.parse(source, file)
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+            return [error]
+        errors: list[BaseException] = []
+        for statement in statements:
+            try:
+                with self._stopwatch.limit() if added else contextlib.nullcontext():
+                    self._statement(statement, file)
+            except BaseException as error:
+                errors.append(error)
+                note_missing(statement, error, linecache.getline(file, statement.lineno), self.missing)
+            if added:
+                default_device()
+        return errors
+
+    def _statement(self, statement: ast.stmt, file: str) -> None:
+        if isinstance(statement, ast.ImportFrom) and statement.module == "__future__":
+            features = [getattr(__future__, alias.name, None) for alias in statement.names]
+            self._future |= sum(feature.compiler_flag for feature in features if feature)
+        flags = self._future | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+        code = compile(ast.Module([statement], []), file, "exec", flags=flags, dont_inherit=True)
+        result = eval(code, self._found)
+        if code.co_flags & inspect.CO_COROUTINE:
+            loop = Loop()
+            try:
+                loop.run_until_complete(result)
+            finally:
+                loop.close()
+
+
+def names_of(module: ModuleType) -> dict[str, Any]:
+    """The notebook's global names, without those that Python itself adds, as for warnings; and of its classes all."""
+    names = {name: value for name, value in vars(module).items() if not name.startswith("__")}
+    for name, value in list(names.items()):
+        if isinstance(value, type) and vars(value).get("__module__") == module.__name__:
+            names |= {f"{name}.{inner}": held for inner, held in vars(value).items()}
+    return names
+
+
+def is_rebound(then: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    """Whether a name stands for another object now, or for none, or a class has a name that it did not have."""
+    if any(now.get(name) is not value for name, value in then.items()):
+        return True
+    return any("." in name and name not in then and name.split(".")[0] in then for name in now)
