@@ -9,6 +9,7 @@ import torch
 
 from autograder.assignment import Assignment, Question
 from autograder.grading.hidden_tests import collect
+from autograder.grading.missing_names import MissingNames, names_not_run
 from autograder.grading.observe import RunFactory
 from autograder.grading.scorer import Scored, Scorer, unanswered
 from autograder.program import Program
@@ -23,10 +24,14 @@ from autograder.submissions.reassemble import reassemble
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grader:
-    """What a worker needs to grade any submission of one assignment."""
+    """What a worker needs to grade any submission of one assignment.
+
+    not_run: for each notebook, the names that only cells make which grading does not run, and what kind of cell
+    """
 
     assignment: Assignment
     released: Mapping[str, ReleasedNotebook]
+    not_run: Mapping[str, Mapping[str, str]]
     scorer: Scorer
     sandbox: Sandbox
 
@@ -50,6 +55,7 @@ class Grader:
         if not submitted:
             return Result(**common, status=SubmissionStatus.UNREADABLE, flags=tuple(flags))
         scores: dict[str, QuestionScore] = {}
+        handed_in = [file for files in submitted.values() for file in files]
         for name, released in self.released.items():
             wanted = [question for question in questions if question.notebook == name]
             if not wanted:
@@ -59,9 +65,14 @@ class Grader:
                 scores |= {one.id: unanswered(one, self.scorer.tests[one.id], Status.MISSING) for one in wanted}
                 continue
             program = reassemble(released, submitted[name], self.assignment)
-            found, notes = self.scorer.score(program, wanted, scored)
-            scores |= found
-            flags.extend(notes)
+            missing = MissingNames(not_run=self.not_run[name], files=handed_in)
+
+            def explained(question_id: str, score: QuestionScore, missing: MissingNames = missing) -> None:
+                scored(question_id, missing.in_score(score))
+
+            found, notes = self.scorer.score(program, wanted, explained)
+            scores |= {question: missing.in_score(score) for question, score in found.items()}
+            flags.extend(missing.in_flags(notes))
         ordered = {question.id: scores[question.id] for question in questions}
         return Result(**common, status=SubmissionStatus.GRADED, flags=tuple(flags), questions=ordered)
 
@@ -85,8 +96,9 @@ def open_grader(assignment: Assignment, *, unsafe: bool = False, namespaces: boo
         tests = collect(assignment)
         start = run_factory(sandbox, assignment)
         scorer = Scorer(assignment=assignment, tests=tests, reference=reference, start=start)
+        not_run = {name: names_not_run(notebook) for name, notebook in released.items()}
         sandbox.ready()
-        yield Grader(assignment=assignment, released=released, scorer=scorer, sandbox=sandbox)
+        yield Grader(assignment=assignment, released=released, not_run=not_run, scorer=scorer, sandbox=sandbox)
 
 
 def run_factory(sandbox: Sandbox, assignment: Assignment) -> RunFactory:

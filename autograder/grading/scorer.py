@@ -278,11 +278,7 @@ def _stopped(failures: Sequence[Stopped]) -> list[Flag]:
     if not failures:
         return []
     count = sum(one.statements for one in failures)
-    what = (
-        f"{count} statements outside the answers failed, first"
-        if count > 1
-        else "a statement outside the answers failed:"
-    )
+    what = f"{count} statements of added code failed; the first:" if count > 1 else "a statement of added code failed:"
     return [Flag(kind=ADDED_CODE_FAILED, text=f"{what} {failures[0].error}")]
 
 

@@ -107,5 +107,6 @@ def install() -> None:
 
     found = vars(builtins)
     found.update(get_ipython=get_ipython, display=_display, input=_no_input)
+    found.update(_="", __="", ___="", In=[""], Out={})  # as in a kernel that has shown nothing yet
     vars(IPython).update(get_ipython=get_ipython)
     vars(getpass).update(getpass=_no_input)
