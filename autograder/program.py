@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 from autograder.results import Flag, Status
@@ -53,6 +53,10 @@ class Program:
             return step.beside in beside if step.added else not step.question or step.question in questions
 
         return replace(self, steps=tuple(filter(stays, self.steps)))
+
+    def without(self, labels: Collection[str]) -> "Program":
+        """Return the program without the steps with these labels."""
+        return replace(self, steps=tuple(step for step in self.steps if step.label not in labels))
 
     @property
     def own(self) -> tuple[Step, ...]:

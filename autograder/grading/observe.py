@@ -14,7 +14,8 @@ from autograder.sandbox.client import Failure, Run, Stopped, probe_request, read
 
 RESTARTS = 1
 """How often a question gets a fresh child after a crash; a time-out ends the question at once."""
-
+MAX_LEFT_OUT = 2
+"""Of pieces of added code that end their program; each costs a run. What ends more often runs without added code."""
 
 RunFactory = Callable[[Program, int], Run]
 """Starts a child that executes a program, with its random numbers seeded."""
@@ -47,6 +48,30 @@ class Observation(Mapping[str, Value]):
 
     def __len__(self) -> int:
         return len(self._seen)
+
+
+class Starter:
+    """Starts the programs of one notebook of one submission; added code that ended its program is left out next time.
+
+    What was left out of a program is left out only where the same pieces of code are together: in other company it may
+    do no harm. flags: about what was left out.
+    """
+
+    def __init__(self, start: RunFactory) -> None:
+        self._start = start
+        self._left_out: dict[tuple[str, ...], list[str]] = {}
+        self.flags: list[Flag] = []
+
+    def __call__(self, program: Program, seed: int) -> Run:
+        """Start a program, without the added code in which it ended before; at most MAX_LEFT_OUT times."""
+        left_out = self._left_out.setdefault(tuple(step.label for step in program.steps), [])
+        while True:
+            run = self._start(program.without(left_out), seed)
+            if run.failure is None or not run.ended_in or len(left_out) == MAX_LEFT_OUT:
+                return run
+            left_out.append(run.ended_in)
+            text = f"{run.ended_in} was left out: {run.failure.message}"
+            self.flags.append(Flag(kind="added_code_left_out", text=text))
 
 
 class Child:

@@ -16,7 +16,7 @@ from autograder.assignment import Assignment, Question
 from autograder.errors import printable
 from autograder.grading.hidden_tests import Case, HiddenTest
 from autograder.grading.memory import Memory, Verdict
-from autograder.grading.observe import Child, NoObservation, Observer, RunFactory
+from autograder.grading.observe import Child, NoObservation, Observer, RunFactory, Starter
 from autograder.program import Program
 from autograder.results import SEVERITY, Audience, Flag, GradedAnswer, QuestionScore, Status, TestScore
 from autograder.sandbox.client import Stopped
@@ -88,6 +88,13 @@ class Scorer:
 
         scored: called with each question's id and score as soon as it is known.
         """
+        starter = Starter(self.start)
+        scores, flags = replace(self, start=starter)._score(program, questions, scored)
+        return scores, _once([*flags, *starter.flags])
+
+    def _score(
+        self, program: Program, questions: Sequence[Question], scored: Scored
+    ) -> tuple[dict[str, QuestionScore], list[Flag]]:
         scores: dict[str, QuestionScore] = {}
         flags = list(program.flags)
         answered = [one for one in questions if one.id not in program.unanswered]
@@ -107,7 +114,7 @@ class Scorer:
                 flags.extend(best.flags)
                 whole = () if best.left_out_added else whole
             scored(one.id, scores[one.id])
-        return scores, _once(flags)
+        return scores, flags
 
     def _together(
         self, program: Program, answered: Sequence[Question], scored: Scored

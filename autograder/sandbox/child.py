@@ -48,6 +48,8 @@ class Student:
 def serve(fd: int, module: ModuleType, probes: Mapping[str, Probe], before: SharedState) -> None:
     """Receive a program on `fd`, execute it in `module`, answer with what became of each step, then serve probes.
 
+    Before the answer to the program come notes of which step is executed, as far as added code is concerned.
+
     before: the shared state that the program finds. The answer to the program also says whether one step changed what
     others find; a request that names no probe asks whether the probes' calls did so since.
     """
@@ -56,7 +58,9 @@ def serve(fd: int, module: ModuleType, probes: Mapping[str, Probe], before: Shar
     torch.set_num_threads(1)
     _seed(request["seed"])
     runner = steps.Runner(module)
-    outcomes, rebound = runner.run(request["steps"])
+    outcomes, rebound = runner.run(
+        request["steps"], lambda number: channel.send(fd, channel.encode({"at": number}), FOREVER)
+    )
     channel.send(fd, channel.encode({"outcomes": outcomes, "disturbed": rebound or is_changed(before)}), FOREVER)
     shared, names = shared_state(), names_of(module)
     student = Student(module)

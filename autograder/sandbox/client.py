@@ -199,6 +199,7 @@ class Run:
     errors: for the label of a step, its first error, which does not stop the program; for an answer only where a name
     of its question is left without a definition
     stopped: what failed outside the answers, in order
+    ended_in: the label of the added code that was executed when the program failed, if any, by what the child says
     disturbed: whether a step changed what others find, as torch's functions or a helper, by what the child says
     """
 
@@ -217,6 +218,7 @@ class Run:
         self.cpu_s = 0.0
         self.errors: dict[str, str] = {}
         self.stopped: list[Stopped] = []
+        self.ended_in = ""
         self.failure: Failure | None = None
         self.disturbed = False
         self._open = True
@@ -234,9 +236,17 @@ class Run:
             }
             for step in steps
         ]
-        reply = self._value({"steps": program, "seed": seed})
+        reply = self._read(self.ask(channel.encode({"steps": program, "seed": seed})))
+        for _ in steps:
+            if not (isinstance(reply, dict) and set(reply) == {"at"}):
+                break
+            number = reply["at"]
+            step = steps[number] if type(number) is int and 0 <= number < len(steps) else None
+            self.ended_in = step.label if step and step.added else ""
+            reply = self._read(self._exchange(None))
         if isinstance(reply, Failure):
             return
+        self.ended_in = ""
         outcomes = reply.get("outcomes") if isinstance(reply, dict) else None
         if not isinstance(outcomes, list) or len(outcomes) != len(steps):
             self._fail(Status.CRASHED, "the program's answer was not of the agreed form")
@@ -257,10 +267,15 @@ class Run:
 
     def ask(self, request: bytes) -> channel.Frame | Failure:
         """The child's reply to a request, not decoded. After a time-out or crash, that failure is every reply."""
+        return self._exchange(request)
+
+    def _exchange(self, request: bytes | None) -> channel.Frame | Failure:
+        """Send a request, if there is one, and return the next frame."""
         if self.failure:
             return self.failure
         try:
-            channel.send(self._socket.fileno(), request, self._deadline)
+            if request is not None:
+                channel.send(self._socket.fileno(), request, self._deadline)
             return channel.receive_frame(self._socket.fileno(), self._deadline)
         except TimeoutError:
             return self._fail(
@@ -273,7 +288,7 @@ class Run:
 
     def changed(self) -> bool:
         """Whether calls bound names that all code shares anew since the program ran, by what the child says."""
-        reply = self._value({})
+        reply = self._read(self.ask(channel.encode({})))
         return not isinstance(reply, dict) or reply.get("changed") is not False
 
     def close(self) -> None:
@@ -284,8 +299,7 @@ class Run:
             self._exit = self._sandbox.reap(self._handle)
             self.cpu_s = float(self._exit["cpu_s"])
 
-    def _value(self, message: dict[str, Any]) -> Any:
-        reply = self.ask(channel.encode(message))
+    def _read(self, reply: channel.Frame | Failure) -> Any:
         if isinstance(reply, Failure):
             return reply
         try:

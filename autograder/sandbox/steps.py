@@ -10,7 +10,7 @@ import contextlib
 import inspect
 import linecache
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -35,18 +35,25 @@ class Runner:
         self._future = 0
         self.missing: Missing = {}
 
-    def run(self, steps: Sequence[Step]) -> tuple[list[Outcome | None], bool]:
+    def run(self, steps: Sequence[Step], announce: Callable[[int], None]) -> tuple[list[Outcome | None], bool]:
         """Execute the steps in order; for each None, or what went wrong. An error ends its statement, not the program.
 
         An outcome is the first error of the step with two more values. failed: how many statements failed; own:
         whether a name that the step should define is not defined by it. What an answer defined counts, also where added
         code bound the name again. The flag says whether an answer or added code bound a name anew that was there
         before it, such as a helper's that another answer has too.
+
+        announce: told the number of a step of added code before it is executed, and of the step that follows it, so
+        that the grader knows which code ended the process
         """
         outcomes = []
         rebound = False
         answers: dict[str, Any] = {}
-        for step in steps:
+        in_added_code = False
+        for number, step in enumerate(steps):
+            if step["added"] or in_added_code:
+                announce(number)
+            in_added_code = step["added"]
             names = names_of(self._module)
             outcomes.append(self._execute(step))
             if step["added"] or step["defines"]:
