@@ -183,6 +183,25 @@ def test_a_failing_call_below_the_definition_is_no_error_of_the_answer(grader: G
     assert [one.statements for one in run.stopped] == [1]
 
 
+BELOW = {
+    "a call": "batchnorm_forward()",
+    "a call over several lines": "batchnorm_forward(\n    1,\n    2,\n)",
+    "a decorator": "@no_such_decorator\ndef other():\n    pass",
+    "a branch": "if True:\n    early = 1\n    1 / 0",
+    "two": "1 / 0\n2 / 0",
+    "with magics": "%time 1 / 0\n!ls",
+    "an error raised again": "try: 1 / 0\nexcept Exception as e: raise e.with_traceback(None) from None",
+}
+
+
+@pytest.mark.parametrize("below", BELOW.values(), ids=BELOW.keys())
+def test_what_stands_below_a_failing_statement_in_an_answers_cell_runs_once(grader: Grader, below: str) -> None:
+    source = f"count = 0\n{below}\ncount += 1\nfactor = 3\n"
+    run, returned = execute(grader, [answer("return x, (factor, count)", below=source)])
+    assert returned[1] == (3, 1)
+    assert [one.statements for one in run.stopped] == [below.count("/ 0\n2") + 1]
+
+
 def test_an_answer_that_is_not_defined_keeps_its_error(grader: Grader) -> None:
     steps = [Step(label="B3", source="import no_such_package\n1 / 0\n", question="B3")]
     run, returned = execute(grader, steps)

@@ -10,8 +10,9 @@ import contextlib
 import inspect
 import linecache
 import os
+import sys
 from collections.abc import Callable, Mapping, Sequence
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 from autograder.sandbox import cells
@@ -79,21 +80,37 @@ class Runner:
         return describe(errors[0], self.missing) | {"failed": len(errors), "own": own}
 
     def _statements(self, source: str, file: str, *, added: bool) -> list[BaseException]:
+        """Execute a cell and return the errors of its statements."""
+        errors: list[BaseException] = []
+        stopped_at = 0  # the line up to which the cell was executed as a whole
+        if not added and (code := _code(source, file, self._future)):
+            try:
+                exec(code, self._found)
+                return []
+            except BaseException as error:
+                errors.append(error)
+                stopped_at = _line_in(code, error)
         try:
             statements = cells.parse(source, file)
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             return [error]
-        errors: list[BaseException] = []
         for statement in statements:
+            if _first_line(statement) <= stopped_at:
+                if stopped_at <= (statement.end_lineno or 0):
+                    self._note(statement, errors[0], file)
+                continue
             try:
                 with self._stopwatch.limit() if added else contextlib.nullcontext():
                     self._statement(statement, file)
             except BaseException as error:
                 errors.append(error)
-                note_missing(statement, error, linecache.getline(file, statement.lineno), self.missing)
+                self._note(statement, error, file)
             if added:
                 default_device()
         return errors
+
+    def _note(self, statement: ast.stmt, error: BaseException, file: str) -> None:
+        note_missing(statement, error, linecache.getline(file, statement.lineno), self.missing)
 
     def _statement(self, statement: ast.stmt, file: str) -> None:
         if isinstance(statement, ast.ImportFrom) and statement.module == "__future__":
@@ -108,6 +125,33 @@ class Runner:
                 loop.run_until_complete(result)
             finally:
                 loop.close()
+
+
+def _code(source: str, file: str, flags: int) -> CodeType | None:
+    """Return the code of a whole cell where that is plain Python; that is faster than statement by statement."""
+    if "get_ipython" in source or "__future__" in source:
+        return None
+    with contextlib.suppress(SyntaxError, ValueError, RecursionError, MemoryError):
+        code = compile(source, file, "exec", flags=flags, dont_inherit=True)
+        return code if isinstance(code, CodeType) else None
+    return None
+
+
+def _first_line(statement: ast.stmt) -> int:
+    """Return the first line of a statement, which for a definition is that of its first decorator."""
+    decorated = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    decorators = statement.decorator_list if isinstance(statement, decorated) else []
+    return min([statement.lineno, *(one.lineno for one in decorators)])
+
+
+def _line_in(code: CodeType, error: BaseException) -> int:
+    """Return the line of a cell's code at which the error stopped it; beyond all lines where that is unknown."""
+    trace = error.__traceback__
+    while trace:
+        if trace.tb_frame.f_code is code:
+            return trace.tb_lineno
+        trace = trace.tb_next
+    return sys.maxsize
 
 
 def names_of(module: ModuleType) -> dict[str, Any]:
