@@ -1,7 +1,7 @@
 """A reassembled notebook as something to execute: steps in order."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 from autograder.results import Flag, Status
@@ -27,6 +27,7 @@ class Program:
 
     unanswered: the questions without an answer: not attempted or missing
     files: for each answered question, the submitted file that its answer came from
+    reasons: why names are missing that the code uses, by name, as far as grading found out
     """
 
     notebook: str
@@ -34,6 +35,7 @@ class Program:
     unanswered: Mapping[str, Status] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
     flags: tuple[Flag, ...] = ()
+    reasons: Mapping[str, str] = field(default_factory=dict)
 
     def with_answers(self, answers: Mapping[str, str]) -> "Program":
         """Return the program with the whole answer cells of these questions replaced by the given text."""
@@ -52,6 +54,10 @@ class Program:
             return step.beside in beside if step.added else not step.question or step.question in questions
 
         return replace(self, steps=tuple(filter(stays, self.steps)))
+
+    def without(self, labels: Collection[str]) -> "Program":
+        """Return the program without the steps with these labels."""
+        return replace(self, steps=tuple(step for step in self.steps if step.label not in labels))
 
     @property
     def own(self) -> tuple[Step, ...]:

@@ -26,15 +26,14 @@ from autograder.assignment import Assignment
 from autograder.assignment_file import load_assignment
 from autograder.authored import load_module
 from autograder.authoring.build import build_notebook
-from autograder.gradebook.files import Gradebook
-from autograder.grading import batch
+from autograder.cli import main
 from autograder.grading.grader import Grader, open_grader
 from autograder.grading.memory import Memory
+from autograder.grading.workers import workers
 from autograder.notebook import NotebookFile, parse_notebook
 from autograder.results import Student
-from autograder.submissions.files import on_disk
 from autograder.submissions.reassemble import reassemble
-from autograder.submissions.submission import Attached, HandIn, Submission, of_files
+from autograder.submissions.submission import Submission, of_files
 
 ROUNDS = 5
 REFERENCE = "reference"
@@ -164,7 +163,7 @@ def _start_bare(name: str, home: Path, submission: Submission, requests: Sequenc
 
     from autograder.grading.scorer import seed_of
     from autograder.release.released import load_released
-    from autograder.sandbox import channel, child, server
+    from autograder.sandbox import channel, child, server, steps
 
     torch.set_num_threads(1)
     assignment = load_assignment(name, home)
@@ -180,12 +179,10 @@ def _start_bare(name: str, home: Path, submission: Submission, requests: Sequenc
             program = reassemble(
                 released, [NotebookFile(name=file.name, cells=parse_notebook(file.content))], assignment
             )
-            module, error = server.run_prologue(
-                [{"label": cell.id, "source": cell.source} for cell in released.given()[: released.prologue]]
-            )
+            shared = [{"label": step.label, "source": step.source} for step in released.shared_steps()]
+            module, error = server.run_prologue(shared)
             assert not error, error
-            steps = program.steps[released.prologue :]
-            child.run_program([asdict(step) | {"defines": ()} for step in steps], module)
+            steps.run_program([asdict(step) | {"defines": ()} for step in program.own], module)
             students |= {seed_of(one): child.Student(module) for one in assignment.in_notebook(notebook)}
     for request in requests:
         message = channel.decode(*channel.split(request))
@@ -215,7 +212,7 @@ def _throughput(assignment: Assignment, submission: Submission) -> Row:
     ids = tuple(question.id for question in assignment.questions)
     rates: dict[int, list[float]] = {1: [], 2: []}
     with contextlib.ExitStack() as stack:
-        opened = {jobs: stack.enter_context(batch.workers(assignment, jobs)) for jobs in rates}
+        opened = {jobs: stack.enter_context(workers(assignment, jobs)) for jobs in rates}
         for jobs, (executor, grade) in opened.items():
             for future in [executor.submit(grade, submission, ids) for _ in range(2 * jobs)]:
                 future.result()
@@ -350,13 +347,11 @@ def _peak(name: str, home: Path, folder: Path, count: int) -> float:
     assignment = load_assignment(name, home)
     question = assignment.questions[0]
     solution = build_notebook(assignment, question.notebook).solution
-    folder.mkdir(parents=True)
-    hand_ins = []
+    students = folder / "batch"
+    students.mkdir(parents=True)
     for number in range(count):
-        path = folder / f"s{number:04}.ipynb"
-        path.write_bytes(solution + b" " * number)
-        hand_ins.append(HandIn(students=(Student(id=path.stem),), files=(Attached(file=on_disk(path)),)))
-    gradebook = Gradebook(folder / "out", "bench")
-    with batch.workers(assignment, 1) as (executor, grade):
-        batch.grade_batch(hand_ins, [question], gradebook, executor, grade, lambda table: None)
+        (students / f"s{number:04}.ipynb").write_bytes(solution + b" " * number)
+    arguments = ["grade", str(students), "--out", str(folder / "out"), "--jobs", "1", "--questions", question.id]
+    with open(os.devnull, "w") as nothing, contextlib.redirect_stdout(nothing), contextlib.redirect_stderr(nothing):
+        main([*arguments, "--assignment", name, "--course", str(home)])
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -18,11 +18,11 @@ from otter.run import AutograderConfig
 from otter.test_files import GradingResults
 
 from autograder.authoring import archives
+from autograder.authoring.sample import expected_statuses, sample, write_sample
 from autograder.cli import main
 from autograder.platforms import otter_plugin
 from autograder.results import from_json, to_json
 from tests import HOME, corpus
-from tests.corpus.__main__ import expected_statuses, sample, write_sample
 
 QUESTIONS = [question.id for question in corpus.assignment().questions]
 
@@ -31,7 +31,7 @@ QUESTIONS = [question.id for question in corpus.assignment().questions]
 def graded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """The sample batch and the results of grading it with two workers."""
     folder = tmp_path_factory.mktemp("sample")
-    write_sample(folder / "batch")
+    write_sample(corpus.assignment(), folder / "batch")
     assert main(["grade", str(folder / "batch"), "--out", str(folder / "out"), "--jobs", "2"]) == 0
     return folder / "batch", folder / "out"
 
@@ -45,21 +45,23 @@ def result(out: Path, student: str) -> dict[str, Any]:
     return json.loads((out / "results" / f"{student}.json").read_text())  # type: ignore[no-any-return]
 
 
-@pytest.mark.parametrize("student", sample())
+@pytest.mark.parametrize("student", sample(corpus.assignment()))
 def test_sample_verdict(graded: tuple[Path, Path], student: str) -> None:
-    entry, found = sample()[student], result(graded[1], student)
+    entry, found = sample(corpus.assignment())[student], result(graded[1], student)
     if "text" in entry:
         assert found["status"] == entry["status"] == "unreadable"
         assert found["flags"]
         return
     assert found["status"] == "graded"
-    assert {key: score["status"] for key, score in found["questions"].items()} == expected_statuses(entry)
+    assert {key: score["status"] for key, score in found["questions"].items()} == expected_statuses(
+        corpus.assignment(), entry
+    )
     assert found["total"] == sum(score["points"] for score in found["questions"].values())
 
 
 def test_grades_csv_follows_the_contract(graded: tuple[Path, Path]) -> None:
     table = rows(graded[1])
-    assert list(table) == sorted(sample())
+    assert list(table) == sorted(sample(corpus.assignment()))
     header = ["student", "submission", "status", "total", "max_points", *QUESTIONS, "flags"]
     assert all(list(row) == header for row in table.values())
     assert float(table["s01-reference"]["total"]) == corpus.assignment().max_points
@@ -188,7 +190,7 @@ def test_every_submission_gets_the_same_points_under_otter(
             entry["name"]: (entry["score"], ours.get(entry["name"], {"points": 0.0})["points"])
             for entry in shown["tests"]
         }
-    assert len(parity) == sum(2 if "text" not in entry else 1 for entry in sample().values())
+    assert len(parity) == sum(2 if "text" not in entry else 1 for entry in sample(corpus.assignment()).values())
     different = {
         (name, question): pair for name, row in parity.items() for question, pair in row.items() if pair[0] != pair[1]
     }

@@ -19,6 +19,7 @@ from autograder.authoring.archives import archive, gradescope_files
 from autograder.errors import MasterError
 from autograder.grading.hidden_tests import HiddenTest
 from autograder.platforms import gradescope_container as container
+from autograder.platforms import gradescope_results
 from autograder.results import Audience, Flag, QuestionScore, Status, TestScore
 from autograder.submissions.intake import from_folder
 from tests import corpus
@@ -215,7 +216,7 @@ def test_a_fault_of_ours_is_not_the_students(image: Path, harm: Callable[[Path],
         (image / "source/kit/solutions/lecture06/hidden_tests/test_zz.py").unlink(missing_ok=True)
         if (image / "venv-away").exists():
             (image / "venv-away").rename(image / "venv")
-    assert table == {"score": 0, "output": container.FAULT, "stdout_visibility": "hidden"}
+    assert table == {"score": 0, "output": gradescope_results.FAULT, "stdout_visibility": "hidden"}
     assert printed  # the instructor sees why
 
 

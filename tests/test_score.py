@@ -137,18 +137,36 @@ def test_a_helper_in_an_added_cell_that_fails_is_a_flag(grader: Grader, tmp_path
     assert ["NameError" in flag["text"] for flag in result["flags"]] == [True]
 
 
-def test_added_code_that_ends_the_process_is_left_out(grader: Grader, tmp_path: Path) -> None:
-    answer = corpus.Answer(
-        question="B3",
-        right=True,
-        name="",
-        expect="",
-        before="import os\nos._exit(1)",
-        body=RIGHT,
-    )
-    result = scores(grader, tmp_path, {"B3": answer}, "B3", "B4")
-    assert {key: score["status"] for key, score in result["questions"].items()} == {"B3": "passed", "B4": "passed"}
-    assert any(flag["kind"] == "added_code_left_out" for flag in result["flags"])
+HELPER = "def helper(t):\n    return t.mean(0)"
+
+
+def added_around_b3(before: str) -> dict[str, corpus.Answer]:
+    """A right answer to B3 that calls a helper in a cell below it, and this cell above it."""
+    body = RIGHT.replace("x.mean(0)", "helper(x)")
+    return {"B3": corpus.Answer(question="B3", right=True, name="", expect="", before=before, body=body, after=HELPER)}
+
+
+@pytest.mark.parametrize("questions", [("B3",), ("B3", "B4")], ids=["alone", "together"])
+@pytest.mark.parametrize(
+    "ends",
+    ["import ctypes\nctypes.string_at(0)", "import signal\nsignal.raise_signal(9)", "import posix; posix._exit(0)"],
+)
+def test_only_the_added_code_that_ends_the_process_is_left_out(
+    grader: Grader, tmp_path: Path, ends: str, questions: tuple[str, ...]
+) -> None:
+    result = scores(grader, tmp_path, added_around_b3(ends), *questions)
+    assert {score["status"] for score in result["questions"].values()} == {"passed"}
+    assert [flag["kind"] for flag in result["flags"]] == ["added_code_left_out"]
+
+
+def test_where_much_added_code_ends_the_process_all_of_it_is_left_out(grader: Grader, tmp_path: Path) -> None:
+    crash = "import ctypes\nctypes.string_at(0)"
+    answers = {
+        "B3": f"{crash}\n\n\n{corpus.reference()['B3']}\n{crash}",
+        "B4": f"{crash}\n\n\n{corpus.reference()['B4']}",
+    }
+    result = scores(grader, tmp_path, answers, "B3", "B4")
+    assert {score["status"] for score in result["questions"].values()} == {"passed"}
 
 
 def test_a_dependency_that_is_not_written_costs_only_itself(grader: Grader, tmp_path: Path) -> None:

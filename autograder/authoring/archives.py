@@ -95,7 +95,7 @@ def kit_files(assignment: Assignment) -> Files:
 
 def gradescope_files(assignment: Assignment) -> Files:
     """The kit, and what Gradescope calls: `setup.sh` when it builds the image, `run_autograder` for a submission."""
-    from autograder.platforms.gradescope_container import unfinished
+    from autograder.platforms.gradescope_results import unfinished
 
     packages = {*assignment.packages, *GRADING_PACKAGES}.difference(NOT_FOR_GRADING)
     pins = requirements(replace(assignment, packages=tuple(packages))).decode().splitlines()

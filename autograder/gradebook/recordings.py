@@ -3,6 +3,7 @@
 import functools
 import json
 from collections.abc import Iterable
+from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import Connection, func, select, update
@@ -13,7 +14,7 @@ from autograder.gradebook.store import Gradebook, connect
 from autograder.grading.recording import Facts, Lookup, Recording
 from autograder.results import Status
 from autograder.sandbox.channel import Frame, parts
-from autograder.sandbox.client import Failure
+from autograder.sandbox.client import Failure, Stopped
 
 
 def save(gradebook: Gradebook, recordings: Iterable[Recording], made_with: str) -> None:
@@ -88,6 +89,8 @@ def _facts_to_json(facts: Facts) -> dict[str, Any]:
         "failure": {"status": failure.status.value, "message": failure.message} if failure else None,
         "errors": dict(facts.errors),
         "disturbed": facts.disturbed,
+        "stopped": [asdict(one) for one in facts.stopped],
+        "ended_in": facts.ended_in,
         "looked": facts.looked,
         "changed_after": facts.changed_after,
     }
@@ -99,6 +102,8 @@ def _facts_from_json(table: dict[str, Any]) -> Facts:
         failure=Failure(status=Status(failure["status"]), message=failure["message"]) if failure else None,
         errors=table["errors"],
         disturbed=table["disturbed"],
+        stopped=tuple(Stopped(**one) for one in table["stopped"]),
+        ended_in=table["ended_in"],
         looked=table["looked"],
         changed_after=table["changed_after"],
     )

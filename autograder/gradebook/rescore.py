@@ -21,7 +21,8 @@ from autograder.gradebook.changes import Change, changes
 from autograder.gradebook.run import since, write_views
 from autograder.gradebook.store import Gradebook, Saved, connect
 from autograder.grading import fingerprint
-from autograder.grading.recording import NeedsChild, Recording, merged, no_child
+from autograder.grading.missing_names import MissingNames
+from autograder.grading.recording import NeedsChild, Recording, merged
 from autograder.program import Program
 from autograder.results import Flag, QuestionScore, Result, SubmissionStatus
 
@@ -150,8 +151,9 @@ def _scores(
         return {one.id: unanswered(one, scorer.tests[one.id], before[one.id].status) for one in changed}
     known = {one.id: before[one.id] for one in questions if one not in changed}
     found, notes = scorer.score(program, questions, known=known)
-    flags.extend(notes)
-    return {one.id: found[one.id] for one in changed}
+    missing = MissingNames(not_run={}, reasons=dict(program.reasons))
+    flags.extend(missing.in_flags(notes))
+    return {one.id: missing.in_score(found[one.id]) for one in changed}
 
 
 @dataclass(slots=True)
@@ -171,19 +173,10 @@ class _Judge:
 
 
 def _open_judge(name: str, home: Path, url: str) -> _Judge:
-    import torch
+    from autograder.grading.grader import replaying_scorer
 
-    from autograder.grading.grader import recorder_of
-    from autograder.grading.hidden_tests import collect
-    from autograder.grading.scorer import Scorer
-    from autograder.release.reference import reference_cells
-    from autograder.release.released import load_released
-
-    torch.set_num_threads(1)
     assignment, gradebook = load_assignment(name, home), Gradebook(connect(url))
-    reference = reference_cells(assignment, load_released(assignment))
-    recorder = recorder_of(assignment, no_child, functools.partial(recordings.load, gradebook))
-    scorer = Scorer(assignment=assignment, tests=collect(assignment), reference=reference, start=recorder)
+    scorer = replaying_scorer(assignment, functools.partial(recordings.load, gradebook))
     return _Judge(gradebook, scorer, assignment)
 
 

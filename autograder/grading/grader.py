@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -11,8 +11,9 @@ from autograder.assignment import Assignment, Question
 from autograder.grading import fingerprint
 from autograder.grading.graded import Graded
 from autograder.grading.hidden_tests import collect
+from autograder.grading.missing_names import MissingNames, names_not_run
 from autograder.grading.observe import RunFactory
-from autograder.grading.recording import Lookup, Recorder, merged
+from autograder.grading.recording import Lookup, Recorder, merged, no_child
 from autograder.grading.scorer import Scored, Scorer, unanswered
 from autograder.program import Program
 from autograder.release.reference import reference_cells
@@ -26,10 +27,14 @@ from autograder.submissions.submission import Submission
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grader:
-    """What a worker needs to grade any submission of one assignment."""
+    """What a worker needs to grade any submission of one assignment.
+
+    not_run: for each notebook, the names that only cells make which grading does not run, and what kind of cell
+    """
 
     assignment: Assignment
     released: Mapping[str, ReleasedNotebook]
+    not_run: Mapping[str, Mapping[str, str]]
     scorer: Scorer
     sandbox: Sandbox
     recorder: Recorder | None = None
@@ -66,6 +71,7 @@ class Grader:
         scores: dict[str, QuestionScore] = {}
         used: dict[str, frozenset[str]] = {}
         programs: list[Program] = []
+        handed_in = [file for files in read.notebooks.values() for file in files]
         for name, released in self.released.items():
             wanted = [question for question in questions if question.notebook == name]
             if not wanted:
@@ -75,11 +81,16 @@ class Grader:
                 scores |= {one.id: unanswered(one, self.scorer.tests[one.id], Status.MISSING) for one in wanted}
                 continue
             program = reassemble(released, read.notebooks[name], self.assignment)
-            programs.append(program)
             used[name] = frozenset(program.files.values())
-            found, notes = self.scorer.score(program, wanted, scored)
-            scores |= found
-            flags.extend(notes)
+            missing = MissingNames(not_run=self.not_run[name], files=handed_in)
+
+            def explained(question_id: str, score: QuestionScore, missing: MissingNames = missing) -> None:
+                scored(question_id, missing.in_score(score))
+
+            found, notes = self.scorer.score(program, wanted, explained)
+            scores |= {question: missing.in_score(score) for question, score in found.items()}
+            flags.extend(missing.in_flags(notes))
+            programs.append(replace(program, reasons=missing.reasons))
         ordered = {question.id: scores[question.id] for question in questions}
         result = Result(
             **common,
@@ -123,7 +134,22 @@ def open_grader(
         sandbox.ready()
         recorder = recorder_of(assignment, start, lookup, sandbox.missing) if lookup else None
         scorer = Scorer(assignment=assignment, tests=tests, reference=reference, start=recorder or start)
-        yield Grader(assignment=assignment, released=released, scorer=scorer, sandbox=sandbox, recorder=recorder)
+        yield Grader(
+            assignment=assignment,
+            released=released,
+            not_run={name: names_not_run(notebook) for name, notebook in released.items()},
+            scorer=scorer,
+            sandbox=sandbox,
+            recorder=recorder,
+        )
+
+
+def replaying_scorer(assignment: Assignment, lookup: Lookup) -> Scorer:
+    """Return a scorer that judges recordings; it raises NeedsChild for what was never recorded."""
+    torch.set_num_threads(1)
+    reference = reference_cells(assignment, load_released(assignment))
+    start = recorder_of(assignment, no_child, lookup)
+    return Scorer(assignment=assignment, tests=collect(assignment), reference=reference, start=start)
 
 
 def recorder_of(assignment: Assignment, start: RunFactory, lookup: Lookup, missing: Sequence[str] = ()) -> Recorder:

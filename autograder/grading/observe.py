@@ -11,10 +11,12 @@ from autograder.grading.memory import digest
 from autograder.program import Program
 from autograder.results import Flag, Status
 from autograder.sandbox.channel import Frame, Value
-from autograder.sandbox.client import Failure, probe_request, read_reply
+from autograder.sandbox.client import Failure, Stopped, probe_request, read_reply
 
 RESTARTS = 1
 """How often a question gets a fresh child after a crash; a time-out ends the question at once."""
+MAX_LEFT_OUT = 2
+"""Of pieces of added code that end their program; each costs a run. What ends more often runs without added code."""
 
 
 class Running(Protocol):
@@ -23,6 +25,10 @@ class Running(Protocol):
     failure: Failure | None
     errors: Mapping[str, str]
     disturbed: bool
+    ended_in: str
+
+    @property
+    def stopped(self) -> Sequence[Stopped]: ...
 
     def ask(self, request: bytes) -> Frame | Failure: ...
 
@@ -64,6 +70,30 @@ class Observation(Mapping[str, Value]):
         return len(self._seen)
 
 
+class Starter:
+    """Starts the programs of one notebook of one submission; added code that ended its program is left out next time.
+
+    What was left out of a program is left out only where the same pieces of code are together: in other company it may
+    do no harm. flags: about what was left out.
+    """
+
+    def __init__(self, start: RunFactory) -> None:
+        self._start = start
+        self._left_out: dict[tuple[str, ...], list[str]] = {}
+        self.flags: list[Flag] = []
+
+    def __call__(self, program: Program, seed: int) -> Running:
+        """Start a program, without the added code in which it ended before; at most MAX_LEFT_OUT times."""
+        left_out = self._left_out.setdefault(tuple(step.label for step in program.steps), [])
+        while True:
+            run = self._start(program.without(left_out), seed)
+            if run.failure is None or not run.ended_in or len(left_out) == MAX_LEFT_OUT:
+                return run
+            left_out.append(run.ended_in)
+            text = f"{run.ended_in} was left out: {run.failure.message}"
+            self.flags.append(Flag(kind="added_code_left_out", text=text))
+
+
 class Child:
     """A child of the sandbox for one question: started when first asked, started again after a crash."""
 
@@ -76,6 +106,7 @@ class Child:
         self._restarts = RESTARTS
         self._given_up: Failure | None = None
         self.errors: Mapping[str, str] = {}
+        self.stopped: Sequence[Stopped] = ()
         self.flags: list[Flag] = []
         self.left_out_added = False
         self.disturbed = False  # by code that this question can be graded without
@@ -103,6 +134,7 @@ class Child:
             if run.failure is None:
                 self._run = run
                 self.errors = dict(run.errors)
+                self.stopped = tuple(run.stopped)
                 self.disturbed |= run.disturbed and len(self._programs) > 1
             elif len(self._programs) > 1:
                 text = f"code outside the regions was left out: {run.failure.message}"

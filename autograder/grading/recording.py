@@ -15,7 +15,7 @@ from autograder.grading.memory import digest
 from autograder.grading.observe import RunFactory, Running
 from autograder.program import Program
 from autograder.sandbox.channel import Frame
-from autograder.sandbox.client import Failure, probe_of
+from autograder.sandbox.client import Failure, Stopped, probe_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +23,7 @@ class Facts:
     """How a program ended, besides its replies.
 
     failure: where it did not finish; errors: by step; disturbed: whether a step changed what others find
+    stopped, ended_in: what failed outside the answers, and the added code that ended the program
     looked: whether the child was asked, after its last reply, if calls of probes changed what all code shares
     changed_after: after how many replies it first said so
     """
@@ -30,6 +31,8 @@ class Facts:
     failure: Failure | None
     errors: Mapping[str, str]
     disturbed: bool
+    stopped: tuple[Stopped, ...] = ()
+    ended_in: str = ""
     looked: bool = False
     changed_after: int | None = None
 
@@ -110,11 +113,19 @@ class RecordedRun:
         self.failure = self._made.facts.failure
         self.errors = self._made.facts.errors
         self.disturbed = self._made.facts.disturbed
+        self.stopped = self._made.facts.stopped
+        self.ended_in = self._made.facts.ended_in
 
     def _begin(self) -> Running:
         """Start a real child, and bring it to where the conversation is."""
         self._run = run = self._recorder.start(self._program, self._seed)
-        self._made.facts = Facts(failure=run.failure, errors=dict(run.errors), disturbed=run.disturbed)
+        self._made.facts = Facts(
+            failure=run.failure,
+            errors=dict(run.errors),
+            disturbed=run.disturbed,
+            stopped=tuple(run.stopped),
+            ended_in=run.ended_in,
+        )
         self._recorder.new.append(self._made)
         for request in self._asked:
             run.ask(request)

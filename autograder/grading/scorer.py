@@ -6,7 +6,7 @@ points: a list of attempts, of which the best counts (`_attempts`).
 """
 
 import zlib
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 
@@ -16,11 +16,13 @@ from autograder.assignment import Assignment, Question
 from autograder.errors import printable
 from autograder.grading.hidden_tests import Case, HiddenTest
 from autograder.grading.memory import Memory, Verdict
-from autograder.grading.observe import Child, NoObservation, Observer, RunFactory
+from autograder.grading.observe import Child, NoObservation, Observer, RunFactory, Starter
 from autograder.program import Program
 from autograder.results import SEVERITY, Audience, Flag, GradedAnswer, QuestionScore, Status, TestScore
+from autograder.sandbox.client import Stopped
 
 MAX_MESSAGE = 600
+ADDED_CODE_FAILED = "added_code_failed"
 
 Scored = Callable[[str, QuestionScore], None]
 """Called with a question's id and its score."""
@@ -91,14 +93,21 @@ class Scorer:
         scored: called with each question's id and score as soon as it is known
         known: scores that still hold; these questions are not asked again
         """
-        scores: dict[str, QuestionScore] = dict(known or {})
+        starter = Starter(self.start)
+        scores, flags = replace(self, start=starter)._score(program, questions, scored, known or {})
+        return scores, _once([*flags, *starter.flags])
+
+    def _score(
+        self, program: Program, questions: Sequence[Question], scored: Scored, known: Mapping[str, QuestionScore]
+    ) -> tuple[dict[str, QuestionScore], list[Flag]]:
+        scores: dict[str, QuestionScore] = dict(known)
         flags = list(program.flags)
         answered = [one for one in questions if one.id not in program.unanswered]
-        shared, notes = self._together(program, answered, scored, scores.keys())
+        shared, notes = self._together(program, answered, scored, known)
         flags.extend(notes)
         whole: tuple[Program, ...] = (program,)
         for one in questions:
-            if known and one.id in known:
+            if one.id in known:
                 continue
             if passed := shared.get(one.id):
                 scores[one.id] = passed
@@ -112,7 +121,7 @@ class Scorer:
                 flags.extend(best.flags)
                 whole = () if best.left_out_added else whole
             scored(one.id, scores[one.id])
-        return scores, list(dict.fromkeys(flags))
+        return scores, flags
 
     def _together(
         self, program: Program, answered: Sequence[Question], scored: Scored, known: Collection[str]
@@ -140,7 +149,7 @@ class Scorer:
                     scored(one.id, score)
         finally:
             run.close()
-        return shared, _stopped(run.errors) if any(shared.values()) else []
+        return shared, _stopped(run.stopped) if any(shared.values()) else []
 
     def _attempts(
         self,
@@ -219,7 +228,7 @@ class Scorer:
             flags.append(Flag(kind="graded_without_other_code", question=one.id, text=text))
         return Tried(
             score=score,
-            flags=(*child.flags, *flags, *_stopped(child.errors)),
+            flags=(*child.flags, *flags, *_stopped(child.stopped)),
             left_out_added=child.left_out_added,
             disturbed=child.disturbed,
         )
@@ -280,13 +289,21 @@ def _alone_in(program: Program, questions: frozenset[str], beside: frozenset[str
     return (bare,) if with_added == bare else (with_added, bare)
 
 
-def _stopped(errors: Mapping[str, str]) -> list[Flag]:
-    """Return flags about added code that raised an error."""
-    return [
-        Flag(kind="added_code_failed", text=f"{label} stopped: {error}")
-        for label, error in errors.items()
-        if label.startswith("added")
-    ]
+def _stopped(failures: Sequence[Stopped]) -> list[Flag]:
+    """Return the flag about statements outside the answers that failed, if any."""
+    if not failures:
+        return []
+    count = sum(one.statements for one in failures)
+    what = f"{count} statements of added code failed; the first:" if count > 1 else "a statement of added code failed:"
+    return [Flag(kind=ADDED_CODE_FAILED, text=f"{what} {failures[0].error}")]
+
+
+def _once(flags: Iterable[Flag]) -> list[Flag]:
+    """Return the flags without repetitions; of those about failed statements the first, as every run has its own."""
+    kept: dict[object, Flag] = {}
+    for flag in flags:
+        kept.setdefault(ADDED_CODE_FAILED if flag.kind == ADDED_CODE_FAILED else flag, flag)
+    return list(kept.values())
 
 
 def _question_score(

@@ -21,17 +21,13 @@ from autograder.assignment_file import load_assignment
 from autograder.gradebook.files import write_whole
 from autograder.grading.grader import open_grader
 from autograder.grading.hidden_tests import HiddenTest
+from autograder.platforms.gradescope_results import unfinished, write_results
 from autograder.results import Audience, Flag, QuestionScore, Result, Status, SubmissionStatus
 from autograder.submissions.intake import from_folder
 from autograder.submissions.submission import Submission
 
 ROOT = Path("/autograder")
-KIT = Path(__file__).resolve().parents[2]
 MAX_REMARKS = 40
-FAULT = (
-    "The grader failed. This is not your fault, and your submission is kept. "
-    "Please tell your instructor, who can run the grader again."
-)
 STOPPED = "not graded: the grader was stopped before it came to this question; hand in again, or tell your instructor"
 IN_WORDS = {
     Status.PASSED: "passed",
@@ -110,20 +106,6 @@ class Report:
             "output_format": "text",
             "visibility": self.assignment.gradescope.visibility,
         }
-
-
-def unfinished() -> bytes:
-    """The results of a grader that never came to say anything else."""
-    return _to_text({"score": 0, "output": FAULT}).encode()
-
-
-def write_results(path: Path, table: dict[str, Any]) -> None:
-    """Replace the results as a whole. Hide the installation path."""
-    write_whole(path, _to_text(table).replace(str(KIT), "…"))
-
-
-def _to_text(table: dict[str, Any]) -> str:
-    return json.dumps(table | {"stdout_visibility": "hidden"}, indent=1) + "\n"
 
 
 def grade(root: Path, assignment: Assignment, path: Path) -> None:

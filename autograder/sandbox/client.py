@@ -30,6 +30,14 @@ STEP_KEYS = ("type", "message", "cell", "text")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Stopped:
+    """What failed in a piece of code outside the answers, by what the child says: how many statements, first error."""
+
+    statements: int
+    error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
     """What comes instead of an observation when the student's code gave none: error, time-out or crash.
 
@@ -194,7 +202,10 @@ def _environment(scratch: Path, assignment: Assignment) -> dict[str, str]:
 class Run:
     """One child with one program. `failure` is set when the program did not come to its end.
 
-    errors: for the label of a step, what stopped it; a step that stopped does not stop the program
+    errors: for the label of a step, its first error, which does not stop the program; for an answer only where a name
+    of its question is left without a definition
+    stopped: what failed outside the answers, in order
+    ended_in: the label of the added code that was executed when the program failed, if any, by what the child says
     disturbed: whether a step changed what others find, as torch's functions or a helper, by what the child says
     """
 
@@ -212,6 +223,8 @@ class Run:
         self._deadline = time.monotonic() + limits.wall_s
         self.cpu_s = 0.0
         self.errors: Mapping[str, str] = {}
+        self.stopped: Sequence[Stopped] = ()
+        self.ended_in = ""
         self.failure: Failure | None = None
         self.disturbed = False
         self._open = True
@@ -229,23 +242,40 @@ class Run:
             }
             for step in steps
         ]
-        reply = self._value({"steps": program, "seed": seed})
+        reply = self._read(self.ask(channel.encode({"steps": program, "seed": seed})))
+        for _ in steps:
+            if not (isinstance(reply, dict) and set(reply) == {"at"}):
+                break
+            number = reply["at"]
+            step = steps[number] if type(number) is int and 0 <= number < len(steps) else None
+            self.ended_in = step.label if step and step.added else ""
+            reply = self._read(self._exchange(None))
         if isinstance(reply, Failure):
             return
+        self.ended_in = ""
         outcomes = reply.get("outcomes") if isinstance(reply, dict) else None
         if not isinstance(outcomes, list) or len(outcomes) != len(steps):
             self._fail(Status.CRASHED, "the program's answer was not of the agreed form")
             return
         self.disturbed = reply.get("disturbed") is not False
-        pairs = zip(steps, outcomes, strict=True)
-        self.errors = {step.label: error_text(outcome) for step, outcome in pairs if outcome is not None}
+        errors: dict[str, str] = {}
+        stopped: list[Stopped] = []
+        for step, outcome in zip(steps, outcomes, strict=True):
+            if outcome is not None:
+                _note(step, outcome, errors, stopped)
+        self.errors, self.stopped = errors, stopped
 
     def ask(self, request: bytes) -> channel.Frame | Failure:
         """The child's reply to a request, not decoded. After a time-out or crash, that failure is every reply."""
+        return self._exchange(request)
+
+    def _exchange(self, request: bytes | None) -> channel.Frame | Failure:
+        """Send a request, if there is one, and return the next frame."""
         if self.failure:
             return self.failure
         try:
-            channel.send(self._socket.fileno(), request, self._deadline)
+            if request is not None:
+                channel.send(self._socket.fileno(), request, self._deadline)
             return channel.receive_frame(self._socket.fileno(), self._deadline)
         except TimeoutError:
             return self._fail(
@@ -258,7 +288,7 @@ class Run:
 
     def changed(self) -> bool:
         """Whether calls bound names that all code shares anew since the program ran, by what the child says."""
-        reply = self._value({})
+        reply = self._read(self.ask(channel.encode({})))
         return not isinstance(reply, dict) or reply.get("changed") is not False
 
     def close(self) -> None:
@@ -269,8 +299,7 @@ class Run:
             self._exit = self._sandbox.reap(self._handle)
             self.cpu_s = float(self._exit["cpu_s"])
 
-    def _value(self, message: dict[str, Any]) -> Any:
-        reply = self.ask(channel.encode(message))
+    def _read(self, reply: channel.Frame | Failure) -> Any:
         if isinstance(reply, Failure):
             return reply
         try:
@@ -298,6 +327,17 @@ class Run:
             name = signal.Signals(-code).name if -code in set(signal.Signals) else str(-code)
             return Status.CRASHED, f"the process was ended by {name}"
         return Status.CRASHED, f"the process ended itself (exit code {code})"
+
+
+def _note(step: Step, outcome: Any, errors: dict[str, str], stopped: list[Stopped]) -> None:
+    """Add what a child says went wrong in a step to the errors of answers, or to what failed outside them."""
+    error = error_text(outcome)
+    table = outcome if isinstance(outcome, dict) else {}
+    failed, own = table.get("failed"), table.get("own") is not False
+    if not step.question or own:
+        errors[step.label] = error
+    if step.added or (step.question and not own):
+        stopped.append(Stopped(statements=max(1, failed) if type(failed) is int else 1, error=error))
 
 
 def probe_request(probe: str, inputs: Mapping[str, Any], seed: int) -> bytes:

@@ -62,6 +62,7 @@ class Plan:
     threads: int
     readable: tuple[Path, ...]
     scratch_home: Path
+    release: Path
     used: limits.MemoryUse
 
 
@@ -173,7 +174,7 @@ def missing(layers: Sequence[Layer]) -> list[str]:
     return [f"{layer.name} is missing ({layer.reason})" for layer in layers if layer.required and not layer.active]
 
 
-def prepare(readable: Sequence[Path], layers: Sequence[Layer], scratch_home: Path) -> Plan:
+def prepare(readable: Sequence[Path], layers: Sequence[Layer], scratch_home: Path, release: Path) -> Plan:
     """In the fork server, before anything is loaded: enter the namespaces, find out what children need.
 
     Goes on as process 1 of the new namespaces where there are some.
@@ -195,6 +196,7 @@ def prepare(readable: Sequence[Path], layers: Sequence[Layer], scratch_home: Pat
         threads=threads,
         readable=tuple(readable),
         scratch_home=scratch_home,
+        release=release,
         used=limits.MemoryUse(mapped=0, data=0),
     )
 
@@ -229,6 +231,8 @@ def confine(plan: Plan, most: Limits, folder: Path | None) -> Path:
     kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
     program = seccomp.with_pid(plan.program, os.getpid())
     os.chdir(place)
+    for entry in os.listdir(plan.release):  # the same relative paths as from the notebook's folder
+        os.symlink(plan.release / entry, entry)
     if plan.landlock_abi:
         landlock.restrict(plan.landlock_abi, plan.readable, [place])
     if program:

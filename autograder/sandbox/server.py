@@ -29,7 +29,8 @@ from torch.nn import functional as F
 
 from autograder.assignment import Limits
 from autograder.authored import load_module, package_name
-from autograder.sandbox import child, confine, scratch
+from autograder.sandbox import child, confine, jupyter, scratch
+from autograder.sandbox.cells import compiled
 
 MAX_MESSAGE = 1 << 20
 
@@ -52,10 +53,11 @@ def main() -> None:
     if missing and not config["unsafe"]:
         control.send(json.dumps({"refused": missing}).encode())
         return
-    plan = confine.prepare(readable, layers, Path(config["scratch"]))
+    plan = confine.prepare(readable, layers, Path(config["scratch"]), release)
     torch.set_num_threads(1)
     sys.path[:0] = [str(release)]
     os.chdir(release)
+    jupyter.install()
     probes = load_probes(Path(config["probes"]))
     modules: dict[str, ModuleType] = {}
     for name, cells in config["prologues"].items():
@@ -104,7 +106,7 @@ def run_prologue(cells: list[dict[str, str]]) -> tuple[ModuleType, str]:
     sys.modules["__main__"] = module
     for cell in cells:
         try:
-            exec(compile(cell["source"], f"<{cell['label']}>", "exec"), module.__dict__)
+            exec(compiled(cell["source"], f"<{cell['label']}>"), module.__dict__)
         except Exception as error:
             return module, f"cell {cell['label']}: {type(error).__name__}: {error}"
     return module, ""

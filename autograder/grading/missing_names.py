@@ -1,0 +1,89 @@
+"""Why a name is missing: what is added to a NameError in the messages that students read.
+
+A name may be made by a cell that grading does not run, or by a cell that a submission has somewhere else, as after
+a run with names left over from another notebook. Student code is only searched as text.
+"""
+
+import ast
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from autograder.notebook import NotebookFile, Role
+from autograder.release.released import ReleasedNotebook
+from autograder.results import Flag, QuestionScore
+from autograder.sandbox.describe import bound_names
+
+MISSING = re.compile(r"NameError: name '(\w{1,80})' is not defined(?!:)")
+NOT_RUN = {Role.DEMO: "a demonstration cell", Role.CHECK: "a check cell"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MissingNames:
+    """What can be said about names that one submission lacks.
+
+    not_run: for a name that only cells make which grading does not run, what kind of cell makes it
+    files: all notebooks of the submission
+    reasons: what was said so far, by name; with what was kept of an earlier grading, the files are not needed
+    """
+
+    not_run: Mapping[str, str]
+    files: Sequence[NotebookFile] = ()
+    reasons: dict[str, str] = field(default_factory=dict)
+
+    def explain(self, text: str) -> str:
+        """Return the text with the reason behind a NameError in it, if it has one without a reason."""
+        return MISSING.sub(lambda found: f"{found[0]}: {self._reason(found[1])}", text, count=1)
+
+    def in_score(self, score: QuestionScore) -> QuestionScore:
+        """Return the score with its tests' messages explained."""
+        tests = tuple(replace(test, message=self.explain(test.message)) for test in score.tests)
+        return replace(score, tests=tests)
+
+    def in_flags(self, flags: Iterable[Flag]) -> list[Flag]:
+        """Return the flags with their texts explained."""
+        return [replace(flag, text=self.explain(flag.text)) for flag in flags]
+
+    def _reason(self, name: str) -> str:
+        if name not in self.reasons:
+            self.reasons[name] = self._found(name)
+        return self.reasons[name]
+
+    def _found(self, name: str) -> str:
+        if name in self.not_run:
+            return f"`{name}` is made by {self.not_run[name]}, which grading does not run"
+        last = _last_definition(name, self.files)
+        return f"the submission last defines it in {last}" if last else "no cell of the submission defines it"
+
+
+def names_not_run(released: ReleasedNotebook) -> dict[str, str]:
+    """Return the names that demonstration and check cells of the release make and no executed cell does."""
+    made: dict[str, str] = {}
+    given: set[str] = set()
+    for cell in released.cells:
+        if cell.kind != "code":
+            continue
+        try:
+            names = {name for statement in ast.parse(cell.source).body for name in bound_names(statement)}
+        except SyntaxError:  # magics
+            continue
+        if cell.role in NOT_RUN:
+            made |= dict.fromkeys(names, NOT_RUN[Role(cell.role)])
+        else:
+            given |= names
+    return {name: kind for name, kind in made.items() if name not in given}
+
+
+def _last_definition(name: str, files: Sequence[NotebookFile]) -> str:
+    """Return the last cell of the last file that has a line which binds the name; empty where there is none."""
+    binds = re.compile(
+        rf"^[ \t]*(?:async +)?(?:def|class) +{name}\b"
+        rf"|^{name}\b[ \t]*(?:[:,][^=\n]*)?=(?!=)"
+        rf"|^[ \t]*(?:from\b[^\n]*)?\bimport\b[^\n#]*\b{name}\b",
+        re.MULTILINE,
+    )
+    for file in reversed(files):
+        for number, cell in reversed(list(enumerate(file.cells, start=1))):
+            if cell.kind == "code" and binds.search(cell.source):
+                return f"cell {number} of {file.name[:100]}"
+    return ""
