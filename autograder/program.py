@@ -23,11 +23,25 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Alternative:
+    """Another answer to a question than the one that the notebook holds at its end.
+
+    source: the whole answer cell; file: where it comes from; flag: what to say when it gets more points
+    """
+
+    source: str
+    file: str
+    flag: Flag
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Program:
     """A reassembled notebook.
 
     unanswered: the questions without an answer: not attempted or missing
     files: for each answered question, the submitted file that its answer came from
+    alternatives: for a question that was answered more than once, the other answers, the latest first
+    modules: the text of Python files that were handed in with the notebook, by the name that code imports them by
     """
 
     notebook: str
@@ -35,6 +49,8 @@ class Program:
     unanswered: Mapping[str, Status] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
     flags: tuple[Flag, ...] = ()
+    alternatives: Mapping[str, tuple[Alternative, ...]] = field(default_factory=dict)
+    modules: Mapping[str, str] = field(default_factory=dict)
 
     def with_answers(self, answers: Mapping[str, str]) -> "Program":
         """Return the program with the whole answer cells of these questions replaced by the given text."""
@@ -42,6 +58,11 @@ class Program:
             replace(step, source=answers[step.question]) if step.question in answers else step for step in self.steps
         )
         return replace(self, steps=steps)
+
+    def with_alternative(self, question: str, alternative: Alternative) -> "Program":
+        """Return the program with another of the student's own answers to this question."""
+        program = self.with_answers({question: alternative.source})
+        return replace(program, files={**self.files, question: alternative.file})
 
     def only(self, questions: frozenset[str], beside: frozenset[str] = frozenset()) -> "Program":
         """Return the program without answers to other questions and without what the student added.
@@ -65,6 +86,7 @@ class Program:
         return next((step.source for step in self.steps if step.question == question), "")
 
     def digest(self) -> str:
-        """Return the SHA-256 of what would be executed: every step's text, in order, and its role."""
+        """Return the SHA-256 of what would be executed: every step's text, in order, its role, and the modules."""
         text = [[step.label, step.source, step.question, step.added] for step in self.steps]
-        return hashlib.sha256(json.dumps([self.notebook, text], separators=(",", ":")).encode()).hexdigest()
+        everything = [self.notebook, text, sorted(self.modules.items())]
+        return hashlib.sha256(json.dumps(everything, separators=(",", ":")).encode()).hexdigest()
