@@ -38,6 +38,10 @@ class Region:
     flags: tuple[Flag, ...] = ()
 
 
+OTHER = "?"
+"""In place of a question: a definition that answers none."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Mark:
     line: int
@@ -90,14 +94,15 @@ class _Cell:
         self.marks = [mark for _, mark in zip(range(MAX_MARKS), marks, strict=False)]
 
     def regions(self) -> list[Region]:
-        found = []
+        found: list[Region] = []
         inside: set[int] = set()
         for place, mark in enumerate(self.marks):
             if mark.kind != "start" or place in inside:
                 continue
             close = self._close(place)
             inside |= set(range(place, close))
-            if region := self._marked(place, close):
+            region = self._marked(place, close)
+            if region and not (self._is_blank(region) and any(one.question == region.question for one in found)):
                 found.append(region)
         marked = {region.question for region in found}
         for place, mark in enumerate(self.marks):
@@ -138,16 +143,14 @@ class _Cell:
         banner = self.marks[place - 1] if place and self.marks[place - 1].kind == "banner" else None
         limit = self.marks[close].line if close < len(self.marks) else len(self.lines)
         inner = defined_names(self.code[start.line : limit]) if not indent_of(self.lines[start.line]) else frozenset()
-        owners = [
-            self._owner(start.line),
-            banner.question if banner else "",
-            next((self.names[name] for name in sorted(inner) if name in self.names), ""),
-            self.fallback,
-        ]
-        question = next((owner for owner in owners if owner), "")
-        if question not in self.defined and question != self.fallback:
-            return None
-        if question not in self.names.values():
+        owner = self._owner(start.line)
+        around = (
+            banner.question if banner else next((self.names[name] for name in sorted(inner) if name in self.names), "")
+        )
+        question = owner or around or self.fallback
+        if owner == OTHER:
+            question = "" if self.fallback in self.defined else self.fallback
+        if question not in self.names.values() or (question not in self.defined and question != self.fallback):
             return None
         mark = banner.line if banner and banner.question == question else start.line
         return self._region(question, mark, start.line + 1, close, [])
@@ -167,7 +170,8 @@ class _Cell:
         )
         body = {self.names.get(name) for name in defined_names(self.code[region.first : region.last])}
         around = self._owner(mark.line) if region.indent else mark.question if mark.question in body else ""
-        if around != mark.question and (around or mark.question != self.fallback):
+        by_metadata = around in ("", OTHER) and mark.question == self.fallback and not region.defines
+        if around != mark.question and not by_metadata:
             return None
         return region
 
@@ -193,7 +197,8 @@ class _Cell:
         )
 
     def _owner(self, index: int) -> str:
-        """Return the question whose definition stands around this line, by the indents."""
+        """Return the question whose definition stands around this line, OTHER where another's does, by the indents."""
+        owner = ""
         width = len(indent_of(self.lines[index]).expandtabs(4))
         for above in range(index - 1, -1, -1):
             line = self.code[above]
@@ -204,7 +209,11 @@ class _Cell:
             found = DEFINITION.match(line)
             if found and found[2] in self.names:
                 return self.names[found[2]]
-        return ""
+            owner = OTHER if found else owner
+        return owner
+
+    def _is_blank(self, region: Region) -> bool:
+        return not any(line.strip() for line in self.code[region.first : region.last])
 
     def _block_end(self, first: int, limit: int, indent: str) -> int:
         """Return the first line from `first` on that leaves the block of this indent, at most `limit`."""

@@ -88,7 +88,7 @@ def layout(source: str) -> Layout:
                 continue
             lines = source.count("\n", place, end)
             inside.update(range(row + 1, row + lines + 1))
-            code.append(piece + "\n" * lines + piece)
+            code.append(piece + piece + "\n" * lines)
             if lines:
                 row, line_start = row + lines, source.rfind("\n", place, end) + 1
             place = end

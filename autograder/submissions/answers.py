@@ -173,7 +173,9 @@ def _binding(question: Question, source: str, parser: Parser, modules: Mapping[s
 
 def _needs(names: frozenset[str], text: str) -> bool:
     """Whether what is assigned to one of these names is made from it, on one line."""
-    return any(re.search(rf"\b{re.escape(name)}\b[^=\n(]*=.*\b{re.escape(name)}\b", text) for name in names)
+    return any(
+        re.search(rf"(?<![\w.]){re.escape(name)}\b[^=\n(]*=.*(?<![\w.]){re.escape(name)}\b", text) for name in names
+    )
 
 
 def choose(
@@ -189,7 +191,8 @@ def choose(
     emptied = [one for one in candidates if one.level is Level.EMPTY]
     if attempted:
         rank = max(map(_rank, attempted))
-        chosen = [one for one in attempted if _rank(one) == rank][-1]
+        attempted = [one for one in attempted if _rank(one) == rank]
+        chosen = attempted[-1]
         choice = _chosen(question, chosen, attempted, candidates)
     elif emptied:
         chosen = emptied[-1]
@@ -253,10 +256,10 @@ def _remarks(
     candidates: Sequence[Candidate],
 ) -> Iterator[Flag]:
     """What to say about a choice that is not the one region of the question."""
-    regions = [one for one in candidates if one.in_region]
+    regions = [one for one in candidates if one.in_region and _rank(one) == _rank(chosen)]
     if chosen.as_text:
         yield Flag(kind="answer_not_code", question=question.id, text=AS_TEXT)
-    if not chosen.in_region and not others:
+    elif not chosen.in_region and not others:
         where = "the region is as released" if regions else "no region found"
         if any(one.level is Level.EMPTY for one in regions):
             where = "the region is empty"

@@ -105,6 +105,8 @@ class _Reader:
             self._read_other_language(cell, match, anchor)
         elif regions := self._regions(place, match):
             self._read_regions(place, regions)
+            if not all(region.defines for region in regions) and defined_names(layout(cell.source).code):
+                self._read_added(place, anchor)  # a renamed copy, which other code may call
             return self._released.regions[regions[-1].question][0].id
         elif match is None or match.role == Role.ANSWER:
             self._read_added(place, anchor)
