@@ -6,7 +6,7 @@ imported or compiled, so any cell may be handed in.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from autograder.results import Flag
@@ -14,6 +14,8 @@ from autograder.source import DEFINITION, defined_names, is_python, layout
 
 MAX_MARKS = 100
 """Banners, start and end lines of one cell; what is below is not looked at."""
+MAX_DEPTH = 100
+"""Indents in indents; Python allows no more."""
 BANNER = re.compile(r"^\s*#[\s*]*TODO\s+([A-Za-z]\w*\d)\b")
 START = re.compile(r"^\s*#[\s*]*START OF YOUR CODE\b", re.IGNORECASE)
 END = re.compile(r"^\s*#[\s*]*END OF YOUR CODE\b", re.IGNORECASE)
@@ -53,6 +55,10 @@ def indent_of(line: str) -> str:
     return line[: len(line) - len(line.lstrip())]
 
 
+def _width(line: str) -> int:
+    return len(indent_of(line).expandtabs(4))
+
+
 def _is_box(line: str) -> bool:
     """Whether the line is one of a banner's."""
     return line.lstrip().startswith("#") and not END.match(line)
@@ -87,11 +93,35 @@ class _Cell:
 
     def __init__(self, lines: Sequence[str], source: str, names: Mapping[str, str], fallback: str) -> None:
         seen = layout(source)
-        self.lines, self.names, self.fallback = lines, names, fallback
-        self.code, self.inside = seen.code, seen.inside
+        self.lines, self.names, self.fallback, self.code = lines, names, fallback, seen.code
         self.defined = {names[name] for name in defined_names(seen.code) if name in names}
         marks = (mark for i in sorted(seen.comments) if (mark := self._mark(i)))
         self.marks = [mark for _, mark in zip(range(MAX_MARKS), marks, strict=False)]
+        self.owners: dict[int, str] = {}
+        self.tops: dict[int, int] = {}
+        self._look_around(seen.inside)
+
+    def _look_around(self, inside: Set[int]) -> None:
+        """Note for each mark whose definition stands around it, by the indents, and the last one without indent."""
+        marked = {mark.line for mark in self.marks}
+        around: list[tuple[int, str]] = []  # the lines that a line of this indent would be inside of
+        top = -1
+        for index, line in enumerate(self.code):
+            if index in marked:
+                width = _width(self.lines[index])
+                names = [name for indent, name in reversed(around) if indent < width and name]
+                answers = [self.names[name] for name in names if name in self.names]
+                self.owners[index] = answers[0] if answers else OTHER if names else ""
+                self.tops[index] = top
+            if not line.strip() or index in inside:
+                continue
+            found = DEFINITION.match(line)
+            while around and around[-1][0] >= _width(line):
+                around.pop()
+            if len(around) < MAX_DEPTH:
+                around.append((_width(line), found[2] if found else ""))
+            if found and not found[1]:
+                top = index
 
     def regions(self) -> list[Region]:
         found: list[Region] = []
@@ -132,7 +162,7 @@ class _Cell:
             mark = self.marks[later]
             if mark.kind == "end":
                 return later
-            if mark.kind == "start" and self._owner(mark.line) != self._owner(self.marks[place].line):
+            if mark.kind == "start" and self.owners[mark.line] != self.owners[self.marks[place].line]:
                 banner = self.marks[later - 1]
                 return later - 1 if banner.kind == "banner" and later - 1 > place else later
         return len(self.marks)
@@ -143,7 +173,7 @@ class _Cell:
         banner = self.marks[place - 1] if place and self.marks[place - 1].kind == "banner" else None
         limit = self.marks[close].line if close < len(self.marks) else len(self.lines)
         inner = defined_names(self.code[start.line : limit]) if not indent_of(self.lines[start.line]) else frozenset()
-        owner = self._owner(start.line)
+        owner = self.owners[start.line]
         around = (
             banner.question if banner else next((self.names[name] for name in sorted(inner) if name in self.names), "")
         )
@@ -169,7 +199,7 @@ class _Cell:
             [Flag(kind="region_by_banner", question=mark.question, text=BY_BANNER)],
         )
         body = {self.names.get(name) for name in defined_names(self.code[region.first : region.last])}
-        around = self._owner(mark.line) if region.indent else mark.question if mark.question in body else ""
+        around = self.owners[mark.line] if region.indent else mark.question if mark.question in body else ""
         by_metadata = around in ("", OTHER) and mark.question == self.fallback and not region.defines
         if around != mark.question and not by_metadata:
             return None
@@ -196,22 +226,6 @@ class _Cell:
             flags=tuple(flags),
         )
 
-    def _owner(self, index: int) -> str:
-        """Return the question whose definition stands around this line, OTHER where another's does, by the indents."""
-        owner = ""
-        width = len(indent_of(self.lines[index]).expandtabs(4))
-        for above in range(index - 1, -1, -1):
-            line = self.code[above]
-            indent = len(indent_of(line).expandtabs(4))
-            if not line.strip() or indent >= width or above in self.inside:
-                continue
-            width = indent
-            found = DEFINITION.match(line)
-            if found and found[2] in self.names:
-                return self.names[found[2]]
-            owner = OTHER if found else owner
-        return owner
-
     def _is_blank(self, region: Region) -> bool:
         return not any(line.strip() for line in self.code[region.first : region.last])
 
@@ -230,7 +244,7 @@ class _Cell:
         """Return where what belongs to the region begins: its outermost definition with decorators, or its box."""
         top = mark
         if indent:
-            top = next((i for i in range(mark, -1, -1) if (d := DEFINITION.match(self.code[i])) and not d[1]), mark)
+            top = self.tops[mark] if self.tops[mark] >= 0 else mark
             while top > 0 and self.lines[top - 1].startswith("@"):
                 top -= 1
             return top

@@ -5,6 +5,7 @@ MAX_TOKENS to the tolerant parser and splits the rest by lines.
 """
 
 import functools
+import itertools
 import re
 import textwrap
 from collections.abc import Iterator, Sequence
@@ -35,6 +36,7 @@ _CONTINUED = re.compile(r"^(?:else|elif|except|finally|case)\b|^[)\]}]")
 _TOKEN = re.compile(r"\w+|[^\w\s]")
 _MAGIC = re.compile(r"^\s*(?:%time\s+(?P<timed>[^\n]+)|[%!?].*|.*[\w\])]\?{1,2}\s*)$")
 _CELL_MAGIC = re.compile(r"^%%(\w+)")
+TUPLES = frozenset({"testlist_star_expr", "testlist_comp", "exprlist", "testlist", "atom", "star_expr"})
 COMPOUND = frozenset({"if_stmt", "while_stmt", "for_stmt", "try_stmt", "with_stmt"})
 RUNS_HERE = frozenset({"time", "capture", "prun"})
 """The cell magics whose body is run as a cell without them would be."""
@@ -54,6 +56,7 @@ class Layout:
     inside: frozenset[int]
 
 
+@functools.lru_cache(maxsize=16)
 def layout(source: str) -> Layout:
     """Tell code from strings and comments. A triple quote that is never closed opens no string."""
     code: list[str] = []
@@ -204,6 +207,7 @@ def trusted_statements(source: str) -> tuple[Statement, ...]:
 
 def _without_magics(source: str) -> str:
     """Return the text with lines that are IPython's own left empty, and the first line's indent taken from all."""
+    source = source.replace("\r", " ")  # a line break to the parser
     seen = layout(source)
     lines = source.split("\n")
     first = next((line for line in seen.code if line.strip()), "")
@@ -225,7 +229,7 @@ def _by_lines(source: str) -> tuple[Statement, ...]:
     ]
     starts = [index for place, index in enumerate(starts) if place == 0 or not code[starts[place - 1]].startswith("@")]
     found = []
-    for first, last in zip(starts, [*starts[1:], len(code)], strict=True):
+    for first, last in itertools.pairwise([*starts, len(code)]):
         names = defined_names(code[first:last])
         word = code[first].split(maxsplit=1)[0]
         kind = Kind.IMPORT if word in ("import", "from") else Kind.ASSIGNMENT if names else Kind.OTHER
@@ -236,11 +240,11 @@ def _by_lines(source: str) -> tuple[Statement, ...]:
 
 
 def _parsed(source: str) -> tuple[Statement, ...] | None:
-    """Parse a text, or return None where it is nested too deeply for that."""
+    """Parse a text, or return None where the parser cannot."""
     try:
-        module = parso.parse(source)
+        module = parso.parse(source + "\n")
         return tuple(_with_broken(source, _statements(module, 0)))
-    except RecursionError:
+    except Exception:  # nested too deeply, or another fault of the parser on hostile text, which lines do not have
         return None
 
 
@@ -261,12 +265,18 @@ def _statements(block: Node, depth: int) -> list[Statement]:
         first, end = node.start_pos[0] - 1, node.end_pos
         last = end[0] - 1 if end[1] == 0 else end[0]
         broken = node.type in ("error_node", "error_leaf")
-        if found and found[-1].kind is Kind.OTHER and (broken or node.start_pos[1] > margin):
-            found[-1] = replace(found[-1], last=max(last, found[-1].last))
-        elif broken:
-            found.append(Statement(kind=Kind.OTHER, first=first, last=max(last, first + 1)))
+        one = Statement(kind=Kind.OTHER, first=first, last=max(last, first + 1))
+        if not broken:
+            one = replace(_statement(node, depth), first=one.first, last=one.last)
+        before = found[-1] if found else None
+        goes_on = before and before.kind is Kind.OTHER and (broken or node.start_pos[1] > margin)
+        if before and goes_on:
+            found[-1] = replace(before, last=max(one.last, before.last))
+        elif before and first < before.last:  # on one line, as what cannot be parsed leaves it
+            names = before.names | one.names
+            found[-1] = Statement(kind=Kind.BLOCK, first=before.first, last=max(one.last, before.last), names=names)
         else:
-            found.append(replace(_statement(node, depth), first=first, last=last))
+            found.append(one)
     return found
 
 
@@ -280,7 +290,7 @@ def _statement(node: Node, depth: int) -> Statement:
         parts = [part for part in inner.children if part.type not in ("newline", "operator") or part == "..."]
         return _joined([_small(part) for part in parts])
     if inner.type not in COMPOUND:
-        return _joined([_small(inner)])  # the last line, where the text does not end in a line break
+        return _joined([_small(inner)])  # part of a line that cannot be parsed as a whole
     names = set(_header_names(inner))
     for part in getattr(inner, "children", ()) if depth < MAX_BLOCKS else ():
         if part.type == "suite":
@@ -325,9 +335,8 @@ def _small(node: Node) -> Statement:
         module = ".".join(name.value for name in node.get_from_names()) if node.type == "import_from" else ""
         return Statement(kind=Kind.IMPORT, first=0, last=0, names=names, module=module)
     if node.type == "expr_stmt":
-        plain = frozenset(
-            name.value for name in node.get_defined_names() if name.parent is None or name.parent.type != "trailer"
-        )
+        targets = node.children[:-2:2] if node.children[1] == "=" else node.children[:1]
+        plain = frozenset(name for part in targets for name in _targets(part))
         target = "".join(node.children[0].get_code(include_prefix=False).split())
         return Statement(kind=Kind.ASSIGNMENT, first=0, last=0, names=plain, target=target)
     empty = node.type in ("string", "strings") or text in ("pass", "...")
@@ -337,5 +346,18 @@ def _small(node: Node) -> Statement:
 
 def _header_names(node: Node) -> Iterator[str]:
     """What the header of a for or with statement binds."""
-    if node.type in ("for_stmt", "with_stmt"):
-        yield from (name.value for name in node.get_defined_names() if name.parent.type != "trailer")
+    if node.type == "for_stmt":
+        yield from _targets(node.children[1])
+    elif node.type == "with_stmt":
+        for item in node.children:
+            if item.type == "with_item":
+                yield from _targets(item.children[-1])
+
+
+def _targets(node: Node) -> Iterator[str]:
+    """The names that an assignment to this binds; an attribute or an element is no name."""
+    if node.type == "name":
+        yield node.value
+    elif node.type in TUPLES:
+        for part in node.children:
+            yield from _targets(part)

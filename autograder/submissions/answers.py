@@ -16,12 +16,15 @@ from autograder.program import Alternative
 from autograder.regions import Region
 from autograder.release.released import ReleasedNotebook, normal
 from autograder.results import Flag, Status
-from autograder.source import Kind, Parser, Statement
+from autograder.source import DEFINITION, Kind, Parser, Statement
 from autograder.submissions.answer_cell import answer_cell
 
 MAX_COPIES = 100
 """Candidates for a question; only the last ones are looked at."""
 MAX_ALTERNATIVES = 2
+MAX_COMPLETED = 100_000
+"""Characters of answers that are put one behind the other."""
+WORD = re.compile(r"(\.?)\b([^\W\d]\w*)")
 AS_TEXT = "the answer's cell is not a code cell; its text was graded as code"
 
 
@@ -135,7 +138,7 @@ def from_code(
     modules: Mapping[str, str],
 ) -> Candidate | None:
     """Return the candidate that code outside of regions is, or None where it does not bind the question's name."""
-    if not any(name in source for name in (*question.defines, "*")):
+    if not any(name in source for name in question.defines) and not (modules and "*" in source):
         return None
     binding = list(_binding(question, source, parser, modules))
     if not binding:
@@ -173,9 +176,16 @@ def _binding(question: Question, source: str, parser: Parser, modules: Mapping[s
 
 def _needs(names: frozenset[str], text: str) -> bool:
     """Whether what is assigned to one of these names is made from it, on one line."""
-    return any(
-        re.search(rf"(?<![\w.]){re.escape(name)}\b[^=\n(]*=.*(?<![\w.]){re.escape(name)}\b", text) for name in names
-    )
+    for line in text.split("\n"):
+        target, _, value = line.partition("=")
+        if not DEFINITION.match(target) and not names.isdisjoint(_words(target) & _words(value)):
+            return True
+    return False
+
+
+def _words(text: str) -> set[str]:
+    """The names in a text, without those of attributes."""
+    return {word for dot, word in WORD.findall(text) if not dot}
 
 
 def choose(
@@ -223,6 +233,7 @@ def _completed(candidates: Sequence[Candidate], stub: str) -> list[Candidate]:
     for one in candidates:
         if not one.in_region and not one.defines and one.level is Level.ATTEMPTED:
             before = next((other.source for other in reversed(found) if other.level is Level.ATTEMPTED), stub)
+            before = stub if len(before) > MAX_COMPLETED else before
             one = replace(one, source=f"{before}\n\n\n{one.source}", defines=True)
         found.append(one)
     return found

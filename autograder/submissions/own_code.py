@@ -39,8 +39,8 @@ class ReleasedCode:
         return frozenset(name for cell in cells for one in trusted_statements(cell.source) for name in one.names)
 
     def _statements(self, *roles: Role) -> frozenset[tuple[str, ...]]:
-        cells = [cell for cell in self._cells if cell.role in roles]
-        return frozenset(_text(one, cell.lines) for cell in cells for one in trusted_statements(cell.source))
+        cells = [(cell.source, cell.lines) for cell in self._cells if cell.role in roles]
+        return frozenset(_text(one, lines) for source, lines in cells for one in trusted_statements(source))
 
 
 def around(lines: Sequence[str], code: ReleasedCode, parser: Parser, *, merged: bool) -> str:
@@ -69,8 +69,8 @@ def around(lines: Sequence[str], code: ReleasedCode, parser: Parser, *, merged: 
 
 def is_merged(cell: Cell, code: ReleasedCode, parser: Parser) -> bool:
     """Whether an added cell holds mostly what the release has, as after a merge of cells."""
-    statements = parser.statements(cell.source)
-    known = sum(text in code.shown or text in code.given for text in (_text(one, cell.lines) for one in statements))
+    statements, lines = parser.statements(cell.source), cell.lines
+    known = sum(text in code.shown or text in code.given for text in (_text(one, lines) for one in statements))
     return known > 1 and 2 * known >= len(statements)
 
 

@@ -122,11 +122,8 @@ class _Reader:
         """The regions of a cell, but for what is the whole definition in place of a function's body."""
         cell = place.cell
         answers = match.question if match is not None and match.role == Role.ANSWER else ""
-        return [
-            region
-            for region in place.base.regions_in(replace(cell, question=cell.question or answers))
-            if not self._is_whole(cell, region)
-        ]
+        regions = place.base.regions_in(replace(cell, question=cell.question or answers))
+        return [region for region in regions if not self._is_whole(cell, region)]
 
     def _is_whole(self, cell: Cell, region: Region) -> bool:
         _, target = self._released.regions[region.question]
