@@ -22,12 +22,26 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Alternative:
+    """Another answer to a question than the one that the notebook holds at its end.
+
+    source: the whole answer cell; file: where it comes from; flag: what to say when it gets more points
+    """
+
+    source: str
+    file: str
+    flag: Flag
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Program:
     """A reassembled notebook.
 
     unanswered: the questions without an answer: not attempted or missing
     files: for each answered question, the submitted file that its answer came from
     reasons: why names are missing that the code uses, by name, as far as grading found out
+    alternatives: for a question that was answered more than once, the other answers, the latest first
+    modules: the text of Python files that were handed in with the notebook, by the name that code imports them by
     """
 
     notebook: str
@@ -36,6 +50,8 @@ class Program:
     files: Mapping[str, str] = field(default_factory=dict)
     flags: tuple[Flag, ...] = ()
     reasons: Mapping[str, str] = field(default_factory=dict)
+    alternatives: Mapping[str, tuple[Alternative, ...]] = field(default_factory=dict)
+    modules: Mapping[str, str] = field(default_factory=dict)
 
     def with_answers(self, answers: Mapping[str, str]) -> "Program":
         """Return the program with the whole answer cells of these questions replaced by the given text."""
@@ -43,6 +59,11 @@ class Program:
             replace(step, source=answers[step.question]) if step.question in answers else step for step in self.steps
         )
         return replace(self, steps=steps)
+
+    def with_alternative(self, question: str, alternative: Alternative) -> "Program":
+        """Return the program with another of the student's own answers to this question."""
+        program = self.with_answers({question: alternative.source})
+        return replace(program, files={**self.files, question: alternative.file})
 
     def only(self, questions: frozenset[str], beside: frozenset[str] = frozenset()) -> "Program":
         """Return the program without answers to other questions and without what the student added.
@@ -72,4 +93,5 @@ class Program:
     def text(self) -> str:
         """Return all that would be executed after the shared steps, as one JSON text: each step's role and source."""
         steps = [[step.label, step.source, step.question, step.added] for step in self.own]
-        return json.dumps([self.notebook, steps], separators=(",", ":"), ensure_ascii=False)
+        everything = [self.notebook, steps, sorted(self.modules.items())]
+        return json.dumps(everything, separators=(",", ":"), ensure_ascii=False)

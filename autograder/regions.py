@@ -1,21 +1,24 @@
 """TODO regions: where they stand in a cell, by their markers, their banner or the definition they belong to.
 
-Only text is looked at. Nothing is executed, imported or compiled, so any cell may be handed in.
+A region is code: markers and banners count where they are comments of their own, not in a string and not commented out
+once more, and where their cell defines what the question asks for. Only text is looked at. Nothing is executed,
+imported or compiled, so any cell may be handed in.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from autograder.results import Flag
+from autograder.source import DEFINITION, defined_names, is_python, layout
 
 MAX_MARKS = 100
 """Banners, start and end lines of one cell; what is below is not looked at."""
-BANNER = re.compile(r"^\s*#[\s#*]*TODO\s+([A-Za-z]\w*\d)\b")
+MAX_DEPTH = 100
+"""Indents in indents; Python allows no more."""
+BANNER = re.compile(r"^\s*#[\s*]*TODO\s+([A-Za-z]\w*\d)\b")
 START = re.compile(r"^\s*#[\s*]*START OF YOUR CODE\b", re.IGNORECASE)
 END = re.compile(r"^\s*#[\s*]*END OF YOUR CODE\b", re.IGNORECASE)
-DEFINITION = re.compile(r"^(\s*)(?:async\s+def|def|class)\s+(\w+)")
-QUOTES = re.compile(r"^\s*[rRuU]?('''|\"\"\"|'|\")")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +27,7 @@ class Region:
 
     top: first line that belongs to the definition or, where the region is not inside one, to the banner
     body: the student's lines, `first` to `last` (exclusive); after `last` the end marker and what follows it
+    defines: whether the cell defines what the question asks for; else only the cell's metadata speak for the region
     """
 
     question: str
@@ -32,130 +36,222 @@ class Region:
     last: int
     after: int
     indent: str
+    defines: bool = True
     flags: tuple[Flag, ...] = ()
+
+
+OTHER = "?"
+"""In place of a question: a definition that answers none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Mark:
+    line: int
+    kind: str
+    question: str = ""
 
 
 def indent_of(line: str) -> str:
     return line[: len(line) - len(line.lstrip())]
 
 
+def _width(line: str) -> int:
+    return len(indent_of(line).expandtabs(4))
+
+
+def _is_box(line: str) -> bool:
+    """Whether the line is one of a banner's."""
+    return line.lstrip().startswith("#") and not END.match(line)
+
+
+def may_hold_region(lines: Sequence[str]) -> bool:
+    """Whether a line looks like a banner or marker, wherever it stands."""
+    return any(pattern.match(line) for line in lines for pattern in (START, END, BANNER))
+
+
+def ends_open_region(lines: Sequence[str]) -> bool:
+    """Whether the first marker of these lines is an END line."""
+    comments = layout("\n".join(lines)).comments
+    kinds = (kind for i in sorted(comments) for kind, mark in (("end", END), ("start", START)) if mark.match(lines[i]))
+    return next(kinds, "") == "end"
+
+
 def find_regions(lines: Sequence[str], names: Mapping[str, str], fallback: str = "") -> list[Region]:
     """Every TODO region of a cell, in order, with what was amiss as flags.
 
     names: the names that answers define, to their question; it finds a region whose banner and markers are lost.
-    fallback: the question to assume when neither banner nor definition tells, from the cell's metadata.
+    fallback: the question that the cell is the answer cell of, from its metadata; its region counts also where the
+    cell does not define the question's name.
     """
-    known = set(names.values())
-    marks = [(i, kind, found) for i, line in enumerate(lines) for kind, found in _mark(line, known)][:MAX_MARKS]
-    regions: list[Region] = []
-    used: set[int] = set()
-    for place, (index, kind, question) in enumerate(marks):
-        if index in used:
-            continue
-        later = marks[place + 1 :]
-        if kind == "start":
-            owner = _owner(lines, index, names) or fallback
-            if owner in known:
-                regions.append(_region(lines, owner, index, index, later, names))
-        elif kind == "banner":
-            start = next((i for i, k, _ in later[:1] if k == "start"), None)
-            if start is not None:
-                used.add(start)
-                later = marks[place + 2 :]
-            regions.append(_region(lines, question, index, start, later, names))
-    return regions
+    if not may_hold_region(lines) or not is_python(source := "\n".join(lines)):
+        return []
+    return _Cell(lines, source, names, fallback).regions()
 
 
-def _mark(line: str, known: set[str]) -> list[tuple[str, str]]:
-    if START.match(line):
-        return [("start", "")]
-    if END.match(line):
-        return [("end", "")]
-    banner = BANNER.match(line)
-    return [("banner", banner[1])] if banner and banner[1] in known else []
+class _Cell:
+    """A cell that may hold regions: its lines, its code without strings and comments, and its marks."""
 
+    def __init__(self, lines: Sequence[str], source: str, names: Mapping[str, str], fallback: str) -> None:
+        seen = layout(source)
+        self.lines, self.names, self.fallback, self.code = lines, names, fallback, seen.code
+        self.defined = {names[name] for name in defined_names(seen.code) if name in names}
+        marks = (mark for i in sorted(seen.comments) if (mark := self._mark(i)))
+        self.marks = [mark for _, mark in zip(range(MAX_MARKS), marks, strict=False)]
+        self.owners: dict[int, str] = {}
+        self.tops: dict[int, int] = {}
+        self._look_around(seen.inside)
 
-def _owner(lines: Sequence[str], index: int, names: Mapping[str, str]) -> str:
-    for line in reversed(lines[:index]):
-        found = DEFINITION.match(line)
-        if found and found[2] in names:
-            return names[found[2]]
-    return ""
-
-
-def _region(
-    lines: Sequence[str],
-    question: str,
-    mark: int,
-    start: int | None,
-    later: Sequence[tuple[int, str, str]],
-    names: Mapping[str, str],
-) -> Region:
-    flags = []
-    if start is None:
-        text = "the START line is missing; the region was found by its banner"
-        flags.append(Flag(kind="region_by_banner", question=question, text=text))
-        first = mark + 1
-        while first < len(lines) and lines[first].lstrip().startswith("#") and not END.match(lines[first]):
-            first += 1
-    else:
-        first = start + 1
-    indent = indent_of(lines[mark if start is None else start])
-    last = next((i for i, kind, _ in later[:1] if kind == "end"), None)
-    if last is None:
-        text = "the END line is missing; the region was taken to the end of its block"
-        flags.append(Flag(kind="end_marker_missing", question=question, text=text))
-        last = _block_end(lines, first, indent)
-        after = last
-    else:
-        after = last + 1
-    top = _top(lines, mark, indent, names)
-    return Region(question=question, top=top, first=first, last=last, after=after, indent=indent, flags=tuple(flags))
-
-
-def _block_end(lines: Sequence[str], first: int, indent: str) -> int:
-    """The first line from `first` on that leaves the block of this indent, or the number of lines."""
-    for index in range(first, len(lines)):
-        line = lines[index]
-        if indent and line.strip() and not line.lstrip().startswith("#") and len(indent_of(line)) < len(indent):
-            return index
-        if BANNER.match(line):
-            return index
-    return len(lines)
-
-
-def _top(lines: Sequence[str], mark: int, indent: str, names: Mapping[str, str]) -> int:
-    """Where what belongs to the region begins: at its column-0 definition with decorators, or at the banner's box."""
-    top = mark
-    if indent:
-        for index in range(mark, -1, -1):
-            found = DEFINITION.match(lines[index])
-            if found and not found[1] and found[2] in names:
+    def _look_around(self, inside: Set[int]) -> None:
+        """Note for each mark whose definition stands around it, by the indents, and the last one without indent."""
+        marked = {mark.line for mark in self.marks}
+        around: list[tuple[int, str]] = []  # the lines that a line of this indent would be inside of
+        top = -1
+        for index, line in enumerate(self.code):
+            if index in marked:
+                width = _width(self.lines[index])
+                names = [name for indent, name in reversed(around) if indent < width and name]
+                answers = [self.names[name] for name in names if name in self.names]
+                self.owners[index] = answers[0] if answers else OTHER if names else ""
+                self.tops[index] = top
+            if not line.strip() or index in inside:
+                continue
+            found = DEFINITION.match(line)
+            while around and around[-1][0] >= _width(line):
+                around.pop()
+            if len(around) < MAX_DEPTH:
+                around.append((_width(line), found[2] if found else ""))
+            if found and not found[1]:
                 top = index
-                break
-        while top > 0 and lines[top - 1].startswith("@"):
+
+    def regions(self) -> list[Region]:
+        found: list[Region] = []
+        inside: set[int] = set()
+        for place, mark in enumerate(self.marks):
+            if mark.kind != "start" or place in inside:
+                continue
+            close = self._close(place)
+            inside |= set(range(place, close))
+            region = self._marked(place, close)
+            if region and not (self._is_blank(region) and any(one.question == region.question for one in found)):
+                found.append(region)
+        marked = {region.question for region in found}
+        for place, mark in enumerate(self.marks):
+            if mark.kind == "banner" and place not in inside and mark.question not in marked:
+                marked.add(mark.question)
+                if region := self._bannered(place):
+                    found.append(region)
+        return sorted(found, key=lambda region: region.first)
+
+    def _mark(self, index: int) -> _Mark | None:
+        line = self.lines[index]
+        if START.match(line):
+            return _Mark(line=index, kind="start")
+        if END.match(line):
+            return _Mark(line=index, kind="end")
+        banner = BANNER.match(line)
+        if banner and (banner[1] in self.defined or banner[1] == self.fallback):
+            return _Mark(line=index, kind="banner", question=banner[1])
+        return None
+
+    def _close(self, place: int) -> int:
+        """Return which mark ends the region of this START line: its END line or the next region's first mark.
+
+        What is marked inside the region is no region of its own: a note, or the START line typed once more.
+        """
+        for later in range(place + 1, len(self.marks)):
+            mark = self.marks[later]
+            if mark.kind == "end":
+                return later
+            if mark.kind == "start" and self.owners[mark.line] != self.owners[self.marks[place].line]:
+                banner = self.marks[later - 1]
+                return later - 1 if banner.kind == "banner" and later - 1 > place else later
+        return len(self.marks)
+
+    def _marked(self, place: int, close: int) -> Region | None:
+        """Return the region of a START line and the mark that closes it, None where it answers no question."""
+        start = self.marks[place]
+        banner = self.marks[place - 1] if place and self.marks[place - 1].kind == "banner" else None
+        limit = self.marks[close].line if close < len(self.marks) else len(self.lines)
+        inner = defined_names(self.code[start.line : limit]) if not indent_of(self.lines[start.line]) else frozenset()
+        owner = self.owners[start.line]
+        around = (
+            banner.question if banner else next((self.names[name] for name in sorted(inner) if name in self.names), "")
+        )
+        question = owner or around or self.fallback
+        if owner == OTHER:
+            question = "" if self.fallback in self.defined else self.fallback
+        if question not in self.names.values() or (question not in self.defined and question != self.fallback):
+            return None
+        mark = banner.line if banner and banner.question == question else start.line
+        return self._region(question, mark, start.line + 1, close, [])
+
+    def _bannered(self, place: int) -> Region | None:
+        """Return the region of a banner whose START line is missing, None where no definition stands around it."""
+        mark = self.marks[place]
+        comments = (i for i in range(mark.line + 1, len(self.lines)) if not _is_box(self.lines[i]))
+        first = next(comments, len(self.lines))
+        closed = place + 1 < len(self.marks) and self.marks[place + 1].kind == "end"
+        region = self._region(
+            mark.question,
+            mark.line,
+            first,
+            place + 1 if closed else len(self.marks),
+            [Flag(kind="region_by_banner", question=mark.question, text=BY_BANNER)],
+        )
+        body = {self.names.get(name) for name in defined_names(self.code[region.first : region.last])}
+        around = self.owners[mark.line] if region.indent else mark.question if mark.question in body else ""
+        by_metadata = around in ("", OTHER) and mark.question == self.fallback and not region.defines
+        if around != mark.question and not by_metadata:
+            return None
+        return region
+
+    def _region(self, question: str, mark: int, first: int, close: int, flags: list[Flag]) -> Region:
+        """Return the region from line `first` to a mark; an END line closes it, else the end of its block does."""
+        indent = indent_of(self.lines[first - 1])
+        if close < len(self.marks) and self.marks[close].kind == "end":
+            last = self.marks[close].line
+            after = last + 1
+        else:
+            flags.append(Flag(kind="end_marker_missing", question=question, text=END_MISSING))
+            limit = self.marks[close].line if close < len(self.marks) else len(self.lines)
+            last = after = self._block_end(first, limit, indent)
+        return Region(
+            question=question,
+            top=self._top(mark, indent),
+            first=first,
+            last=last,
+            after=after,
+            indent=indent,
+            defines=question in self.defined,
+            flags=tuple(flags),
+        )
+
+    def _is_blank(self, region: Region) -> bool:
+        return not any(line.strip() for line in self.code[region.first : region.last])
+
+    def _block_end(self, first: int, limit: int, indent: str) -> int:
+        """Return the first line from `first` on that leaves the block of this indent, at most `limit`."""
+        banners = {mark.line for mark in self.marks if mark.kind == "banner"}
+        for index in range(first, limit):
+            code = self.code[index]
+            if indent and code.strip() and len(indent_of(code)) < len(indent):
+                return index
+            if index in banners:
+                return index
+        return limit
+
+    def _top(self, mark: int, indent: str) -> int:
+        """Return where what belongs to the region begins: its outermost definition with decorators, or its box."""
+        top = mark
+        if indent:
+            top = self.tops[mark] if self.tops[mark] >= 0 else mark
+            while top > 0 and self.lines[top - 1].startswith("@"):
+                top -= 1
+            return top
+        while top > 0 and self.lines[top - 1].startswith("#"):
             top -= 1
         return top
-    while top > 0 and lines[top - 1].startswith("#"):
-        top -= 1
-    return top
 
 
-def header_end(lines: Sequence[str], index: int) -> int:
-    """The line after the `def` or `class` line at `index`, its continuation lines and its docstring."""
-    depth = 0
-    while index < len(lines):
-        text = lines[index].split("#")[0]
-        depth += sum(text.count(c) for c in "([{") - sum(text.count(c) for c in ")]}")
-        index += 1
-        if depth <= 0:
-            break
-    first = next((i for i in range(index, len(lines)) if lines[i].strip()), index)
-    quote = QUOTES.match(lines[first]) if first < len(lines) else None
-    if not quote:
-        return index
-    rest = lines[first].lstrip().lstrip("rRuU")[len(quote[1]) :]
-    if quote[1] in rest or len(quote[1]) == 1:
-        return first + 1
-    closing = next((i for i in range(first + 1, len(lines)) if quote[1] in lines[i]), first)
-    return closing + 1
+BY_BANNER = "the START line is missing; the region was found by its banner"
+END_MISSING = "the END line is missing; the region was taken to the end of its block"

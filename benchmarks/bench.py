@@ -182,7 +182,7 @@ def _start_bare(name: str, home: Path, submission: Submission, requests: Sequenc
             shared = [{"label": step.label, "source": step.source} for step in released.shared_steps()]
             module, error = server.run_prologue(shared)
             assert not error, error
-            steps.run_program([asdict(step) | {"defines": ()} for step in program.own], module)
+            steps.Runner(module).run([asdict(step) | {"defines": ()} for step in program.own], lambda number: None)
             students |= {seed_of(one): child.Student(module) for one in assignment.in_notebook(notebook)}
     for request in requests:
         message = channel.decode(*channel.split(request))

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from autograder.gradebook import schema
 from autograder.gradebook.blobs import read_blobs, write_blobs
 from autograder.gradebook.store import Gradebook
-from autograder.program import Program, Step
+from autograder.program import Alternative, Program, Step
 from autograder.results import Audience, Flag, Status
 
 
@@ -46,6 +46,9 @@ def _to_json(program: Program) -> dict[str, Any]:
 def _from_json(table: dict[str, Any]) -> Program:
     fields = dict(table)
     fields["steps"] = tuple(Step(**step) for step in table["steps"])
+    fields["alternatives"] = {
+        key: tuple(Alternative(**one) for one in others) for key, others in table["alternatives"].items()
+    }
     fields["unanswered"] = {key: Status(status) for key, status in table["unanswered"].items()}
     fields["flags"] = tuple(Flag(**{**flag, "audience": Audience(flag["audience"])}) for flag in table["flags"])
     return Program(**fields)

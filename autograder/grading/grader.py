@@ -80,7 +80,7 @@ class Grader:
                 flags.append(not_there(name, read))
                 scores |= {one.id: unanswered(one, self.scorer.tests[one.id], Status.MISSING) for one in wanted}
                 continue
-            program = reassemble(released, read.notebooks[name], self.assignment)
+            program = reassemble(released, read.notebooks[name], self.assignment, submission.importable)
             used[name] = frozenset(program.files.values())
             missing = MissingNames(not_run=self.not_run[name], files=handed_in)
 
@@ -164,6 +164,6 @@ def run_factory(sandbox: Sandbox, assignment: Assignment) -> RunFactory:
     defines = {one.id: one.defines for one in assignment.questions}
 
     def start(program: Program, seed: int) -> Run:
-        return sandbox.start(program.notebook, program.own, defines, seed)
+        return sandbox.start(program.notebook, program.own, defines, seed, program.modules)
 
     return start

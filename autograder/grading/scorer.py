@@ -46,11 +46,13 @@ class Attempt:
 
     programs: what to execute, and what to fall back on when that does not finish
     reference: the reference answers that replace the student's, by question; none for the student's own
+    flags: what to say when this attempt is the best
     """
 
     programs: tuple[Program, ...]
     reference: Mapping[str, str]
     when: When = When.ALWAYS
+    flags: tuple[Flag, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,6 +187,10 @@ class Scorer:
                 yield Attempt(programs=related, reference=reference, when=When.UNDISTURBED)
             alone = _alone_in(program, needed | own, own)
             yield Attempt(programs=alone, reference=reference, when=When.DISTURBED)
+        # The student answered more than once: what the notebook holds at its end was tried, now the others.
+        for other in program.alternatives.get(one.id, ()):
+            others = tuple(candidate.with_alternative(one.id, other) for candidate in related)
+            yield Attempt(programs=others, reference=reference, flags=(other.flag,))
 
     def _best(self, one: Question, attempts: Iterator[Attempt]) -> Tried:
         """Try one attempt after the other until one gives full marks; return the best, the earlier among equals."""
@@ -216,7 +222,7 @@ class Scorer:
         """Run the tests over the first program that finishes."""
         programs = [program.with_answers(attempt.reference) for program in attempt.programs]
         child = Child(self.start, programs, _seed(one.notebook))
-        flags: list[Flag] = []
+        flags = list(attempt.flags)
         try:
             results = self._results(one, Observer(child, one.id, seed_of(one)), flags)
         finally:

@@ -5,6 +5,7 @@ believes none of it.
 """
 
 import builtins
+import contextlib
 import math
 import os
 import random
@@ -13,6 +14,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -57,6 +59,7 @@ def serve(fd: int, module: ModuleType, probes: Mapping[str, Probe], before: Shar
     request = channel.receive(fd, FOREVER)
     torch.set_num_threads(1)
     _seed(request["seed"])
+    offer(request["modules"])
     runner = steps.Runner(module)
     outcomes, rebound = runner.run(
         request["steps"], lambda number: channel.send(fd, channel.encode({"at": number}), FOREVER)
@@ -116,6 +119,20 @@ def enter(fd: int) -> None:
         os.dup2(fd, 3)
     os.closerange(4, 1 << 16)
     os.set_blocking(3, False)
+
+
+def offer(modules: Mapping[str, str]) -> None:
+    """Make Python files that were handed in importable, after the libraries and the release's own modules."""
+    if not modules:
+        return
+    folder = Path(tempfile.gettempdir(), "handed-in")
+    for name, text in modules.items():
+        package = any(other.startswith(f"{name}.") for other in modules)
+        path = folder.joinpath(*name.split("."), *(["__init__"] if package else [])).with_suffix(".py")
+        with contextlib.suppress(OSError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8", errors="replace")
+    sys.path.append(str(folder))
 
 
 def settle(scratch: str) -> None:

@@ -130,9 +130,19 @@ class Sandbox:
             self._server.wait()
         scratch.remove(self._scratch)
 
-    def start(self, notebook: str, steps: Sequence[Step], defines: Mapping[str, Sequence[str]], seed: int) -> "Run":
-        """A child that executes these steps (those after the notebook's prologue), ready for probes."""
-        return Run(self, notebook, steps, defines, seed, self._assignment.limits)
+    def start(
+        self,
+        notebook: str,
+        steps: Sequence[Step],
+        defines: Mapping[str, Sequence[str]],
+        seed: int,
+        modules: Mapping[str, str] | None = None,
+    ) -> "Run":
+        """Return a child that executes these steps (those after the notebook's prologue), ready for probes.
+
+        modules: the text of Python files that the steps may import, by their names
+        """
+        return Run(self, notebook, steps, defines, seed, self._assignment.limits, modules or {})
 
     def spawn(self, notebook: str, limits: Limits, end: socket.socket) -> int:
         """Fork a child that owns `end`; its pidfd."""
@@ -217,6 +227,7 @@ class Run:
         defines: Mapping[str, Sequence[str]],
         seed: int,
         limits: Limits,
+        modules: Mapping[str, str],
     ) -> None:
         self._sandbox = sandbox
         self._limits = limits
@@ -242,7 +253,7 @@ class Run:
             }
             for step in steps
         ]
-        reply = self._read(self.ask(channel.encode({"steps": program, "seed": seed})))
+        reply = self._read(self.ask(channel.encode({"steps": program, "seed": seed, "modules": dict(modules)})))
         for _ in steps:
             if not (isinstance(reply, dict) and set(reply) == {"at"}):
                 break

@@ -75,6 +75,17 @@ class Submission:
         object.__setattr__(self, "sha256", total.hexdigest())
 
     @property
+    def importable(self) -> dict[str, str]:
+        """The modules by the name that code in the notebook's folder imports them by; others are left out."""
+        names = {path: PurePosixPath(path).with_suffix("").parts for path in self.modules}
+        named = {path: parts[:-1] if parts[-1] == "__init__" else parts for path, parts in names.items()}
+        return {
+            ".".join(parts): self.modules[path]
+            for path, parts in named.items()
+            if parts and all(part.isidentifier() and part.isascii() for part in parts)
+        }
+
+    @property
     def notebooks(self) -> tuple[HandedInFile, ...]:
         return tuple(file for file in self.files if file.kind is Kind.NOTEBOOK)
 
