@@ -211,7 +211,7 @@ if child == 0:
     os._exit(0)
 os.waitpid(child, 0)
 plan = confine.Plan(landlock_abi=0, program=b'', namespaces=False, uid=None, threads=0, readable=(),
-                    scratch_home=Path('/'), used=confine.limits.MemoryUse(mapped=0, data=0))
+                    scratch_home=Path('/'), release=Path('/'), used=confine.limits.MemoryUse(mapped=0, data=0))
 confine.end_strays(plan)
 try:
     os.waitpid(-1, os.WNOHANG)
