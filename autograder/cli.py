@@ -2,12 +2,14 @@
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from autograder.assignment_file import assignment_names, find_course, load_assignment
 from autograder.errors import KitError, UsageError
+from autograder.submissions.intake import FORMATS
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -30,8 +32,40 @@ def _parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(metavar="VERB", required=True)
 
     grade = verbs.add_parser("grade", help="grade notebooks and folders of notebooks", allow_abbrev=False)
-    grade.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="a notebook, or a folder of submissions")
+    grade.add_argument(
+        "paths",
+        nargs="+",
+        type=Path,
+        metavar="PATH",
+        help="a download of Canvas, Moodle or Gradescope (a zip or its folder), an nbgrader tree, a folder with one"
+        " folder or file for each student, or a notebook",
+    )
     grade.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the results go")
+    grade.add_argument(
+        "--roster",
+        type=Path,
+        metavar="CSV",
+        help="the students of the course: id, name, email, LMS id, group; also Canvas's gradebook, Moodle's worksheet"
+        " or Gradescope's roster as exported (default: everyone keeps the LMS's name and id)",
+    )
+    grade.add_argument(
+        "--format",
+        choices=FORMATS,
+        metavar="NAME",
+        help=f"the form of the download, one of {', '.join(FORMATS)} (default: the one that most names fit)",
+    )
+    grade.add_argument(
+        "--pattern",
+        type=_pattern,
+        metavar="REGEX",
+        help="a form of your own: a regular expression over the paths, with the groups (?P<student>…) and perhaps name,"
+        " time and attempt",
+    )
+    grade.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="only show who handed in what, what counts and what is odd; grade nothing and write nothing",
+    )
     grade.add_argument(
         "--jobs", type=_jobs, default=_cores(), metavar="N", help="workers (default: one a core, %(default)s)"
     )
@@ -90,6 +124,16 @@ def _jobs(text: str) -> int:
     return count
 
 
+def _pattern(text: str) -> re.Pattern[str]:
+    try:
+        pattern = re.compile(text)
+    except re.error as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a regular expression ({error})") from None
+    if "student" not in pattern.groupindex:
+        raise argparse.ArgumentTypeError(f"{text!r} has no group (?P<student>…)")
+    return pattern
+
+
 def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
@@ -99,22 +143,32 @@ def _grade(options: argparse.Namespace) -> int:
     from autograder.grading import batch
     from autograder.reports import terminal
     from autograder.sandbox.confine import examine, missing, unconfined
-    from autograder.submissions.intake import find_submissions
+    from autograder.submissions.intake import Wanted, take_in
+    from autograder.submissions.roster import read_roster
 
     assignment = load_assignment(options.assignment)
     questions = assignment.select(part.strip() for part in options.questions.split(",") if part.strip())
     for name in assignment.data:
         if not assignment.data_file(name).is_file():
             raise UsageError("there is no such file", assignment.data_file(name), f"correct or unset {name.upper()}")
-    submissions = find_submissions(options.paths, assignment.notebooks)
+    wanted = Wanted(notebooks=assignment.notebooks, form=options.format or "", pattern=options.pattern, out=options.out)
+    intake = take_in(options.paths, wanted, read_roster(options.roster) if options.roster else ())
+    if options.dry_run:
+        from autograder.reports.dry_run import preview
+
+        for line in preview(intake, assignment):
+            print(line)
+        return 0
     lacking = missing(examine(assignment))
     if lacking and not options.unsafe:
         raise unconfined(lacking)
     gradebook = Gradebook(options.out, batch.fingerprint(assignment, questions, lacking))
-    jobs = min(options.jobs, len(submissions))
+    jobs = min(options.jobs, len(intake.hand_ins))
+    count = sum(len(one.students) for one in intake.hand_ins) + len(intake.absent)
     workers = batch.workers(assignment, jobs, options.unsafe)
-    with terminal.progress(len(submissions)) as advance, workers as (executor, grade):
-        results = batch.grade_batch(submissions, questions, gradebook, executor, grade, advance, jobs)
+    with terminal.progress(count) as advance, workers as (executor, grade):
+        results = batch.record_absent(intake.absent, assignment, questions, gradebook, advance)
+        results += batch.grade_batch(intake.hand_ins, questions, gradebook, executor, grade, advance, jobs)
     grades = gradebook.write_grades(results, questions)
     terminal.show(results, questions, grades)
     return 0

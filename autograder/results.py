@@ -1,9 +1,14 @@
 """What came of a submission, as typed objects, and their JSON form in `results/<student>.json` (docs/results.md)."""
 
+import hashlib
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
+
+MAX_FILE_NAME = 180
+"""Bytes of a student's id in a file's name, which leaves room for what stands around it."""
 
 
 class Status(StrEnum):
@@ -160,6 +165,19 @@ class Result:
     @property
     def total(self) -> float:
         return round(sum(score.points for score in self.questions.values()), 6)
+
+
+def file_name(student: str) -> str:
+    """Return a student's id as a file name without extension: itself where it is safe, else with a short digest.
+
+    The name depends on this id alone, and two ids never have the same one: `~` stands only before a digest.
+    """
+    kept = "".join(c if unicodedata.category(c)[0] in "LMN" or c in " .,@+-_()'" else "_" for c in student)
+    kept = kept.lstrip(".").rstrip(". ")
+    if kept == student and 0 < len(kept.encode()) <= MAX_FILE_NAME:
+        return kept
+    short = kept.encode()[: MAX_FILE_NAME - 20].decode(errors="ignore").strip(". ")
+    return f"{short or 'student'}~{hashlib.sha256(student.encode('utf-8', 'surrogatepass')).hexdigest()[:10]}"
 
 
 def to_json(result: Result) -> dict[str, Any]:

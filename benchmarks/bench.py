@@ -355,7 +355,9 @@ def _peak(name: str, home: Path, folder: Path, count: int) -> float:
     for number in range(count):
         path = folder / f"s{number:04}.ipynb"
         path.write_bytes(solution + b" " * number)
-        hand_ins.append(HandIn(students=(Student(id=path.stem),), files=(Attached(file=on_disk(path)),)))
+        hand_ins.append(
+            HandIn(students=(Student(id=path.stem),), files=(Attached(file=on_disk(path)),), label=path.name)
+        )
     gradebook = Gradebook(folder / "out", "bench")
     with batch.workers(assignment, 1) as (executor, grade):
         batch.grade_batch(hand_ins, [question], gradebook, executor, grade, lambda table: None)

@@ -35,7 +35,7 @@ def load(folder: Path, files: Mapping[str, bytes]) -> Submission:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
     found = tuple(Attached(file=file) for file in list_folder(folder))
-    return HandIn(students=(Student(id="s"),), files=found).load()
+    return HandIn(students=(Student(id="s"),), files=found, label="s").load()
 
 
 def read(folder: Path, files: Mapping[str, bytes]) -> dict[str, bytes | str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from autograder.assignment import Question
 from autograder.errors import UsageError, printable
-from autograder.results import Result, from_json, to_json
+from autograder.results import Result, SubmissionStatus, file_name, from_json, to_json
 
 RESULTS = "results"
 GRADES = "grades.csv"
@@ -33,7 +33,7 @@ class Gradebook:
             raise UsageError(f"the results cannot be written here ({error.strerror})", folder, fix) from error
 
     def path(self, student: str) -> Path:
-        return self.folder / RESULTS / f"{student}.json"
+        return self.folder / RESULTS / f"{file_name(student)}.json"
 
     def finished(self, student: str, submission: str, sha256: str) -> Result | None:
         """Return the result of an earlier run over the same submission with the same grader, or None.
@@ -47,6 +47,10 @@ class Gradebook:
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
 
+    def has(self, student: str) -> bool:
+        """Tell whether there is a result of this student, of whatever run."""
+        return self.path(student).is_file()
+
     def record(self, result: Result) -> None:
         """Write one student's result, with the grader's fingerprint."""
         table = to_json(result) | {"grader": self._fingerprint}
@@ -59,10 +63,11 @@ class Gradebook:
         writer = csv.writer(buffer, lineterminator="\n")
         writer.writerow(["student", "submission", "status", "total", "max_points", *ids, "flags"])
         for result in sorted(results, key=lambda result: result.student.id):
-            points = [result.questions[key].points if key in result.questions else 0.0 for key in ids]
+            graded = result.status is SubmissionStatus.GRADED
+            points = [result.questions[key].points if key in result.questions else "" for key in ids]
             flags = _plain(" | ".join(map(str, result.flags)))
             named = [_plain(result.student.id), _plain(result.submission), result.status]
-            writer.writerow([*named, result.total, result.max_points, *points, flags])
+            writer.writerow([*named, result.total if graded else "", result.max_points, *points, flags])
         path = self.folder / GRADES
         write_whole(path, buffer.getvalue())
         return path

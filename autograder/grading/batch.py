@@ -19,7 +19,7 @@ from autograder.assignment import Assignment, Question
 from autograder.assignment_file import load_assignment
 from autograder.errors import GraderFault
 from autograder.gradebook.files import Gradebook, without_tests
-from autograder.results import Result, Student
+from autograder.results import Flag, Result, Student, SubmissionStatus
 from autograder.submissions.submission import HandIn, Submission
 
 if TYPE_CHECKING:  # a grader imports torch, which only the workers need
@@ -104,6 +104,34 @@ def grade_batch(
         raise GraderFault(
             "a worker process was ended from outside, perhaps for want of memory", "grade", fix
         ) from error
+    return results
+
+
+def record_absent(
+    students: Iterable[Student],
+    assignment: Assignment,
+    questions: Sequence[Question],
+    gradebook: Gradebook,
+    progress: Callable[[Result], None],
+) -> list[Result]:
+    """Record who handed in nothing. Who has a result of an earlier run, over other files, keeps it."""
+    results = []
+    for student in students:
+        if gradebook.has(student.id):
+            continue
+        result = Result(
+            student=student,
+            submission="",
+            sha256="",
+            assignment=assignment.name,
+            version=assignment.version,
+            status=SubmissionStatus.NOT_SUBMITTED,
+            max_points=sum(question.points for question in questions),
+            flags=(Flag(kind="not_submitted", text="handed in nothing"),),
+        )
+        gradebook.record(result)
+        progress(result)
+        results.append(result)
     return results
 
 
