@@ -77,6 +77,24 @@ def _parser() -> argparse.ArgumentParser:
     )
     grade.set_defaults(run=_grade)
 
+    export = verbs.add_parser("export", help="fill the points into a file of the LMS", allow_abbrev=False)
+    export.add_argument("--out", type=Path, required=True, metavar="DIR", help="the results folder")
+    export.add_argument(
+        "--to",
+        required=True,
+        choices=("canvas", "moodle", "csv"),
+        help="what the template is: Canvas's gradebook, Moodle's grading worksheet, or a table with a column of ids",
+    )
+    export.add_argument("--template", type=Path, required=True, metavar="FILE", help="the file as the LMS exported it")
+    export.add_argument("--write", type=Path, required=True, metavar="FILE", help="the file to write and upload")
+    export.add_argument(
+        "--column",
+        default="",
+        metavar="NAME",
+        help="the column to fill in (default: the assignment's title in Canvas, the grade in Moodle, points in a table)",
+    )
+    export.set_defaults(run=_export)
+
     doctor = verbs.add_parser("doctor", help="show how student code is confined on this machine", allow_abbrev=False)
     doctor.set_defaults(run=_doctor)
 
@@ -111,7 +129,7 @@ def _parser() -> argparse.ArgumentParser:
     bench = verbs.add_parser("bench", help="measure speed and memory, beside other ways to grade", allow_abbrev=False)
     bench.set_defaults(run=_bench)
 
-    for verb in (grade, doctor, release, calibrate, bench):
+    for verb in (grade, export, doctor, release, calibrate, bench):
         verb.add_argument("--assignment", metavar="NAME", help="which assignment (default: the only one there is)")
     verify.add_argument("--assignment", metavar="NAME", help="which assignment (default: all of them)")
     return parser
@@ -171,6 +189,26 @@ def _grade(options: argparse.Namespace) -> int:
         results += batch.grade_batch(intake.hand_ins, questions, gradebook, executor, grade, advance, jobs)
     grades = gradebook.write_grades(results, questions)
     terminal.show(results, questions, grades)
+    return 0
+
+
+def _export(options: argparse.Namespace) -> int:
+    from autograder.gradebook.files import read_results
+    from autograder.platforms import grades
+
+    assignment = load_assignment(options.assignment)
+    if options.write.resolve() == options.template.resolve():
+        raise UsageError("this would overwrite the template", options.write, "name another file with --write")
+    results = read_results(options.out)
+    try:
+        template = options.template.read_bytes()
+        filled = grades.fill_in(options.to, template, results, assignment.title, options.column, str(options.template))
+        options.write.write_bytes(filled.data)
+    except OSError as error:
+        where = error.filename or options.template
+        raise UsageError(f"the file cannot be used ({error.strerror})", where, "check the path") from error
+    for line in grades.report(filled):
+        print(line)
     return 0
 
 

@@ -79,6 +79,22 @@ def _plain(text: str) -> str:
     return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
 
 
+def read_results(folder: Path) -> list[Result]:
+    """Return every result in a results folder, in the order of the students' ids.
+
+    Raises UsageError when there is none, or when one is damaged.
+    """
+    found = []
+    for path in sorted((folder / RESULTS).glob("[!.]*.json")):
+        try:
+            found.append(from_json(json.loads(path.read_text(encoding="utf-8"))))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise UsageError("the result is damaged", path, "delete it and grade this student again") from error
+    if not found:
+        raise UsageError("there are no results here", folder, "run `autograder grade` first, or correct --out")
+    return sorted(found, key=lambda result: result.student.id)
+
+
 def without_tests(result: Result) -> Result:
     """Return a result without its tests and answers, small enough to keep for every submission of a batch."""
     scores = {key: replace(score, tests=(), answer=None) for key, score in result.questions.items()}
