@@ -2,7 +2,7 @@
 
 import pytest
 
-from autograder.submissions.age import age_of
+from autograder.platforms.age import age_of
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from otter.test_files import GradingResults
 from autograder.authoring import archives
 from autograder.authoring.sample import expected_statuses, sample, write_sample
 from autograder.cli import main
-from autograder.platforms import otter_plugin
+from autograder.hosts import otter_plugin
 from autograder.results import from_json, to_json
 from tests import HOME, corpus
 

@@ -18,8 +18,8 @@ from autograder.assignment_file import VISIBILITIES, load_assignment
 from autograder.authoring.archives import archive, gradescope_files
 from autograder.errors import MasterError
 from autograder.grading.hidden_tests import HiddenTest
-from autograder.platforms import gradescope_container as container
-from autograder.platforms import gradescope_results
+from autograder.hosts import gradescope as container
+from autograder.hosts import gradescope_results
 from autograder.results import Audience, Flag, QuestionScore, Status, TestScore
 from autograder.submissions.intake import from_folder
 from tests import corpus

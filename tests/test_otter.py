@@ -20,9 +20,9 @@ from nbclient import NotebookClient
 
 from autograder.authoring.archives import archive, otter_files
 from autograder.grading.grader import Grader
-from autograder.platforms.otter_plugin import KitTestFile, fill
+from autograder.hosts.otter_plugin import KitTestFile, fill
 from autograder.results import QuestionScore, Result, Status, Student, SubmissionStatus, TestScore
-from autograder.submissions.intake import find_submissions
+from autograder.submissions.intake import Wanted, take_in
 from tests import corpus
 
 ASSIGNMENT = corpus.assignment()
@@ -90,7 +90,7 @@ def test_an_ordinary_notebook(otter_zip: Path, tmp_path: Path, grader: Grader) -
     answers = {"B3": corpus.answer_cell("B3", wrong), "B4": corpus.reference()["B4"], "R2": corpus.reference()["R2"]}
     path = corpus.write(tmp_path / "ada", corpus.submission(answers)) / "batchnorm.ipynb"
     table, printed = otter_run(otter_zip, path, tmp_path)
-    (submission,) = find_submissions([path], ASSIGNMENT.notebooks)
+    (submission,) = take_in([path], Wanted(notebooks=ASSIGNMENT.notebooks)).hand_ins
     ours = grader.grade(submission.load(), ASSIGNMENT.in_notebook("batchnorm"))
     assert points(table) == {key: score.points for key, score in ours.questions.items()}, printed
     assert 0 < points(table)["B3"] < 6
@@ -146,7 +146,7 @@ def test_stock_otter_checks_and_exports_in_the_student_notebook(tmp_path: Path, 
     assert "B3 results: All test cases passed!" in shown[3]
     assert "B4 results:\n" in shown[4]
     assert "B3 results: All test cases passed!" in shown[5]
-    (submission,) = find_submissions([tmp_path / "mine.zip"], ASSIGNMENT.notebooks)
+    (submission,) = take_in([tmp_path / "mine.zip"], Wanted(notebooks=ASSIGNMENT.notebooks)).hand_ins
     result = grader.grade(submission.load(), ASSIGNMENT.select(["B3", "B4"]))
     assert {key: str(score.status) for key, score in result.questions.items()} == {
         "B3": "passed",

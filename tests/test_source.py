@@ -31,7 +31,7 @@ SNIPPETS = st.lists(
 )
 def test_layout(source: str, code: list[str], comments: set[int], inside: set[int]) -> None:
     seen = layout(source)
-    assert (list(seen.code), seen.comments, seen.inside) == (code, comments, inside)
+    assert (list(seen.code), set(seen.comments), set(seen.inside)) == (code, comments, inside)
 
 
 @pytest.mark.parametrize(

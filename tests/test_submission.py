@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from autograder.platforms.download import Attached
+from autograder.platforms.files import list_folder
 from autograder.results import Student
-from autograder.submissions.files import list_folder
 from autograder.submissions.notebooks import read_files
-from autograder.submissions.submission import MAX_NOTEBOOKS, Attached, HandIn, Kind, Submission
+from autograder.submissions.submission import MAX_NOTEBOOKS, HandIn, Kind, Submission
 from tests import corpus
 
 NOTEBOOK = json.dumps({"cells": [], "nbformat": 4}).encode()
@@ -35,7 +36,7 @@ def load(folder: Path, files: Mapping[str, bytes]) -> Submission:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
     found = tuple(Attached(file=file) for file in list_folder(folder))
-    return HandIn(students=(Student(id="s"),), files=found).load()
+    return HandIn(students=(Student(id="s"),), files=found, label="s").load()
 
 
 def read(folder: Path, files: Mapping[str, bytes]) -> dict[str, bytes | str]:

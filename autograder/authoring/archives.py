@@ -23,7 +23,7 @@ from autograder.errors import MasterError, UsageError
 from autograder.release import versions
 
 PACKAGE = Path(__file__).resolve().parent.parent
-CONTAINER = PACKAGE / "platforms" / "container"
+CONTAINER = PACKAGE / "hosts" / "container"
 KIT = PurePosixPath("kit")
 GRADING_PACKAGES = ("numpy", "pyseccomp", "pytest", "rich", "torch")
 NOT_FOR_GRADING = ("jupyter", "otter-grader")
@@ -95,7 +95,7 @@ def kit_files(assignment: Assignment) -> Files:
 
 def gradescope_files(assignment: Assignment) -> Files:
     """The kit, and what Gradescope calls: `setup.sh` when it builds the image, `run_autograder` for a submission."""
-    from autograder.platforms.gradescope_results import unfinished
+    from autograder.hosts.gradescope_results import unfinished
 
     packages = {*assignment.packages, *GRADING_PACKAGES}.difference(NOT_FOR_GRADING)
     pins = requirements(replace(assignment, packages=tuple(packages))).decode().splitlines()
@@ -109,7 +109,7 @@ def gradescope_files(assignment: Assignment) -> Files:
 
 def otter_files(assignment: Assignment) -> Files:
     """The kit, and a configuration that has Otter ask our plugin."""
-    plugin = {"autograder.platforms.otter_plugin.KitPlugin": {"assignment": assignment.name}}
+    plugin = {"autograder.hosts.otter_plugin.KitPlugin": {"assignment": assignment.name}}
     config = {"plugins": [plugin], "show_hidden": True, "force_public_test_summary": False}
     return kit_files(assignment) | {
         PurePosixPath("otter_config.json"): (json.dumps(config, indent=1) + "\n").encode(),

@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import functools
 import getpass
+import re
 import shlex
 import signal
 import sys
@@ -17,17 +18,46 @@ from autograder.assignment import Assignment, Question
 from autograder.commands.options import Verbs, chosen, cores, results_folder, verb
 from autograder.errors import UsageError
 from autograder.results import Result, Student
+from autograder.submissions.intake import FORMATS
 
 if TYPE_CHECKING:  # a verb imports what it needs when it runs
     from autograder.gradebook.store import Gradebook
+    from autograder.submissions.intake import Intake
     from autograder.submissions.submission import HandIn, Submission
 
 
 def add(verbs: Verbs) -> None:
     """Add the verbs of this group."""
     grade = verb(verbs, "grade", "grade a download from an LMS, a folder of submissions, or a notebook", _grade)
-    grade.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="an LMS download, a folder, or a notebook")
+    grade.add_argument(
+        "paths",
+        nargs="+",
+        type=Path,
+        metavar="PATH",
+        help="a download from Canvas, Moodle or Gradescope (a zip or its folder), an nbgrader tree, a folder with one"
+        " folder or file per student, or a notebook",
+    )
     results_folder(grade)
+    grade.add_argument(
+        "--roster",
+        type=Path,
+        metavar="CSV",
+        help="the students of the course: id, name, email, LMS id, group; also Canvas's gradebook, Moodle's worksheet"
+        " or Gradescope's roster as exported (default: everyone keeps the LMS's name and id)",
+    )
+    grade.add_argument(
+        "--format",
+        choices=FORMATS,
+        metavar="NAME",
+        help=f"the form of the download, one of {', '.join(FORMATS)} (default: the one that most names fit)",
+    )
+    grade.add_argument(
+        "--pattern",
+        type=_pattern,
+        metavar="REGEX",
+        help="a form of your own: a regular expression over the paths, with the groups (?P<student>…) and optionally"
+        " name, time and attempt",
+    )
     grade.add_argument(
         "--jobs", type=_jobs, default=cores(), metavar="N", help="worker processes (default: one per core, %(default)s)"
     )
@@ -78,6 +108,16 @@ def _jobs(text: str) -> int:
     return count
 
 
+def _pattern(text: str) -> re.Pattern[str]:
+    try:
+        pattern = re.compile(text)
+    except re.error as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a regular expression ({error})") from None
+    if "student" not in pattern.groupindex:
+        raise argparse.ArgumentTypeError(f"{text!r} has no group (?P<student>…)")
+    return pattern
+
+
 class Stopped(KeyboardInterrupt):
     """The run was asked to end: Ctrl-C, SIGTERM or SIGHUP."""
 
@@ -103,23 +143,36 @@ def _stoppable() -> Iterator[None]:
 def _grade(options: argparse.Namespace) -> int:
     from autograder.grading import fingerprint
     from autograder.sandbox.confine import examine, missing, unconfined
-    from autograder.submissions.intake import find_submissions
+    from autograder.submissions.intake import Wanted, take_in
+    from autograder.submissions.roster import read_roster
 
     assignment = chosen(options)
     questions = assignment.select(part.strip() for part in options.questions.split(",") if part.strip())
-    hand_ins = find_submissions(options.paths, assignment.notebooks)
+    wanted = Wanted(
+        notebooks=assignment.notebooks,
+        form=options.format or "",
+        pattern=options.pattern,
+        out=options.out,
+    )
+    intake = take_in(options.paths, wanted, read_roster(options.roster) if options.roster else ())
+    if options.dry_run:
+        from autograder.reports.dry_run import preview
+
+        for line in preview(intake, assignment):
+            print(line)
+        return 0
     lacking = missing(examine(assignment))
     if lacking and not options.unsafe:
         raise unconfined(lacking)
     grader = fingerprint.parts(assignment, lacking)
-    return grade(options, assignment, questions, hand_ins, grader)
+    return grade(options, assignment, questions, intake, grader)
 
 
 def grade(
     options: argparse.Namespace,
     assignment: Assignment,
     questions: tuple[Question, ...],
-    hand_ins: "Sequence[HandIn]",
+    intake: "Intake",
     grader: Mapping[str, str],
 ) -> int:
     """Grade a batch into the results folder, and print what came of it."""
@@ -131,8 +184,10 @@ def grade(
     from autograder.grading.workers import workers
     from autograder.reports import terminal
 
+    hand_ins = intake.hand_ins
     ids = list(dict.fromkeys(student.id for hand_in in hand_ins for student in hand_in.students))
-    jobs = min(options.jobs, len(hand_ins))
+    ids += [student.id for student in intake.absent]
+    jobs = max(1, min(options.jobs, len(hand_ins)))
     done: set[str] = set()
     stopped = False
     with open_gradebook(options.out, options.db) as gradebook:
@@ -157,6 +212,9 @@ def grade(
                             advance(run.known(student))
                     return students, keys
 
+                for student in intake.absent:
+                    done.add(student.id)
+                    advance(run.absent(student))
                 opened = workers(assignment, jobs, unsafe=options.unsafe, open_lookup=lookup)
                 with opened as (executor, do):
                     Batch(executor=executor, grade=do, jobs=jobs, wanted=wanted, record=record).run(hand_ins)

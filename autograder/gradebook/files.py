@@ -2,18 +2,14 @@
 
 import hashlib
 import os
-import re
 import tempfile
 import unicodedata
 from pathlib import Path
 
 from autograder.errors import UsageError, printable
 
-MAX_NAME = 180
-"""Bytes of a student's id in a file name."""
-UNSAFE = re.compile(r'[/\\:*?"<>|]')
-JOINING = ("Cf",)
-"""Categories of invisible characters that words of some scripts need, as between two letters of a Persian name."""
+MAX_FILE_NAME = 180
+"""Bytes of a student's id in a file's name, which leaves room for what stands around it."""
 
 
 def write_whole(path: Path, text: str) -> None:
@@ -42,13 +38,13 @@ def cell(text: str) -> str:
 
 
 def file_stem(student: str) -> str:
-    """Return a file name for a student's id: the id itself, or made safe with a short digest where it has to be.
+    """Return a student's id as a file name without extension: itself where it is safe, else with a short digest.
 
-    It depends on this id alone, and two ids never share one.
+    The name depends on this id alone, and two ids never have the same one: `~` stands only before a digest.
     """
-    visible = "".join(c if c.isprintable() or unicodedata.category(c) in JOINING else "_" for c in student)
-    safe = UNSAFE.sub("_", visible).lstrip(".").rstrip(". ")
-    short = safe.encode(errors="replace")[:MAX_NAME].decode(errors="ignore").rstrip(". ")
-    if short == student:
-        return student
-    return f"{short or 'student'}-{hashlib.sha256(student.encode(errors='surrogatepass')).hexdigest()[:8]}"
+    kept = "".join(c if unicodedata.category(c)[0] in "LMN" or c in " .,@+-_()'" else "_" for c in student)
+    kept = kept.lstrip(".").rstrip(". ")
+    if kept == student and 0 < len(kept.encode()) <= MAX_FILE_NAME:
+        return kept
+    short = kept.encode()[: MAX_FILE_NAME - 20].decode(errors="ignore").strip(". ")
+    return f"{short or 'student'}~{hashlib.sha256(student.encode('utf-8', 'surrogatepass')).hexdigest()[:10]}"

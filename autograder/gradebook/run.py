@@ -13,7 +13,7 @@ from autograder.gradebook.late import Deduction, deduction
 from autograder.gradebook.store import Gradebook, Saved
 from autograder.grading import fingerprint
 from autograder.grading.graded import Graded
-from autograder.results import Result, Student, SubmissionStatus
+from autograder.results import Flag, Result, Student, SubmissionStatus
 from autograder.submissions.submission import HandIn, Submission
 
 
@@ -99,13 +99,15 @@ class GradingRun:
             f"tests {key}": old[f"tests {key}"] for key in kept if f"tests {key}" in old
         }
 
-    def absent(self, students: Iterable[Student]) -> None:
-        """Give everyone of the roster who handed in nothing a row that says so, unless they have one."""
-        for student in students:
-            saved = next(self.gradebook.saved(student=student.id, tests=False), None)
-            if saved is None:
-                self.gradebook.save(self.id, self._nothing(student), self.grader)
-                self.touched.add(student.id)
+    def absent(self, student: Student) -> Result:
+        """Give a student who handed in nothing a row that says so; who has a result of an earlier run keeps it."""
+        saved = next(self.gradebook.saved(student=student.id, tests=False), None)
+        if saved is not None:
+            return saved.result
+        result = self._nothing(student)
+        self.gradebook.save(self.id, result, self.grader)
+        self.touched.add(student.id)
+        return result
 
     def _nothing(self, student: Student) -> Result:
         return Result(
@@ -116,6 +118,7 @@ class GradingRun:
             version=self.assignment.version,
             status=SubmissionStatus.NOT_SUBMITTED,
             max_points=sum(one.points for one in self.questions),
+            flags=(Flag(kind="not_submitted", text="handed in nothing"),),
         )
 
     def known(self, student: Student) -> Result:

@@ -45,7 +45,7 @@ class Batch:
     grade: Grade
     jobs: int
     wanted: Callable[[HandIn, Submission], tuple[tuple[Student, ...], tuple[str, ...]]]
-    record: Callable[[Graded, Sequence[Student]], None]
+    record: Callable[[Graded, Sequence[Student]], object]
     _pending: dict[Future[Graded], Job] = field(default_factory=dict)
     _again: deque[Job] = field(default_factory=deque)
 

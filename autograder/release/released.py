@@ -132,10 +132,15 @@ def load_released(assignment: Assignment) -> dict[str, ReleasedNotebook]:
     return released
 
 
+def closest_version(released: ReleasedNotebook, cells: Sequence[Cell]) -> ReleasedNotebook:
+    """Return the version that most of these submitted cells come from, the newest of several."""
+    texts = {cell.source.strip() for cell in cells}
+    return max(released.versions(), key=lambda one: len(texts & {cell.source.strip() for cell in one.cells}))
+
+
 def origins(released: ReleasedNotebook, cells: Sequence[Cell]) -> tuple[ReleasedNotebook, list[Cell | None]]:
     """The version that most of these submitted cells come from, and for each of them the released cell it came from."""
-    texts = {cell.source.strip() for cell in cells}
-    base = max(released.versions(), key=lambda one: len(texts & {cell.source.strip() for cell in one.cells}))
+    base = closest_version(released, cells)
     known = {cell.source.strip(): cell for one in reversed(released.versions()) for cell in one.cells}
     found = _match(base, cells)
     return base, [match or known.get(cell.source.strip()) for cell, match in zip(cells, found, strict=True)]

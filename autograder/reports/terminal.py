@@ -99,6 +99,8 @@ def _reason(result: Result) -> str:
 
 
 def _outcome(result: Result) -> str:
+    if result.status is SubmissionStatus.NOT_SUBMITTED:
+        return "handed in nothing"
     if result.status is SubmissionStatus.UNREADABLE:
         return f"unreadable: {_reason(result)}"
     return f"{result.total:g} of {result.max_points:g}"
@@ -118,11 +120,14 @@ def show(results: Sequence[Result], questions: Sequence[Question], grades: Path)
         console.print(f"… and {len(ordered) - MAX_ROWS} more in {escape(str(grades))}", soft_wrap=True)
     for result in [result for result in ordered if result.status is SubmissionStatus.UNREADABLE][:MAX_ROWS]:
         console.print(f"[red]unreadable[/] {escape(_name(result))}: {escape(_reason(result))}", soft_wrap=True)
+    absent = [_name(result) for result in ordered if result.status is SubmissionStatus.NOT_SUBMITTED]
+    if absent:
+        console.print(f"handed in nothing ({len(absent)}): {escape(', '.join(absent[:MAX_ROWS]))}", soft_wrap=True)
     graded = [result.total for result in ordered if result.status is SubmissionStatus.GRADED]
     if graded:
         most = ordered[0].max_points
         numbers = f"median {statistics.median(graded):g}, lowest {min(graded):g}, highest {max(graded):g} of {most:g}"
-        console.print(f"{len(graded)} graded, {len(ordered) - len(graded)} unreadable; {numbers}")
+        console.print(f"{len(graded)} graded, {len(ordered) - len(graded) - len(absent)} unreadable; {numbers}")
     console.print(f"grades: {escape(str(grades))}   reasons: {escape(str(grades.parent / 'results'))}", soft_wrap=True)
 
 

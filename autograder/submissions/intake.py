@@ -1,86 +1,343 @@
-"""Paths -> submissions: who handed in which files. Nothing is read but names, until a submission is loaded."""
+"""Paths -> hand-ins: which platform's form a download has, and who handed in which files.
+
+The form is the one that the largest share of the files' names fits; names without any are sorted by folders and files.
+Nothing is read but names, metadata and timestamps, until a hand-in is loaded.
+"""
 
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from autograder.errors import UsageError
-from autograder.results import Flag, Student
-from autograder.submissions.files import list_folder, on_disk
-from autograder.submissions.submission import Attached, HandIn
+from autograder.errors import UsageError, printable
+from autograder.notebook import NotANotebook
+from autograder.platforms import FORMS, nbgrader
+from autograder.platforms.age import STALE, WORD
+from autograder.platforms.download import Attached, Download, Form, Handed
+from autograder.platforms.files import JUNK, FoundFile, list_archive, list_folder, on_disk, open_archive
+from autograder.results import Audience, Flag, Student
+from autograder.submissions import plain
+from autograder.submissions.identify import Identified, with_roster, without_roster
+from autograder.submissions.roster import Enrolled
+from autograder.submissions.submission import HandIn
 
-SKIPPED = (".", "__")
-"""Files and folders whose names begin so are not submissions: checkpoints, metadata of other systems, caches."""
-MAX_NAME = 200
-"""Bytes of a student's name, which becomes a file's name with something behind it."""
+FORMATS = (*(form.name for form in FORMS), plain.SYSTEM)
+FITS = 0.5
+"""The share of the files' names from which on a form is a platform's."""
+ARCHIVE = ".zip"
+LOCAL_HEADER = b"PK\x03\x04"
 
 
-def find_submissions(paths: Iterable[Path], notebooks: Sequence[str]) -> list[HandIn]:
-    """The submissions at these paths, one a student, in the order of their names.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What to look for: the assignment's notebooks, and what the command line says about the form.
 
-    A file is one student's, named by the file. A folder is one student's when it holds the assignment's own notebooks
-    (by their names), else each folder and file in it is one student's.
-    Raises UsageError for a path that does not exist or holds nothing to grade.
+    out: the results folder, which is no submission wherever it lies
     """
-    found: list[HandIn] = []
-    for path in paths:
-        if not path.exists():
-            raise UsageError("there is no such file or folder", path, "check the path")
-        if path.is_file():
-            found.append(_from_child(path))
-        elif _holds_own_notebooks(path, notebooks):
-            found.append(from_folder(path.resolve()))
-        else:
-            inside = [_from_child(child) for child in sorted(path.iterdir()) if not child.name.startswith(SKIPPED)]
-            if not inside:
-                raise UsageError("the folder is empty", path, "give a folder with one folder or notebook a student")
-            found.extend(inside)
-    if not found:
-        raise UsageError("no submission was given", "grade", "give a notebook, or a folder with one folder a student")
-    return _unique(found)
+
+    notebooks: tuple[str, ...]
+    form: str = ""
+    pattern: re.Pattern[str] | None = None
+    out: Path | None = None
 
 
-def _holds_own_notebooks(folder: Path, notebooks: Sequence[str]) -> bool:
-    """Whether the folder itself holds files such as batchnorm.ipynb or `batchnorm (1).ipynb`."""
-    names = "|".join(re.escape(name) for name in notebooks)
-    own = re.compile(rf"(?:{names})\W*\d*\W*\.ipynb", re.IGNORECASE)
-    return any(own.fullmatch(path.name) for path in folder.iterdir())
+@dataclass(slots=True, kw_only=True)
+class Intake:
+    """Everything that was found, in the order of the students' ids.
+
+    forms: the forms that were recognised; absent: who is on the roster and handed in nothing
+    unmatched: people who are not on the roster, and why; left_out: files that belong to nobody, and why
+    """
+
+    hand_ins: list[HandIn] = field(default_factory=list)
+    absent: list[Student] = field(default_factory=list)
+    unmatched: list[str] = field(default_factory=list)
+    left_out: list[tuple[str, str]] = field(default_factory=list)
+    forms: list[str] = field(default_factory=list)
 
 
-def _from_child(child: Path) -> HandIn:
-    if child.is_dir() and not child.is_symlink():
-        return from_folder(child)
-    return HandIn(students=(Student(id=child.stem),), files=(Attached(file=on_disk(child)),))
+@dataclass(slots=True, kw_only=True)
+class _Listing:
+    """The files of one folder, archive or set of paths, named from its root on; `depth` is where students begin."""
+
+    files: list[FoundFile]
+    depth: int = 1
+
+
+def take_in(paths: Iterable[Path], wanted: Wanted, roster: Sequence[Enrolled] = ()) -> Intake:
+    """Find what each student handed in.
+
+    Raises UsageError for a path that does not exist, is cut off or holds nothing, for two forms that fit equally well,
+    and for two submissions of one name that cannot be told apart.
+    """
+    intake = Intake()
+    handed: list[Handed] = []
+    for listing in _listings(paths, wanted, intake):
+        download = _read(listing, wanted, intake)
+        handed += download.handed
+        intake.left_out += download.left_out
+    if not handed:
+        what = f": {intake.left_out[0][0]}: {intake.left_out[0][1]}" if intake.left_out else ""
+        raise UsageError(f"there is no submission here{what}", "grade", "give a download, a folder or a notebook")
+    merged = _merged(handed, wanted.notebooks)
+    found = with_roster(merged, roster) if roster else without_roster(merged)
+    hand_ins, doubles = _each_once(_hand_ins(found))
+    intake.hand_ins = sorted(hand_ins, key=lambda one: one.students[0].id)
+    intake.left_out += doubles
+    intake.unmatched = [line for one in found for line in one.unmatched]
+    present = {student.id for one in intake.hand_ins for student in one.students}
+    intake.absent = [
+        Student(id=one.id, name=one.name, group=one.group or None) for one in roster if one.id not in present
+    ]
+    return intake
 
 
 def from_folder(folder: Path) -> HandIn:
     """Return every file below the folder as one student's; a folder that cannot be read has a flag that says so."""
     student = Student(id=folder.name)
     try:
-        files = tuple(Attached(file=file.below(folder.name)) for file in list_folder(folder))
+        files = tuple(Attached(file=file) for file in list_folder(folder))
     except OSError as error:
         text = f"the folder cannot be read ({error.strerror}); correct its permissions and grade again"
-        return HandIn(students=(student,), files=(), flags=(Flag(kind="unreadable_folder", text=text),))
-    return HandIn(students=(student,), files=files)
+        return HandIn(students=(student,), files=(), label=folder.name, flags=(Flag(kind="unreadable", text=text),))
+    label = "; ".join(f"{folder.name}/{one.file.name}" for one in files) or folder.name
+    return HandIn(students=(student,), files=files, label=label)
 
 
-def _unique(submissions: list[HandIn]) -> list[HandIn]:
-    """Give every student a name of their own that is also a safe file name, and to nobody one that is another's."""
-    taken: set[str] = set()
-    result = []
-    bases = [_safe(submission.students[0].id) for submission in submissions]
-    own = {base.casefold() for base in bases}
-    for submission, base in zip(submissions, bases, strict=True):
-        name, number = base, 1
-        while name.casefold() in taken or (number > 1 and name.casefold() in own):
-            number += 1
-            name = f"{base}-{number}"
-        taken.add(name.casefold())
-        result.append(replace(submission, students=(Student(id=name),)))
-    return sorted(result, key=lambda submission: submission.students[0].id)
+def _listings(paths: Iterable[Path], wanted: Wanted, intake: Intake) -> list[_Listing]:
+    """Return a listing for each download, and one for all loose files and student folders of one parent folder."""
+    chosen = list(dict.fromkeys(path.absolute() for path in paths))
+    listings: list[_Listing] = []
+    loose: dict[Path, list[FoundFile]] = {}
+    for path in chosen:
+        if not path.exists() and not path.is_symlink():
+            raise UsageError("there is no such file or folder", path, "check the path")
+        if path.is_dir():
+            files = _folder_files(path, wanted, intake)
+            root, _, _ = files[0].name.partition("/") if files else ("", "", "")
+            if root != nbgrader.SUBMITTED and plain.holds_own(files, 1, wanted.notebooks):
+                parent = path.parent
+                loose.setdefault(parent, []).extend(file.below(_nfc(parent.name) or "folder") for file in files)
+                continue
+            listings.append(_Listing(files=files))
+            continue
+        file = replace(on_disk(path.resolve()), name=_nfc(path.name))
+        archive = _class_archive(file, wanted, alone=len(chosen) == 1) if path.suffix.lower() == ARCHIVE else None
+        if archive:
+            listings.append(archive)
+        else:
+            loose.setdefault(path.parent, []).append(file.below(_nfc(path.parent.name) or "folder"))
+    for files in loose.values():
+        # Several of the assignment's own notebooks from one folder are one student's, named by that folder.
+        together = len(files) > 1 and plain.holds_own(files, 1, wanted.notebooks)
+        listings.append(_Listing(files=files, depth=0 if together else 1))
+    return [inner for listing in listings for inner in _expanded(listing, wanted)]
 
 
-def _safe(student: str) -> str:
-    name = re.sub(r"[^\w.@+ ()-]", "_", student)
-    return name.encode()[:MAX_NAME].decode(errors="ignore").strip(". ") or "student"
+def _folder_files(path: Path, wanted: Wanted, intake: Intake) -> list[FoundFile]:
+    """List a folder, each name with the folder's own in front. Results folders and empty folders are left out."""
+    resolved = path.resolve()
+    prefix = _nfc(resolved.name) or "folder"
+    for ancestor in (resolved.parent, resolved.parent.parent):
+        if ancestor.name == nbgrader.SUBMITTED:
+            prefix = _nfc(resolved.relative_to(ancestor.parent).as_posix())
+    try:
+        files = list(list_folder(path))
+        tops = sorted(path.iterdir())
+    except OSError as error:
+        fix = "correct its permissions"
+        raise UsageError(f"the folder cannot be read ({error.strerror})", path, fix) from error
+    skipped = [top for top in tops if top.is_dir() and _is_results(top, wanted.out)]
+    for top in skipped:
+        intake.left_out.append((_nfc(top.name), "a results folder, not a submission"))
+    names = {_nfc(top.name) for top in skipped}
+    kept = [file for file in files if file.parts[0] not in names]
+    filled = {file.parts[0] for file in files}
+    for top in tops:
+        if top.is_dir() and not top.is_symlink() and _nfc(top.name) not in filled | JUNK:
+            kept.append(FoundFile(name=f"{_nfc(top.name)}/(empty)", path=top, why="the folder is empty"))
+    if not kept:
+        raise UsageError("the folder is empty", path, "give a folder with one folder or notebook for each student")
+    return [file.below(prefix) for file in kept]
+
+
+def _is_results(folder: Path, out: Path | None) -> bool:
+    if out is not None and folder.resolve() == out.resolve():
+        return True
+    return (folder / "grades.csv").is_file() and (folder / "results").is_dir()
+
+
+def _class_archive(file: FoundFile, wanted: Wanted, *, alone: bool) -> _Listing | None:
+    """Return the files of a zip that is a whole class's; None for one student's.
+
+    Raises UsageError when the zip is cut off and is the only path, or holds names that a platform gives.
+    """
+    try:
+        files = [one.below(file.name) for one in list_archive(open_archive(file), file.path)]
+    except NotANotebook as reason:
+        names = _local_names(file)
+        cut = [FoundFile(name=f"{file.name}/{name}", path=file.path) for name in names]
+        if alone or (len(cut) > 1 and _form_of(cut, wanted)):
+            what = f"the archive is cut off or damaged; {len(names)} of its files are there" if names else str(reason)
+            raise UsageError(what, file.path, "download it again") from None
+        return None
+    if wanted.pattern or _form_of(files, wanted):
+        return _Listing(files=files)
+    tops = {one.parts[1] for one in files}
+    depth = 2 if len(tops) == 1 and all(len(one.parts) > 2 for one in files) else 1
+    if plain.holds_own(files, depth, wanted.notebooks):
+        return None
+    return _Listing(files=files, depth=depth) if _several_students(files, depth, wanted.notebooks) else None
+
+
+def _several_students(files: Sequence[FoundFile], depth: int, notebooks: Sequence[str]) -> bool:
+    """Tell whether a notebook lies under several names, of which none says that it is an older version."""
+    owners: dict[str, set[str]] = {}
+    for file in files:
+        in_folder = len(file.parts) > depth + 1
+        notebook = next((name for name in notebooks if re.search(plain.spelled([name]), file.parts[-1], re.I)), "")
+        owner = file.parts[depth] if in_folder else plain.student_of(file.parts[depth], notebooks)
+        if notebook and not {word.lower() for word in WORD.findall(owner)} & (STALE | {"new", "final"}):
+            owners.setdefault(notebook, set()).add(owner)
+    return any(len(found) > 1 for found in owners.values())
+
+
+def _local_names(file: FoundFile) -> list[str]:
+    """Return the names of the files whose beginnings are in an archive that has lost its end."""
+    names: list[str] = []
+    try:
+        with file.path.open("rb") as opened:
+            data = opened.read(1 << 30)
+    except OSError:
+        return []
+    start = data.find(LOCAL_HEADER)
+    while start >= 0 and len(names) < 100_000:
+        length = int.from_bytes(data[start + 26 : start + 28], "little")
+        names.append(data[start + 30 : start + 30 + length].decode("utf-8", "replace"))
+        start = data.find(LOCAL_HEADER, start + 30)
+    return names
+
+
+def _expanded(listing: _Listing, wanted: Wanted) -> list[_Listing]:
+    """Return the listing, and one for each zip at its top that is itself a platform's download."""
+    if listing.depth != 1 or wanted.pattern or _form_of(listing.files, wanted):
+        return [listing]
+    kept, inner = [], []
+    for file in listing.files:
+        top = len(file.parts) == 2 and file.parts[-1].lower().endswith(ARCHIVE)
+        found = _class_archive(replace(file, name=file.parts[-1]), wanted, alone=False) if top else None
+        if found and (len(listing.files) == 1 or _form_of(found.files, wanted)):
+            inner.append(found)
+        else:
+            kept.append(file)
+    return [*([_Listing(files=kept)] if kept else []), *inner]
+
+
+def _form_of(files: Sequence[FoundFile], wanted: Wanted) -> Form | None:
+    """Return the form that most of the names fit, None when it is no platform's. Raises UsageError for a tie."""
+    if wanted.form:
+        return next((form for form in FORMS if form.name == wanted.form), None)
+    shares = {form.name: form.share(files) for form in FORMS}
+    best = max(shares.values(), default=0.0)
+    fitting = [form for form in FORMS if shares[form.name] == best >= FITS]
+    if len(fitting) > 1:
+        names = " and ".join(form.name for form in fitting)
+        raise UsageError(f"the names fit {names} equally well", files[0].name, "say which it is with --format")
+    return fitting[0] if fitting else None
+
+
+def _read(listing: _Listing, wanted: Wanted, intake: Intake) -> Download:
+    if wanted.pattern:
+        form, download = "pattern", plain.read_by_pattern(listing.files, wanted.pattern)
+    elif found := _form_of(listing.files, wanted):
+        form, download = found.name, found.read(listing.files)
+    else:
+        form, download = plain.SYSTEM, plain.read(listing.files, listing.depth, wanted.notebooks)
+    if form not in intake.forms:
+        intake.forms.append(form)
+    return download
+
+
+def _merged(handed: Iterable[Handed], notebooks: Sequence[str]) -> list[Handed]:
+    """Put together what one person handed in at several places, such as two assignments of the LMS.
+
+    Raises UsageError for two folders of one name that hold the same notebook: they may be two people's.
+    """
+    found: dict[object, Handed] = {}
+    for one in handed:
+        key = tuple((person.system, person.user or person.key) for person in one.people)
+        other = found.get(key)
+        if other is None:
+            found[key] = one
+            continue
+        person = one.people[0]
+        if not person.user and _kinds(one, notebooks) & _kinds(other, notebooks):
+            what = f"two submissions are called {printable(person.key)} ({other.label}; {one.label})"
+            raise UsageError(what, "grade", "rename one of them, or grade them with an --out folder of their own")
+        found[key] = replace(
+            other,
+            files=other.files + one.files,
+            label=f"{other.label}; {one.label}",
+            submitted=max(filter(None, (other.submitted, one.submitted)), default=None),
+            late=other.late or one.late,
+        )
+    return list(found.values())
+
+
+def _kinds(handed: Handed, notebooks: Sequence[str]) -> set[str]:
+    """Return the notebooks that the files' names say; an unknown name stands for all of them."""
+    kinds: set[str] = set()
+    for one in handed.files:
+        named = {name for name in notebooks if re.search(plain.spelled([name]), one.file.name, re.I)}
+        kinds |= named or set(notebooks)
+    return kinds
+
+
+def _hand_ins(found: Iterable[Identified]) -> Iterable[HandIn]:
+    """Return a hand-in for each group of students; what several LMS users of one student handed in is put together."""
+    result: dict[tuple[str, ...], HandIn] = {}
+    for one in found:
+        key = tuple(student.id for student in one.students)
+        handed = one.handed
+        hand_in = HandIn(
+            students=one.students,
+            files=handed.files,
+            label=handed.label,
+            submitted=one.submitted,
+            late=handed.late,
+            flags=one.flags,
+        )
+        if other := result.get(key):
+            hand_in = replace(
+                other,
+                files=other.files + hand_in.files,
+                label=f"{other.label}; {hand_in.label}",
+                submitted=max(filter(None, (other.submitted, hand_in.submitted)), default=None),
+                late=other.late or hand_in.late,
+            )
+        result[key] = hand_in
+    return result.values()
+
+
+def _each_once(hand_ins: Iterable[HandIn]) -> tuple[list[HandIn], list[tuple[str, str]]]:
+    """Return the hand-ins such that nobody has two rows, and what is left out: a group's counts before one's own."""
+    kept: list[HandIn] = []
+    left_out: list[tuple[str, str]] = []
+    counts: dict[str, str] = {}
+    for one in sorted(hand_ins, key=lambda one: (-len(one.students), one.students[0].id)):
+        free = tuple(student for student in one.students if student.id not in counts)
+        flags = one.flags
+        for student in one.students:
+            if student not in free:
+                text = f"does not count for {student.id}, for whom {counts[student.id]} counts"
+                left_out.append((one.label, text))
+                flags += (Flag(kind="handed_in_twice", text=f"{one.label} {text}", audience=Audience.STAFF),)
+        if free:
+            counts |= {student.id: one.label for student in free}
+            kept.append(replace(one, students=free, flags=flags))
+    return kept, left_out
+
+
+def _nfc(name: str) -> str:
+    return unicodedata.normalize("NFC", name)

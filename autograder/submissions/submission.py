@@ -9,9 +9,11 @@ from enum import StrEnum
 from pathlib import Path, PurePosixPath
 
 from autograder.notebook import MAX_BYTES, NotANotebook
+from autograder.platforms import otter
+from autograder.platforms.age import Age, age_of
+from autograder.platforms.download import Attached
+from autograder.platforms.files import FoundFile, first_bytes, list_archive, on_disk, open_archive
 from autograder.results import Audience, Flag, Student
-from autograder.submissions.age import Age, age_of
-from autograder.submissions.files import FoundFile, first_bytes, list_archive, on_disk, open_archive
 from autograder.submissions.scripts import read_script
 
 MAX_NOTEBOOKS = 20
@@ -26,8 +28,6 @@ MAX_TOTAL = 256 << 20
 MAX_SCRIPT = 1 << 20
 MAX_MODULES = 50
 MAX_LABEL = 300
-ZIP_NAME = "__zip_filename__"
-"""The member in which `grader.export()` notes the zip's own name, which survives a renaming."""
 
 
 class Kind(StrEnum):
@@ -91,29 +91,19 @@ class Submission:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Attached:
-    """A file as it lies in a download, with the LMS's number of the attachment and of the attempt."""
-
-    file: FoundFile
-    attachment: str = ""
-    attempt: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class HandIn:
-    """What was found of one student, or of all members of a group, before anything of it is read."""
+    """What was found of one student, or of all members of a group, before anything of it is read.
+
+    files: named as seen from the student's own folder, so that no name of a student is taken for one of a file
+    label: what the results call it: the files' names in the download
+    """
 
     students: tuple[Student, ...]
     files: tuple[Attached, ...]
+    label: str
     submitted: str | None = None
     late: float | str | None = None
     flags: tuple[Flag, ...] = ()
-
-    @property
-    def label(self) -> str:
-        """The names of the files, as the results show them."""
-        text = "; ".join(one.file.name for one in self.files) or self.students[0].id
-        return text if len(text) <= MAX_LABEL else f"{text[:MAX_LABEL]}… ({len(self.files)} files)"
 
     def load(self) -> Submission:
         """Read the files into memory, within limits. Whatever cannot be read is in the submission with its reason."""
@@ -124,7 +114,7 @@ class HandIn:
             files, modules = search.read()
         return Submission(
             student=self.students[0],
-            label=self.label,
+            label=self.label if len(self.label) <= MAX_LABEL else f"{self.label[:MAX_LABEL]}…",
             files=files,
             modules=modules,
             submitted=self.submitted,
@@ -185,10 +175,9 @@ class _Search:
             raise NotANotebook(f"the archives hold more than {MAX_TOTAL >> 20} MiB; hand in the notebooks themselves")
         archive = self.stack.enter_context(open_archive(file))
         members = list_archive(archive, file.path)
-        marks = [member for member in members if member.name == ZIP_NAME]
-        exported = _text_of(marks[0]) if marks else ""
+        exported = otter.original_name(members)
         for member in members:
-            if member.name not in (ZIP_NAME, ".OTTER_LOG") and member.parts[-1] != ".OTTER_LOG":
+            if not otter.is_note(member.name):
                 self.add(member.below(file.name), origin, depth + 1, exported)
         if not members:
             raise NotANotebook("the archive is empty; put the notebooks into it")
@@ -260,10 +249,6 @@ def _kind(file: FoundFile) -> Kind | None:
     return Kind.NOTEBOOK if start.startswith(b"{") and any(key in head for key in keys) else Kind.OTHER
 
 
-def _text_of(file: FoundFile) -> str:
-    return first_bytes(file, 300).decode("utf-8", "replace")
-
-
 def _importable(modules: Mapping[PurePosixPath, str], files: Sequence[HandedInFile]) -> dict[str, str]:
     """Return the modules by their paths as seen from the folder of the newest notebook above them."""
     folders = [PurePosixPath(file.name).parent for file in files if file.kind is Kind.NOTEBOOK]
@@ -276,4 +261,5 @@ def _importable(modules: Mapping[PurePosixPath, str], files: Sequence[HandedInFi
 
 def of_files(student: Student, paths: Iterable[Path]) -> Submission:
     """Load these files as one submission."""
-    return HandIn(students=(student,), files=tuple(Attached(file=on_disk(path)) for path in paths)).load()
+    files = tuple(Attached(file=on_disk(path)) for path in paths)
+    return HandIn(students=(student,), files=files, label="; ".join(one.file.name for one in files)).load()

@@ -24,6 +24,7 @@ MAX_DEPTH = 50
 """Of folders in folders; what lies deeper is not looked at."""
 MAX_ARCHIVE = 256 << 20
 """Bytes of an archive inside an archive, which is read into memory."""
+MAX_NAME = 255
 JUNK = frozenset({"__MACOSX", ".DS_Store", ".ipynb_checkpoints", "Thumbs.db", "desktop.ini", "__pycache__", ".git"})
 DAMAGED = "the archive is damaged or locked by a password; zip the notebooks again"
 
@@ -77,9 +78,13 @@ def is_junk(parts: Sequence[str]) -> bool:
 
 
 def plain_name(name: str) -> str:
-    """Return a path as people read it: `/` between the parts, nothing that leads out of the folder, NFC."""
+    """Return a path as people read it: `/` between the parts, nothing that leads out of the folder, NFC.
+
+    It is as long as a file system would allow; archives may hold longer names.
+    """
     parts = re.sub(r"^[A-Za-z]:", "", name.replace("\\", "/")).split("/")
-    return unicodedata.normalize("NFC", "/".join(part for part in parts if part not in ("", ".", "..")))
+    kept = [part[-MAX_NAME:] for part in parts if part not in ("", ".", "..")]
+    return unicodedata.normalize("NFC", "/".join(kept[-MAX_DEPTH:]))
 
 
 def list_folder(folder: Path) -> Iterator[FoundFile]:

@@ -21,7 +21,7 @@ from autograder.assignment_file import load_assignment
 from autograder.gradebook.files import write_whole
 from autograder.grading.grader import open_grader
 from autograder.grading.hidden_tests import HiddenTest
-from autograder.platforms.gradescope_results import unfinished, write_results
+from autograder.hosts.gradescope_results import unfinished, write_results
 from autograder.results import Audience, Flag, QuestionScore, Result, Status, SubmissionStatus
 from autograder.submissions.intake import from_folder
 from autograder.submissions.submission import Submission

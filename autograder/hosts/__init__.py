@@ -1,0 +1,1 @@
+"""Grading inside other systems: Gradescope's container, Otter's plugin."""

@@ -1,0 +1,88 @@
+"""What a download says: who handed in which files, before anyone is matched with a roster."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from autograder.platforms.files import FoundFile
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attached:
+    """A file as it lies in a download, with the LMS's number of the attachment and of the attempt."""
+
+    file: FoundFile
+    attachment: str = ""
+    attempt: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Person:
+    """Someone as a platform names them.
+
+    system: the platform; user: its id of the person, empty where files carry none
+    key: what the results call them without a roster; it depends on nobody else
+    sid, email: the course's own id and the address, where the platform has them
+    """
+
+    system: str
+    key: str
+    user: str = ""
+    name: str = ""
+    sid: str = ""
+    email: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Handed:
+    """What one person handed in, or several together; `files` are named as their owner named them.
+
+    label: the names in the download; submitted, late: as in Result
+    """
+
+    people: tuple[Person, ...]
+    files: tuple[Attached, ...]
+    label: str
+    submitted: str | None = None
+    late: float | str | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Download:
+    """What was read from a listing: who handed in what, and what belongs to nobody, with the reason."""
+
+    handed: list[Handed] = field(default_factory=list)
+    left_out: list[tuple[str, str]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Form:
+    """The way in which one platform packs submissions.
+
+    share: how much of a listing fits, from 0 to 1
+    read: the listing as a Download
+    """
+
+    name: str
+    share: Callable[[Sequence[FoundFile]], float]
+    read: Callable[[Sequence[FoundFile]], Download]
+
+
+@dataclass(slots=True, kw_only=True)
+class Gathered:
+    """The files of one person while a listing is read."""
+
+    person: Person
+    files: list[Attached] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
+    submitted: str | None = None
+    late: float | str | None = None
+
+    def handed(self) -> Handed:
+        """Return what was gathered."""
+        return Handed(
+            people=(self.person,),
+            files=tuple(self.files),
+            label="; ".join(self.names) or self.person.key,
+            submitted=self.submitted,
+            late=self.late,
+        )

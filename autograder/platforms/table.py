@@ -1,0 +1,184 @@
+"""A CSV file in which single cells are replaced and every other byte stays as it is."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from autograder.errors import UsageError
+from autograder.results import Result
+
+NUMBER = re.compile(r"-?\d+(?:[.,]\d+)?")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableCell:
+    """A cell: where its text stands in the file, quotes included, and what it says."""
+
+    start: int
+    end: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """A decoded CSV file; `mark` is its byte order mark, `delimiter` what stands between cells."""
+
+    text: str
+    encoding: str
+    mark: bytes
+    delimiter: str
+    rows: tuple[tuple[TableCell, ...], ...]
+
+    def cell(self, row: int, column: int) -> str:
+        """Return a cell's text without surrounding blanks, empty where the row is too short."""
+        cells = self.rows[row]
+        return cells[column].text.strip() if column < len(cells) else ""
+
+    def header(self) -> list[str]:
+        return [cell.text.strip() for cell in self.rows[0]]
+
+    def decimal_mark(self) -> str:
+        """Return the decimal mark of the file's numbers, a point where there are none."""
+        numbers = [cell.text.strip() for row in self.rows for cell in row if NUMBER.fullmatch(cell.text.strip())]
+        commas, points = (sum(mark in number for number in numbers) for mark in ",.")
+        return "," if commas > points else "."
+
+    def replaced(self, values: Mapping[tuple[int, int], str]) -> bytes:
+        """Return the file's bytes with new texts in these cells, by row and column."""
+        pieces, place = [], 0
+        for (row, column), value in sorted(values.items()):
+            cell = self.rows[row][column]
+            quoted = self.delimiter in value or self.text[cell.start : cell.start + 1] == '"'
+            pieces += [self.text[place : cell.start], f'"{value}"' if quoted else value]
+            place = cell.end
+        return self.mark + "".join([*pieces, self.text[place:]]).encode(self.encoding)
+
+
+@dataclass(slots=True, kw_only=True)
+class Filled:
+    """A template with points filled in, and who was left out, by name or id.
+
+    kept: cells that hold what must stay, such as `EX`; unknown: students with results who are not in the file
+    warnings: what else to look at before the upload
+    """
+
+    data: bytes = b""
+    filled: list[str] = field(default_factory=list)
+    unreadable: list[str] = field(default_factory=list)
+    absent: list[str] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)
+    without: list[str] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+
+def parse_table(data: bytes, name: str) -> Table:
+    """Parse a CSV file. Raises UsageError for one that is empty or in no known encoding."""
+    encodings = {b"\xef\xbb\xbf": "utf-8", b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
+    mark = next((one for one in encodings if data.startswith(one)), b"")
+    for encoding in [encodings[mark]] if mark else ["utf-8", "cp1252"]:
+        try:
+            text = data[len(mark) :].decode(encoding)
+            break
+        except UnicodeDecodeError:
+            continue
+    else:
+        raise UsageError("the file is in an unknown encoding", name, "download it again")
+    first = text.split("\n", 1)[0]
+    delimiter = max(",;\t", key=first.count)
+    rows = tuple(_rows(text, delimiter))
+    if not rows:
+        raise UsageError("the file is empty", name, "download it again")
+    return Table(text=text, encoding=encoding, mark=mark, delimiter=delimiter, rows=rows)
+
+
+def _rows(text: str, delimiter: str) -> list[tuple[TableCell, ...]]:
+    rows: list[tuple[TableCell, ...]] = []
+    row: list[TableCell] = []
+    place = 0
+    while place < len(text):
+        end, said = _cell_end(text, place, delimiter)
+        row.append(TableCell(start=place, end=end, text=said))
+        ends_row = text[end : end + 1] != delimiter
+        place = end + (2 if text.startswith("\r\n", end) else 1)
+        if ends_row or place > len(text):
+            rows.append(tuple(row))
+            row = []
+        elif place == len(text):
+            row.append(TableCell(start=place, end=place, text=""))
+    if row:
+        rows.append(tuple(row))
+    return rows
+
+
+def _cell_end(text: str, start: int, delimiter: str) -> tuple[int, str]:
+    """Return where a cell ends and what it says; a doubled quote inside quotes is one quote."""
+    place = start
+    if text.startswith('"', start):
+        place = start + 1
+        while (place := text.find('"', place)) >= 0 and text.startswith('""', place):
+            place += 2
+        place = len(text) if place < 0 else place + 1
+    found = re.compile(f"[{delimiter}\r\n]").search(text, place)
+    end = found.start() if found else len(text)
+    raw = text[start:end]
+    if raw.startswith('"'):
+        raw = raw[1:].removesuffix('"').replace('""', '"')
+    return end, raw
+
+
+def fill(
+    table: Table,
+    column: int,
+    rows: Mapping[int, Sequence[str]],
+    results: Mapping[str, Result],
+    keep: Sequence[str] = (),
+) -> Filled:
+    """Fill in the points of one column.
+
+    rows: for each row of a student, the keys under which a result may stand, the surest first
+    keep: texts that stay, in capitals; the results by the same keys
+    """
+    mark = table.decimal_mark()
+    report = Filled()
+    values: dict[tuple[int, int], str] = {}
+    seen: set[int] = set()
+    for row, keys in rows.items():
+        who = table.cell(row, 0) or next(iter(keys), "")
+        result = next((results[key] for key in keys if key in results), None)
+        if result is None:
+            report.without.append(who)
+            continue
+        seen.add(id(result))
+        old = table.cell(row, column)
+        if old.upper() in keep:
+            report.kept.append(f"{who} ({old})")
+        elif result.status == "unreadable":
+            report.unreadable.append(who)
+        elif result.status == "not_submitted":
+            report.absent.append(who)
+        elif column >= len(table.rows[row]):
+            report.warnings.append(f"the row of {who} is too short; it was left as it is")
+        else:
+            report.filled.append(who)
+            if _number(old) != round(result.total, 2):
+                values[row, column] = f"{result.total:.2f}".replace(".", mark)
+    left = {id(result): result.student.id for result in results.values() if id(result) not in seen}
+    report.unknown = sorted(left.values())
+    report.data = table.replaced(values)
+    return report
+
+
+def _number(text: str) -> float | None:
+    return float(text.replace(",", ".")) if NUMBER.fullmatch(text) else None
+
+
+def choose(columns: Mapping[int, str], wanted: Sequence[str], name: str) -> int:
+    """Return the column with one of these names. Raises UsageError when there is none, or more than one."""
+    folded = {one.casefold().strip() for one in wanted}
+    found = [place for place, header in columns.items() if header.casefold().strip() in folded]
+    if len(found) == 1:
+        return found[0]
+    what = f"{len(found)} columns are called {wanted[0]}" if found else f"no column is called {wanted[0]}"
+    headers = "; ".join(columns.values()) or "none"
+    raise UsageError(what, name, f"name one with --column; there is {headers}")
