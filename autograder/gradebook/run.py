@@ -85,7 +85,8 @@ class GradingRun:
         for student in students:
             saved = next(self.gradebook.saved(student=student.id), None)
             result = merged(saved, replace(graded.result, student=student), self.assignment)
-            self.gradebook.save(self.id, result, self._grader_of(saved, graded.result, result))
+            grader = {} if graded.failed else self._grader_of(saved, graded.result, result)
+            self.gradebook.save(self.id, result, grader)
             programs.save(self.gradebook, self.id, student.id, graded.programs)
             self.touched.add(student.id)
             results.append(result)
