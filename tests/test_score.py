@@ -13,7 +13,7 @@ from autograder.errors import MasterError
 from autograder.grading.grader import Grader
 from autograder.grading.hidden_tests import collect
 from autograder.notebook import NotebookFile, parse_notebook
-from autograder.results import Student, to_json
+from autograder.results import Status, Student, to_json
 from autograder.submissions.reassemble import reassemble
 from autograder.submissions.submission import of_files
 from tests import corpus
@@ -270,6 +270,26 @@ def test_what_an_answer_does_when_it_is_called_costs_no_other_question(
     result = scores(grader, tmp_path, answers, "B5", *OTHERS)["questions"]
     assert {key: result[key]["status"] for key in OTHERS} == dict.fromkeys(OTHERS, "passed")
     assert result["B5"]["status"] == status
+
+
+@pytest.mark.parametrize("last_is_right", [True, False])
+def test_of_two_answers_the_better_counts(grader: Grader, tmp_path: Path, last_is_right: bool) -> None:
+    right = corpus.reference()["B3"]
+    wrong = right.replace("correction=0", "correction=1")
+    first, last = (wrong, right) if last_is_right else (right, wrong)
+    notebooks = corpus.submission({"B3": first})
+    notebooks["batchnorm"]["cells"].append(corpus.added_cell(last))
+    corpus.write(tmp_path, notebooks)
+    handed_in = Submission(student=Student(id="s"), label="s", files=(tmp_path / "batchnorm.ipynb",))
+    result = grader.grade(handed_in, grader.assignment.select(["B3"]))
+    score = result.questions["B3"]
+    assert (score.points, score.status) == (6, Status.PASSED)
+    assert score.answer is not None
+    assert "correction=0" in score.answer.source
+    tried = [str(flag) for flag in result.flags if flag.kind == "several_answers"]
+    number = len(notebooks["batchnorm"]["cells"])
+    assert bool(tried) is not last_is_right
+    assert all(f"cell {number} of batchnorm.ipynb" in text for text in tried)
 
 
 def test_the_reference_changes_nothing_that_all_code_shares(grader: Grader, tmp_path: Path) -> None:

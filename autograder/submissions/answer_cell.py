@@ -99,7 +99,8 @@ def _apply(edits: Sequence[_Edit], lines: Sequence[str]) -> list[str]:
 
 def _edits(given: Cell, target: Region, cell: Cell, region: Region, parser: Parser) -> list[_Edit]:
     """List what the student changed in the given part above the region, as edits of the released cell."""
-    if not target.indent:
+    untouched = cell.lines[region.top : region.first] == given.lines[target.top : target.first]
+    if untouched or not target.indent:
         return []
     comparison = _Comparison(given.lines, target, cell.lines, region)
     outermost = [one for one in trusted_statements(given.source) if one.first < target.first][-1:]

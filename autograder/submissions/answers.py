@@ -16,7 +16,7 @@ from autograder.program import Alternative
 from autograder.regions import Region
 from autograder.release.released import ReleasedNotebook, normal
 from autograder.results import Flag, Status
-from autograder.source import DEFINITION, Kind, Parser, Statement
+from autograder.source import DEFINITION, Kind, Parser, Statement, layout
 from autograder.submissions.answer_cell import answer_cell
 
 MAX_COPIES = 100
@@ -113,7 +113,7 @@ def from_region(released: ReleasedNotebook, found_region: FoundRegion, parser: P
     level = Level.ATTEMPTED
     if normal(found.own.split("\n")) in as_released:
         level = Level.RELEASED
-    elif all(one.is_empty for one in parser.statements(found.own)):
+    elif not _does_something(found.own) and all(one.is_empty for one in parser.statements(found.own)):
         level = Level.EMPTY
     return Candidate(
         source=found.source,
@@ -126,6 +126,16 @@ def from_region(released: ReleasedNotebook, found_region: FoundRegion, parser: P
         before=found_region.before,
         after=found_region.after,
         flags=found.flags,
+    )
+
+
+def _does_something(text: str) -> bool:
+    """Whether a line of the text plainly assigns or returns a value; for all other text a parser is asked."""
+    seen = layout(text)
+    return any(
+        " = " in line or line.lstrip().startswith("return ")
+        for index, line in enumerate(seen.code)
+        if index not in seen.inside and not DEFINITION.match(line)
     )
 
 
@@ -245,8 +255,10 @@ def _chosen(
     others: list[Candidate] = []
     seen = [normal(chosen.source.split("\n"))]
     for one in reversed(attempted):
+        if len(others) == MAX_ALTERNATIVES:
+            break
         text = normal(one.source.split("\n"))
-        if text not in seen and len(others) < MAX_ALTERNATIVES:
+        if text not in seen:
             seen.append(text)
             others.append(one)
     return Choice(
