@@ -96,6 +96,22 @@ def parts(value: Value, names: tuple[str, ...]) -> tuple[Value, ...]:
     return tuple(value)
 
 
+def part_in_order(value: Value, name: str, targets: Mapping[str, Target], tolerance: float = FLOAT64) -> Value:
+    """Return the part of a returned tuple or list that stands where this name does among the targets.
+
+    Raises AssertionError when there is not one part for each target, or when this part is wrong and the value holds
+    all that was expected in another order.
+    """
+    names = tuple(targets)
+    found = parts(value, names)
+    part = found[names.index(name)]
+    if not agrees(part, targets[name], tolerance):
+        order = [next((other for other in names if agrees(one, targets[other], tolerance)), "") for one in found]
+        if sorted(order) == sorted(names):
+            fail(f"your function returned ({', '.join(order)}); it should return ({', '.join(names)})")
+    return part
+
+
 def as_dict(value: Value, name: str, keys: tuple[str, ...]) -> dict[str, Value]:
     """Return the value as a dict with at least these keys. Raises AssertionError when it is something else."""
     if not isinstance(value, dict):

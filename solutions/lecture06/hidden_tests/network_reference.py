@@ -34,7 +34,7 @@ def wrong_embeddings(table: Tensor, inputs: Tensor) -> Named:
     vectors = table[inputs]
     count = len(inputs)
     return {
-        "whose embeddings are laid side by side in the wrong order": vectors.transpose(1, 2).flatten(1),
+        "whose embeddings are concatenated in the wrong order": vectors.transpose(1, 2).flatten(1),
         "of contexts read backwards; keep the order of the characters": vectors.flip(1).flatten(1),
         "whose contexts are mixed with each other; flatten each example by itself": vectors.transpose(0, 1).reshape(
             count, -1
@@ -42,12 +42,8 @@ def wrong_embeddings(table: Tensor, inputs: Tensor) -> Named:
         "whose embeddings are mixed with each other; flatten each example by itself": vectors.permute(2, 0, 1).reshape(
             count, -1
         ),
-        "whose embeddings are added up; lay them side by side": vectors.sum(1, keepdim=True)
-        .expand_as(vectors)
-        .flatten(1),
-        "that see the last character alone; lay all embeddings side by side": vectors[:, -1:]
-        .expand_as(vectors)
-        .flatten(1),
+        "whose embeddings are added up; concatenate them": vectors.sum(1, keepdim=True).expand_as(vectors).flatten(1),
+        "that see the last character alone; concatenate all embeddings": vectors[:, -1:].expand_as(vectors).flatten(1),
     }
 
 
@@ -74,8 +70,7 @@ def wrong_mlps(w: Named, inputs: Tensor, norm: Norm) -> Named:
         "logits without b2": logits - w["b2"],
         "logits with the norm before and after tanh; it belongs before it": norm(torch.tanh(norm(pre))) @ w["W2"]
         + w["b2"],
-        "logits with tanh before the norm as well; it stands behind it alone": torch.tanh(norm(torch.tanh(pre)))
-        @ w["W2"]
+        "logits with a tanh before the norm too; apply tanh only after it": torch.tanh(norm(torch.tanh(pre))) @ w["W2"]
         + w["b2"],
         "logits with a tanh at the end; the output layer has none": torch.tanh(logits),
         "logits with the norm twice": torch.tanh(norm(norm(pre))) @ w["W2"] + w["b2"],
@@ -95,11 +90,11 @@ def wrong_mlps(w: Named, inputs: Tensor, norm: Norm) -> Named:
         )
         @ w["W2"]
         + w["b2"],
-        "logits with relu in the place of tanh": F.relu(norm(pre)) @ w["W2"] + w["b2"],
-        "logits with gelu in the place of tanh": F.gelu(norm(pre)) @ w["W2"] + w["b2"],
+        "logits with relu instead of tanh": F.relu(norm(pre)) @ w["W2"] + w["b2"],
+        "logits with gelu instead of tanh": F.gelu(norm(pre)) @ w["W2"] + w["b2"],
         "logits with b1 subtracted; add it": torch.tanh(norm(product - w["b1"])) @ w["W2"] + w["b2"],
         "logits with a second tanh after W2; the output layer has none": torch.tanh(logits - w["b2"]) + w["b2"],
-        "logits with a sigmoid in the place of tanh": torch.sigmoid(norm(pre)) @ w["W2"] + w["b2"],
+        "logits with a sigmoid instead of tanh": torch.sigmoid(norm(pre)) @ w["W2"] + w["b2"],
         "probabilities; return the logits, without softmax": torch.softmax(logits, 1),
         "log probabilities; return the logits": torch.log_softmax(logits, 1),
         "the hidden layer; the output layer is missing": torch.tanh(norm(pre)),
@@ -132,7 +127,7 @@ def wrong_deep(w: Named, inputs: Tensor, first: Norm, second: Norm, batch_norm: 
         "logits without the first tanh": torch.tanh(second(first(w["C"][inputs].flatten(1) @ w["W1"]) @ w["W2"]))
         @ w["W3"]
         + w["b3"],
-        "logits with relu in the place of tanh": deep_forward(w, inputs, first, second, F.relu),
+        "logits with relu instead of tanh": deep_forward(w, inputs, first, second, F.relu),
         "logits with a skip around the second layer": (hidden + hidden_2) @ w["W3"] + w["b3"],
         "logits with the second layer's weights left out": torch.tanh(second(hidden)) @ w["W3"] + w["b3"],
         "probabilities; return the logits, without softmax": torch.softmax(logits, 1),
@@ -155,7 +150,7 @@ def wrong_deep(w: Named, inputs: Tensor, first: Norm, second: Norm, batch_norm: 
         + w["b3"],
         "logits with the second norm after tanh; it belongs before it": second(torch.tanh(hidden @ w["W2"])) @ w["W3"]
         + w["b3"],
-        "logits with bn1 in both layers; each has its own": deep_forward(w, inputs, first, first),
+        "logits with bn1 in both layers; each needs its own": deep_forward(w, inputs, first, first),
         "logits with bn1 and bn2 swapped": deep_forward(w, inputs, second, first),
         "logits without any norm": deep_forward(w, inputs, same, same),
         "logits without bn1": deep_forward(w, inputs, same, second),

@@ -55,7 +55,7 @@ def block_forward(w: dict[str, Tensor], x: Tensor, training: bool, prefix: str =
 
 
 def post_norm_forward(w: dict[str, Tensor], x: Tensor, training: bool) -> Tensor:
-    """norm(x + fc2(tanh(fc1(x)))). Source: He et al. (2015), without the activation behind the sum."""
+    """norm(x + fc2(tanh(fc1(x)))). Source: He et al. (2015), without the activation after the sum."""
     return norm(w, x + torch.tanh(x @ w["fc1.weight"].T) @ w["fc2.weight"].T, training)
 
 
@@ -140,12 +140,12 @@ def wrong_blocks(w: dict[str, Tensor], x: Tensor, training: bool) -> dict[str, T
         "tanh of the norm's output; tanh belongs between fc1 and fc2": torch.tanh(norm(w, x + raw, training)),
         "a block without tanh": x + (read @ fc1) @ fc2,
         "a norm of the sum without tanh between fc1 and fc2": norm(w, x + x @ fc1 @ fc2, training),
-        "a block with relu in the place of tanh": x + F.relu(read @ fc1) @ fc2,
-        "a block with sigmoid in the place of tanh": x + torch.sigmoid(read @ fc1) @ fc2,
-        "a block with gelu in the place of tanh": x + F.gelu(read @ fc1) @ fc2,
+        "a block with relu instead of tanh": x + F.relu(read @ fc1) @ fc2,
+        "a block with sigmoid instead of tanh": x + torch.sigmoid(read @ fc1) @ fc2,
+        "a block with gelu instead of tanh": x + F.gelu(read @ fc1) @ fc2,
         "a block with tanh before fc1; it belongs between fc1 and fc2": x + torch.tanh(read) @ fc1 @ fc2,
         "a block that normalises twice before the branch": x + torch.tanh(norm(w, read, training) @ fc1) @ fc2,
-        "a block whose branch is normalised before and behind; only what it reads is": x + norm(w, write, training),
+        "a block whose branch is normalised before and after; normalise only its input": x + norm(w, write, training),
         "twice x and the branch; add x once": 2 * x + write,
         "a block with tanh after fc2 too": x + torch.tanh(write),
         "a block with tanh after fc2; it belongs between fc1 and fc2": x + torch.tanh(read @ fc1 @ fc2),
@@ -167,7 +167,9 @@ def assert_layout(layout: Value, expected: dict[str, tuple[int, ...]]) -> None:
     if count and not any(name.startswith("blocks.") for name in shapes):
         fail(f"the blocks are hidden in a {found.get('container')}: parameters() does not see them; use nn.ModuleList")
     if count and found.get("distinct") != count:
-        fail(f"{count} blocks are {found.get('distinct')} different objects: they share weights; build each one anew")
+        fail(
+            f"{count} blocks are {found.get('distinct')} different objects: they share weights; create a new ResidualBlock for each layer"
+        )
     for name in expected:
         part, _, last = name.rpartition(".")
         kind = types.get(part)
@@ -186,7 +188,7 @@ def assert_own_parts(layout: Value, expected: dict[str, tuple[int, ...]]) -> Non
     found = mapping(layout)
     for group in sequence(found.get("shared")):
         if len(same := [str(name) for name in sequence(group) if name in expected]) > 1:
-            fail(f"{same[0]} and {same[1]} are one and the same parameter; build each layer anew")
+            fail(f"{same[0]} and {same[1]} are the same parameter; create each layer separately")
     options = mapping(found.get("options"))
     for part in sorted({name.rpartition(".")[0] for name in expected}):
         for key, value in mapping(options.get(part)).items():
@@ -203,7 +205,7 @@ def assert_block_layout(layout: Value, d_model: int, d_ff: int) -> None:
 
 
 def assert_block_initialisation(seen: Observation, d_model: int, d_ff: int, scale: float) -> None:
-    """Names, shapes and deviations (within 4 %) of a block's initial weights, which are drawn anew each time."""
+    """Names, shapes and standard deviations (within 4 %) of a block's initial weights, which differ between two blocks."""
     expected = {
         "norm.weight": (d_model,),
         "norm.bias": (d_model,),
@@ -222,7 +224,7 @@ def assert_block_initialisation(seen: Observation, d_model: int, d_ff: int, scal
             fail(f"{name} does not start at {wanted:g}, as nn.BatchNorm1d makes it")
     for name, std in (("fc1.weight", d_model**-0.5), ("fc2.weight", scale * d_ff**-0.5)):
         if name in others and torch.equal(found[name], others[name]):
-            fail(f"two new blocks have the same {name}: draw it anew in each block, and set no seed in it")
+            fail(f"two new blocks have the same {name}: draw new values in each block, and do not set a seed")
         seen_std = float(found[name].double().std(correction=0))
         if abs(seen_std / std - 1) < 0.04:
             assert_normal(found[name], std, name)
@@ -230,46 +232,46 @@ def assert_block_initialisation(seen: Observation, d_model: int, d_ff: int, scal
         ways = wrong_deviations(d_model, d_ff, scale, name == "fc1.weight")
         known = min(ways, key=lambda label: abs(seen_std / ways[label] - 1))
         it_is = f"; it is {known}" if abs(seen_std / ways[known] - 1) < 0.03 else ""
-        fail(f"{name} has deviation {seen_std:.4f}; {std:.4f} was expected{it_is}")
+        fail(f"{name} has standard deviation {seen_std:.4f}; {std:.4f} was expected{it_is}")
 
 
 def wrong_deviations(d_model: int, d_ff: int, scale: float, first: bool) -> dict[str, float]:
-    """The deviations that known wrong ways to start give to fc1 (`first`) or fc2."""
+    """The standard deviations that known wrong ways to start give to fc1 (`first`) or fc2."""
     fan_in, fan_out = (d_model, d_ff) if first else (d_ff, d_model)
     std = fan_in**-0.5
     plain = {
-        "the deviation of nn.Linear's own initialisation": (3 * fan_in) ** -0.5,
-        "the variance 1/fan_in in the place of the deviation": 1 / fan_in,
-        "the deviation for fan_out": fan_out**-0.5,
+        "the standard deviation of nn.Linear's own initialisation": (3 * fan_in) ** -0.5,
+        "the variance 1/fan_in instead of the standard deviation": 1 / fan_in,
+        "the standard deviation for fan_out": fan_out**-0.5,
         "kaiming_normal_ with its default gain of sqrt(2); the gain here is 1": math.sqrt(2) * std,
     }
     scaled = {f"{label}, times scale": scale * value for label, value in plain.items()} if scale != 1 else {}
     if scale == 1:
         return plain
     if first:
-        return plain | scaled | {"the deviation with scale on fc1 too": scale * std}
+        return plain | scaled | {"the standard deviation with scale on fc1 too": scale * std}
     return (
         plain
         | scaled
         | {
-            "the deviation without scale": std,
-            "the deviation with scale twice": scale**2 * std,
-            "the deviation with the root of scale; scale stands outside the root": math.sqrt(scale) * std,
-            "the square of the deviation": scale**2 / fan_in,
+            "the standard deviation without scale": std,
+            "the standard deviation with scale twice": scale**2 * std,
+            "the standard deviation with the square root of scale; multiply by scale itself": math.sqrt(scale) * std,
+            "the square of the standard deviation": scale**2 / fan_in,
         }
     )
 
 
 def assert_normal(weight: Tensor, std: float, name: str) -> None:
-    """Assert that many numbers of this deviation are around 0 and look normal: 4.55 % of them beyond two deviations."""
+    """Assert that many numbers of this standard deviation are around 0 and look normal: 4.55 % of them beyond two standard deviations."""
     count = weight.numel()
     if abs(float(weight.double().mean())) > 6 * std / math.sqrt(count):
         fail(f"{name} has mean {float(weight.double().mean()):.4f}; a mean of 0 was expected")
     beyond = float((weight.double().abs() > 2 * std).double().mean())
     if abs(beyond - 0.0455) > 6 * math.sqrt(0.0455 * 0.9545 / count) + 0.008:
         fail(
-            f"{name} has the right deviation, but is not normal: {beyond:.1%} of it lie beyond two "
-            "deviations, not 4.6 %"
+            f"{name} has the right standard deviation, but is not normal: {beyond:.1%} of it lie beyond two "
+            "standard deviations, not 4.6 %"
         )
 
 
@@ -303,7 +305,7 @@ def assert_left_alone(seen: Observation, *, buffers: bool = True) -> None:
         mode = "training" if seen["training"] is True else "evaluation"
         fail(f"the model was in {mode} mode before the call, and is not after it")
     if after.get("recording") is not True:
-        fail("autograd is switched off for good; use `with torch.no_grad():`, which switches it on again")
+        fail("autograd is still disabled after the call; use `with torch.no_grad():`, which enables it again")
     if after.get("frozen") != before.get("frozen"):
         fail("a parameter of the model that could learn before the call cannot after it (requires_grad)")
     was, now = tensors(before.get("gradients")), tensors(after.get("gradients"))

@@ -64,7 +64,7 @@ def test_spells_what_the_model_knows(observe: Observe, case: tuple[str, int]) ->
     why = known.get(name, "check the softmax, the context of each step, and what is joined to the name")
     if word and name.startswith(word):
         why = known.get(name, "it went on; a name ends at a dot or at max_len")
-    fail(f"a model that knows one word of {len(word)} letters by heart said another of length {len(name)}; {why}")
+    fail(f"a model that knows one word of {len(word)} letters said another of length {len(name)}; {why}")
 
 
 @question("B10", points=0.5, hint="max_len is the largest number of letters; the model need not say the dot.")
@@ -113,7 +113,7 @@ def test_draws_at_the_given_temperature(observe: Observe) -> None:
         "": [_share(ratio / t) for t, ratio in CASES],
         "the temperature is not used; divide the logits by it": [_share(ratio) for _, ratio in CASES],
         "the logits are multiplied by the temperature; divide them": [_share(ratio * t) for t, ratio in CASES],
-        "the likeliest letter is taken; draw one by its probability": [1.0, 1.0],
+        "the most likely letter is taken; sample one by its probability": [1.0, 1.0],
         "the letters are drawn without regard to their probabilities": [0.5, 0.5],
         "the temperature's square is used": [_share(ratio / t**2) for t, ratio in CASES],
         "the temperature's square root is used": [_share(ratio / t**0.5) for t, ratio in CASES],
@@ -139,7 +139,7 @@ def test_leaves_no_letter_out(observe: Observe) -> None:
     if len(drawn) < VOCAB - 1:
         fail(
             f"only {len(drawn)} of {VOCAB - 1} equally likely letters were ever drawn; "
-            "draw from all of them, and not from the likeliest alone"
+            "draw from all of them, and not only from the most likely"
         )
 
 

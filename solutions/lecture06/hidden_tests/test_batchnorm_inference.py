@@ -141,9 +141,9 @@ def test_keeps_no_graph_and_returns_a_float(observe: Observe) -> None:
     if seen["gradient"] is not False:
         fail("the model's parameters got gradients; evaluating needs no backward pass")
     if seen["needs_grad"] is not True:
-        fail("the model's parameters need no gradient any more; leave requires_grad as it is")
+        fail("the model's parameters no longer require gradients; leave requires_grad unchanged")
     if seen["grad_enabled"] is not True:
-        fail("autograd is switched off for good; use `with torch.no_grad():`, which switches it on again")
+        fail("autograd is still disabled after the call; use `with torch.no_grad():`, which enables it again")
     if run["plain"] is not True:
         fail(f"your loss is {describe_kind(run['returned'])}; return a Python float (.item())")
     if not float(run["returned"]) > 0:
@@ -189,7 +189,7 @@ def assert_folded_weight(case: FoldCase) -> None:
         "the weight with eps outside the square root": weight * gamma / (var.sqrt() + FOLD_EPS),
         "the weight divided by running_var; divide by its square root": weight * gamma / (var + FOLD_EPS),
         "the weight divided by running_var without eps; it is sqrt(running_var + eps)": weight * gamma / var,
-        "the weight multiplied by the deviation; divide by it": weight * gamma * root,
+        "the weight multiplied by the standard deviation; divide by it": weight * gamma * root,
         "the weight scaled twice": weight * (gamma / root) ** 2,
         "the transposed weight; keep the shape (in, out)": (weight * gamma / root).T,
     }
@@ -216,7 +216,7 @@ def assert_folded_bias(case: FoldCase) -> None:
         "the bias with beta scaled too; beta comes last": (bias - mean + beta) * scale,
         "the bias without gamma": (bias - mean) / root + beta,
         "the bias divided by running_var; divide by its square root": (bias - mean) * gamma / var + beta,
-        "the bias multiplied by the deviation; divide by it": (bias - mean) * gamma * root + beta,
+        "the bias multiplied by the standard deviation; divide by it": (bias - mean) * gamma * root + beta,
         "the bias with beta subtracted; add it": (bias - mean) * scale - beta,
     }
     value = parts(seen["returned"], ("weight", "bias"))[1]

@@ -218,7 +218,8 @@ def test_evaluation_uses_running_statistics(observe: Observe, n: int) -> None:
         "the output with running_var over N - 1 once more; it is unbiased already": normalised(
             x - mean, var * n / max(n - 1, 1), gamma, beta, 0.02
         ),
-        "the output multiplied by the deviation; divide by it": gamma * (x - mean) * torch.sqrt(var + 0.02) + beta,
+        "the output multiplied by the standard deviation; divide by it": gamma * (x - mean) * torch.sqrt(var + 0.02)
+        + beta,
         "the input itself": x,
     }
     if n > 1:

@@ -53,7 +53,7 @@ def assert_complete(seen: Observation) -> None:
     if isinstance(ready_made, list) and part in ready_made:
         fail(f"{part} is a layer of PyTorch, which has no {last}; make it as your own BatchNorm1d(d_hidden)")
     fail(
-        f"the model has no {first}: {part} is a BatchNorm1d(d_hidden) of its own, stored on self under this name, "
+        f"the model has no {first}: {part} is a BatchNorm1d(d_hidden) stored on self under this name, "
         "not in a list or a dictionary"
     )
 
@@ -94,7 +94,7 @@ def assert_learns(
         elif name != optional:
             fail(
                 f"no gradient reaches {name} in training, so it cannot learn: "
-                "somewhere behind it the result is cut off (detach, .data or no_grad)"
+                "somewhere after it the result is cut off (detach, .data or no_grad)"
             )
 
 
@@ -338,7 +338,7 @@ def test_deep_forward_pass(observe: Observe, batch_norm: bool, mode: str) -> Non
 @question(
     "B7",
     points=1.5,
-    hint="Every weight must be a parameter that forward uses: what is drawn anew or cut off cannot learn.",
+    hint="Every weight must be a parameter that forward uses: a tensor that forward redraws or detaches cannot learn.",
 )
 def test_learns_more_than_letter_frequencies(observe: Observe) -> None:
     loss = trained_loss(observe, "MLPv3", {"batch_norm": True}, seed=720)

@@ -107,7 +107,7 @@ def wrong_names(n: int, context: int, ending: float, max_len: int) -> dict[str, 
     """The names that known wrong ways to write give."""
     rules = {
         "names cut off when the first row finished; go on until all rows have": Rule10(finish="any"),
-        "the likeliest letters (argmax); draw them": Rule10(pick="most likely"),
+        "the most likely letters (argmax); draw them": Rule10(pick="most likely"),
         "letters from torch.multinomial; use torch.rand and the cumulative probabilities": Rule10(pick="multinomial"),
         "letters that stand one place too early in the vocabulary": Rule10(pick="one before"),
         "letters from probabilities that were sorted; keep the order of the vocabulary": Rule10(pick="likeliest first"),
@@ -115,7 +115,7 @@ def wrong_names(n: int, context: int, ending: float, max_len: int) -> dict[str, 
             draws="unfinished rows"
         ),
         "names from one number for all rows; each row has its own": Rule10(draws="one for all"),
-        "names from numbers that are drawn once; draw n anew in each step": Rule10(draws="once"),
+        "names from numbers that are drawn only once; draw n new ones in each step": Rule10(draws="once"),
         "names from numbers that move up when a row finishes; row i uses number i": Rule10(draws="squeezed"),
         "names from float64 numbers; torch.rand(n, generator=generator) gives float32": Rule10(draws="float64"),
         "names from a softmax over the rows (dim 0); take it over the vocabulary (dim 1)": Rule10(shares="of a column"),
@@ -127,10 +127,10 @@ def wrong_names(n: int, context: int, ending: float, max_len: int) -> dict[str, 
         "names from a context that never moves on": Rule10(shift=False),
         "names from a context with the new token in front; it belongs at the end": Rule10(behind=False),
         "names from numbers that are all drawn in advance; draw n in each step": Rule10(draws="in advance"),
-        "names from a generator that is seeded anew; go on with it as it comes": Rule10(advance=0),
+        "names from a generator that your code seeds again; use it in the state it is passed in": Rule10(advance=0),
         "names with their dot; leave it out": Rule10(dot=True),
-        "names that go on behind the dot; what follows the first dot is thrown away": Rule10(past_dot=True),
-        "names that go on behind the dot, dots included; keep what stands before the first": Rule10(
+        "names that continue after the dot; discard what follows the first dot": Rule10(past_dot=True),
+        "names that continue after the dot, dots included; keep the text before the first dot": Rule10(
             past_dot=True, dot=True
         ),
         "names that are one letter short; max_len steps may write max_len letters": Rule10(short=1),
@@ -140,7 +140,7 @@ def wrong_names(n: int, context: int, ending: float, max_len: int) -> dict[str, 
         n, context, ending, max_len
     )
     running = write(n, context, ending, max_len, Rule10(past_dot=True, dot=True))[0]
-    wrong["what stands behind the last dot; keep what stands before the first"] = [
+    wrong["the text after the last dot; keep the text before the first one"] = [
         text.rpartition(".")[2] for text in running
     ]
     wrong["names from the global random state; draw from `generator`"] = write(
@@ -268,7 +268,7 @@ def test_stops_in_time(observe: Observe, ending: float, max_len: int) -> None:
     if upcoming == write(4, 3, ending, max_len)[1]:
         return
     if upcoming == write(4, 3, ending, max_len, Rule10(advance=0))[1]:
-        fail("your code seeds `generator` anew; go on with it as it comes")
+        fail("your code seeds `generator` again; use it in the state it is passed in")
     generator = torch.Generator().manual_seed(NAMES_SEED)
     numbers = torch.rand(ADVANCE + 400, generator=generator).tolist()[ADVANCE:]
     drawn = next((count for count, number in enumerate(numbers) if number == upcoming), None)

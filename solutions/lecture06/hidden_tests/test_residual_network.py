@@ -103,7 +103,7 @@ def test_block_is_the_identity_without_fc2(observe: Observe, training: bool) -> 
 @question(
     "R2",
     points=1.5,
-    hint="Weights are N(0, 1/fan_in), drawn anew for each block; fan_in is what goes in; `scale` belongs to fc2, "
+    hint="Weights are N(0, 1/fan_in), drawn separately for each block; fan_in is what goes in; `scale` belongs to fc2, "
     "because fc2 writes.",
 )
 @pytest.mark.parametrize("scale", [None, SCALE], ids=["default scale", "scale 0.4"])
@@ -155,12 +155,15 @@ def test_network_forward(observe: Observe, training: bool) -> None:
             weights, skipped(weights, stream[0], training), training
         ),
         "logits of a stream through tanh": mlp_head(weights, torch.tanh(stream[-1]), training),
-        "logits of tanh behind norm_f": torch.tanh(norm(weights, stream[-1], training, "norm_f.")) @ head
+        "logits with tanh after norm_f; the head reads norm_f's output directly": torch.tanh(
+            norm(weights, stream[-1], training, "norm_f.")
+        )
+        @ head
         + weights["head.bias"],
         "logits of a stream through relu between the blocks; nothing acts on the stream": mlp_head(
             weights, through_relu(weights, stream[0], training), training
         ),
-        "logits behind norm_f applied twice": norm(
+        "logits with norm_f applied twice": norm(
             weights, norm(weights, stream[-1], training, "norm_f."), training, "norm_f."
         )
         @ head
@@ -272,7 +275,7 @@ def test_network_scales_its_blocks(observe: Observe, layers: int) -> None:
     target = 1 / math.sqrt(2 * layers)
     ways = {
         "no scale": 1.0,
-        "1 / sqrt(L); there is a 2 under the root": 1 / math.sqrt(layers),
+        "1 / sqrt(L); there is a 2 inside the square root": 1 / math.sqrt(layers),
         "1 / (2 L); take the square root": 1 / (2 * layers),
         "1 / L; it is the square root of 2 L": 1 / layers,
         "sqrt(2 L); divide by it": math.sqrt(2 * layers),
@@ -280,7 +283,7 @@ def test_network_scales_its_blocks(observe: Observe, layers: int) -> None:
         "1 / sqrt(2 d_model); L is the number of layers": 1 / math.sqrt(2 * 64),
         "1 / sqrt(2 d_ff); L is the number of layers": 1 / math.sqrt(2 * 192),
         "sqrt(2) * L; it is 1 / sqrt(2 * L)": layers * math.sqrt(2),
-        "1 / (sqrt(2) * L); L stands under the root, too": 1 / (math.sqrt(2) * layers),
+        "1 / (sqrt(2) * L); L stands inside the square root, too": 1 / (math.sqrt(2) * layers),
     }
     writes = {name: value for name, value in found.items() if name.endswith("fc2.weight")}
     if not writes:
@@ -326,7 +329,9 @@ def test_the_rest_starts_as_pytorch_makes_it(observe: Observe) -> None:
             fail(f"{name} starts at zero; leave it as PyTorch makes it")
         if abs(float(value.std(correction=0)) / std - 1) > tolerance:
             whose = "as ResidualBlock makes it" if "blocks" in name else "as PyTorch makes it"
-            fail(f"{name} starts with deviation {float(value.std(correction=0)):.4f}, not {std:.4f}; leave it {whose}")
+            fail(
+                f"{name} starts with standard deviation {float(value.std(correction=0)):.4f}, not {std:.4f}; leave it {whose}"
+            )
     for name, wanted in (("norm_f.weight", 1.0), ("norm_f.bias", 0.0)):
         if bool((found[name] != wanted).any()):
             fail(f"{name} does not start at {wanted:g}, as nn.BatchNorm1d makes it")

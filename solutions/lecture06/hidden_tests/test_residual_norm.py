@@ -48,7 +48,7 @@ def wrong_post_norms(w: dict[str, Tensor], x: Tensor, training: bool) -> dict[st
         "the sum without the norm": x + write,
         "the branch without the skip; add x before the norm": norm(w, write, training),
         "x plus the normalised branch; the norm is over the sum": x + norm(w, write, training),
-        "x added behind the norm too; the norm is the last thing": x + right,
+        "x added after the norm too; the norm comes last": x + right,
         "a block that normalises twice, before the branch and after the addition": norm(
             w, block_forward(w, x, training), training
         ),
@@ -57,7 +57,7 @@ def wrong_post_norms(w: dict[str, Tensor], x: Tensor, training: bool) -> dict[st
             w, torch.tanh(x + x @ fc1 @ fc2), training
         ),
         "a norm of the sum without tanh between fc1 and fc2": norm(w, x + x @ fc1 @ fc2, training),
-        "a block with relu in the place of tanh": norm(w, x + F.relu(x @ fc1) @ fc2, training),
+        "a block with relu instead of tanh": norm(w, x + F.relu(x @ fc1) @ fc2, training),
         "the norm of the sum, with tanh after fc2 too": norm(w, x + torch.tanh(write), training),
         "the normalised x plus the branch; the norm is over the sum": read + write,
         "the norm of x and the normalised branch; one norm, over the sum": norm(
@@ -138,7 +138,9 @@ EXPECTED_PATHS: dict[str, tuple[str, bool, dict[str, Value]]] = {
     "block whose skip is multiplied by 1.000002": ("nearly", False, {"double": True}),
 }
 NEVER_RUN = "the block was never run: find out by experiment, not by its type or its source"
-ANY_BATCH = "does the batch have a mean other than 0 and a deviation other than 1, and is every entry compared?"
+ANY_BATCH = (
+    "does the batch have a mean other than 0 and a standard deviation other than 1, and is every entry compared?"
+)
 ADVICE = {
     "ResidualBlock": "was fc2 set to zero, and does the verdict say True for an identity?",
     "float64 ResidualBlock": "was fc2 set to zero?",
@@ -167,7 +169,7 @@ def path_verdict(seen: Observation) -> bool:
     "R6",
     points=1.5,
     hint="Zero the fc2 of a copy, put the copy into training mode, feed it a batch that is neither centred nor of "
-    "deviation 1, and compare what comes out with what went in: every entry, exactly.",
+    "standard deviation 1, and compare what comes out with what went in: every entry, exactly.",
 )
 @pytest.mark.parametrize("what", EXPECTED_PATHS)
 def test_identity_path(observe: Observe, what: str) -> None:

@@ -131,7 +131,7 @@ def apart(w: dict[str, Tensor], stream: list[Tensor]) -> Tensor:
     "R7",
     points=2,
     hint="Item 0 is the stream before the first block. Item i is what block i - 1 of the list adds: the "
-    "stream behind it "
+    "stream after it "
     "minus the stream before it.",
 )
 def test_each_write_is_that_of_its_block(observe: Observe) -> None:
@@ -143,11 +143,11 @@ def test_each_write_is_that_of_its_block(observe: Observe) -> None:
         "the writes of blocks that all read the beginning of the stream; each reads what the one before it leaves": (
             apart(w, stream)
         ),
-        "the writes with that of the last block taken behind norm_f, which takes no part": torch.cat(
+        "the writes with the last one measured after norm_f; norm_f is not part of the stream": torch.cat(
             [target[:-1], normed[None]]
         ),
-        "the streams; a write is the difference of the stream behind and before a block": torch.stack(stream),
-        "the writes with their signs turned; take what is behind the block minus what is before it": torch.cat(
+        "the streams; a write is the stream after a block minus the stream before it": torch.stack(stream),
+        "the writes with the wrong sign; subtract the stream before the block from the stream after it": torch.cat(
             [target[:1], -target[1:]]
         ),
         "the writes in reverse": target.flip(0),
@@ -160,12 +160,12 @@ def test_each_write_is_that_of_its_block(observe: Observe) -> None:
         "the differences to the stream's beginning; take those to the stream before the block": torch.stack(
             [stream[0], *(x - stream[0] for x in stream[1:])]
         ),
-        "zeros in the place of the embedding's write": torch.cat([0 * target[:1], target[1:]]),
+        "zeros instead of the embedding's write": torch.cat([0 * target[:1], target[1:]]),
         "the writes with the end of the stream as item 0; there belongs its beginning": torch.cat(
             [stream[-1][None], target[1:]]
         ),
         "the writes of the blocks first and the embedding's last; it is item 0": target.roll(-1, 0),
-        "what the blocks read, in the place of what they write": torch.stack([stream[0], *read]),
+        "what the blocks read, instead of what they write": torch.stack([stream[0], *read]),
     }
     assert_items(seen["returned"], target, "contributions", mistakes)
 
@@ -244,7 +244,7 @@ def wrong_terms(w: dict[str, Tensor], stream: list[Tensor], eps: float) -> dict[
     last = first.flip(0)
     return {
         "the terms with the constant k in every item; leave m, beta and b out": target + constant,
-        "the terms with the constant k shared out among the items; leave it out": target + constant / len(stream),
+        "the terms with the constant k split among the items; leave it out": target + constant / len(stream),
         "the terms with the constant k in item 0; leave it out": target + first * constant,
         "the terms with the constant k in the last item; leave it out": target + last * constant,
         "the terms with the head's bias in every item; leave it out": target + w["head.bias"],
@@ -256,9 +256,9 @@ def wrong_terms(w: dict[str, Tensor], stream: list[Tensor], eps: float) -> dict[
         "the terms with the running mean taken from every item; leave it out": target - (mean * gain) @ head,
         "the writes through the head without norm_f; multiply by gamma / sqrt(v + eps) first": writes @ head,
         "the writes through norm_f without its gamma": (writes / torch.sqrt(var + eps)) @ head,
-        "the writes times gamma, not divided by the deviation": (writes * gamma) @ head,
+        "the writes times gamma, not divided by the standard deviation": (writes * gamma) @ head,
         "the terms divided by the variance; take its square root": (writes * gamma / (var + eps)) @ head,
-        "the terms times the deviation; divide by it": (writes * gamma * torch.sqrt(var + eps)) @ head,
+        "the terms times the standard deviation; divide by it": (writes * gamma * torch.sqrt(var + eps)) @ head,
         "the terms without eps; it is sqrt(v + eps)": (writes * gamma / var.sqrt()) @ head,
         "the terms with eps outside the square root": (writes * gamma / (var.sqrt() + eps)) @ head,
         "the terms with eps = 1e-5; take that of norm_f": (writes * gamma / torch.sqrt(var + EPS)) @ head,

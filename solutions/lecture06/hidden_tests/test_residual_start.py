@@ -102,7 +102,7 @@ def test_only_the_writing_layer_is_zeroed(observe: Observe) -> None:
     points=1.5,
     hint="fc1's gradient has fc2 as a factor, and fc2's gradient has tanh(fc1(...)) as a factor: if both "
     "are zero, both "
-    "stay zero for ever. With fc2 alone at zero, the first step moves fc2, and the second one fc1, too.",
+    "stay zero forever. With fc2 alone at zero, the first step moves fc2, and the second one fc1, too.",
 )
 def test_every_block_can_still_learn(observe: Observe) -> None:
     contexts, targets = names().batches(2, 32, seed=1420)
@@ -150,19 +150,19 @@ def wrong_variances(weights: dict[str, Tensor], inputs: Tensor) -> dict[str, Ten
     read = [norm(weights, x, True, f"blocks.{layer}.norm.") for layer, x in enumerate(stream[:-1])]
     beginning = weights["embedding.weight"][inputs].flatten(1)
     return {
-        "the variances with that of the embedding's vectors as item 0; the stream begins behind inp": variances(
+        "the variances with that of the embedding vectors as item 0; the stream begins after inp": variances(
             [beginning, *stream[1:]]
         ),
-        "the variances with that behind norm_f as item L; norm_f takes no part": variances(
+        "the variances with the one after norm_f as item L; norm_f is not part of the stream": variances(
             [*stream[:-1], norm(weights, stream[-1], True, "norm_f.")]
         ),
         "the unbiased variances (N - 1); divide by N": torch.stack([x.var(0).mean() for x in stream]),
         "the variances of the stream in evaluation mode; measure in training mode": variances(still),
         "the unbiased variances in evaluation mode": torch.stack([x.var(0).mean() for x in still]),
-        "the variances of all numbers at once; take each feature's own over the batch, then average": torch.stack(
+        "the variances of all entries at once; take each feature's own over the batch, then average": torch.stack(
             [x.var(correction=0) for x in stream]
         ),
-        "the unbiased variances of all numbers at once": torch.stack([x.var() for x in stream]),
+        "the unbiased variances of all entries at once": torch.stack([x.var() for x in stream]),
         "the variances over the features (dim 1); take them over the batch (dim 0)": torch.stack(
             [x.var(1, correction=0).mean() for x in stream]
         ),
@@ -174,7 +174,7 @@ def wrong_variances(weights: dict[str, Tensor], inputs: Tensor) -> dict[str, Ten
         "the mean squares; subtract each feature's mean first": torch.stack([x.square().mean() for x in stream]),
         "the variances of the writes; measure the stream itself": variances(list(writes)),
         "the variances of what the blocks read; measure the stream before the norm": variances([*read, stream[-1]]),
-        "the variances of what the blocks read, behind that of the stream's beginning; measure the stream": variances(
+        "the variances of the blocks' inputs after the norm, preceded by the initial stream; measure the stream itself": variances(
             [stream[0], *read]
         ),
         "the variances relative to the first; do not divide": variances(stream) / variances(stream)[0],
@@ -197,7 +197,7 @@ def assert_no_list(value: Value) -> None:
 @question(
     "R5",
     points=1.5,
-    hint="L + 1 places: before the first block and behind each. At each: the variance of every feature over the batch, "
+    hint="L + 1 places: before the first block and after each. At each: the variance of every feature over the batch, "
     "with N below the fraction line, then the mean over the features. The norms work as in training.",
 )
 @pytest.mark.parametrize("training", [True, False], ids=["training", "evaluation"])
@@ -206,7 +206,7 @@ def test_variance_of_the_stream(observe: Observe, training: bool) -> None:
     value = seen["returned"]
     assert_no_list(value)
     if isinstance(value, Tensor) and tuple(value.shape) == (3,):
-        fail("your stream_variance has L items; L + 1 were expected: one before the first block and one behind each")
+        fail("your stream_variance has L items; L + 1 were expected: one before the first block and one after each")
     target = variances(mlp_stream(weights, inputs, 3, True))
     wrong = wrong_variances(weights, inputs)
     assert_close(value, target, "stream_variance", mistakes=wrong, tolerance=COLLECTED)
@@ -242,13 +242,13 @@ def test_scales_what_the_blocks_write(observe: Observe, layers: int, times: int)
     was = tensors(mapping(seen["before"]).get("parameters"))
     ways = {
         "1 / sqrt(2 * 12); L is the number of blocks of this model": 24**-0.5,
-        "1 / sqrt(L); there is a 2 under the root": layers**-0.5,
+        "1 / sqrt(L); there is a 2 inside the square root": layers**-0.5,
         "1 / (2 L); take the square root": 1 / (2 * layers),
         "1 / L; it is the square root of 2 L": 1 / layers,
         "sqrt(2 L); divide by it": (2 * layers) ** 0.5,
-        "1 / (sqrt(2) L); L stands under the root, too": 1 / (2**0.5 * layers),
+        "1 / (sqrt(2) L); L stands inside the square root, too": 1 / (2**0.5 * layers),
         "sqrt(2 / L); the 2 stands below the fraction line": (2 / layers) ** 0.5,
-        "1 / (2 sqrt(L)); the 2 stands under the root, too": 0.5 * layers**-0.5,
+        "1 / (2 sqrt(L)); the 2 stands inside the square root, too": 0.5 * layers**-0.5,
         "1 / sqrt(2 (L + 1)); count the blocks, not the places of the stream": (2 * (layers + 1)) ** -0.5,
         "1, that is not at all": 1.0,
         "1 / sqrt(2 L) twice over": 1 / (2 * layers),
@@ -268,7 +268,7 @@ def test_scales_what_the_blocks_write(observe: Observe, layers: int, times: int)
         if not bool(now[name].any()):
             fail(f"{name} is zero; multiply the weights that are there by 1 / sqrt(2 L)")
         if abs(float(F.cosine_similarity(now[name].flatten(), was[name].flatten(), dim=0))) < 0.9:
-            fail(f"{name} was drawn anew; multiply the weights that are there")
+            fail(f"{name} was redrawn; multiply the existing weights")
         # A factor from torch.sqrt(torch.tensor(2 * L)) is a float32 number.
         assert_close(now[name], was[name] * factor**times, name, mistakes=wrong, tolerance=COLLECTED)
     writing = [f"blocks.{layer}.fc2.weight" for layer in range(layers)]

@@ -31,7 +31,7 @@ from .residual_reference import (
 
 R9_MARGIN = 0.10
 """At learning rate 0.1 the loss must be this much below the unigram cross-entropy. Over 20 seeds right answers are 0.26
-(deviation 0.014) below it on the bundled names and 0.31 (0.018) on the classic ones; a plain network is 0.01 above."""
+(standard deviation 0.014) below it on the bundled names and 0.31 (0.018) on the classic ones; a plain network is 0.01 above."""
 R9_FAST_MARGIN = -0.10
 """At learning rate 0.3 it must not blow up: after 100 steps right answers are 0.18 (0.03) and 0.22 (0.05) below."""
 DEEP = [VOCAB, 3, 16, 64, 128, 12]
@@ -143,7 +143,7 @@ def wrong_batches(size: int) -> dict[str, Tensor]:
 
     return {
         "what batches from the global random state give; pass `generator` on": losses(seed=SEED + 1),
-        "what the first batch gives at every step; draw anew in each step": losses(once=True),
+        "what the first batch gives at every step; draw a new one in each step": losses(once=True),
         "what evaluation mode gives; train in training mode": losses(training=False),
         "what batches without replacement (randperm) give; use torch.randint as the question says": losses(
             draw=without_replacement
@@ -189,7 +189,7 @@ def wrong_updates() -> dict[str, Training]:
         "what no update at all gives: was this weight left out, or a copy trained?": train(sgd(0.0)),
         "what a learning rate of 0.1 gives; use lr": train(sgd(0.1)),
         "what a learning rate of 0.01 gives; use lr": train(sgd(0.01)),
-        "what the losses behind each update are; take them before it": train(sgd(RATE), after=True),
+        "the losses after each update; record them before it": train(sgd(RATE), after=True),
     }
 
 
@@ -271,7 +271,7 @@ def test_trains_in_training_mode_and_returns_floats(observe: Observe, training: 
     if seen["list"] is not True:
         fail(f"train returned {describe_kind(seen['losses'])}; a list was expected")
     if seen["floats"] is not True:
-        fail("the losses are no Python floats; a tensor would keep its graph alive")
+        fail("the losses are not Python floats; a tensor would keep its graph alive")
 
 
 def trained_loss(observe: Observe, lr: float, steps: int, seed: int) -> float:
