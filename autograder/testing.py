@@ -28,7 +28,7 @@ from autograder.grading.assertions import (
     truth,
 )
 from autograder.grading.hidden_tests import LossTest, question
-from autograder.grading.observe import Observation, Observe
+from autograder.grading.observe import NoObservation, Observation, Observe
 from autograder.sandbox.channel import Opaque, Value
 
 __all__ = [
@@ -37,6 +37,7 @@ __all__ = [
     "FLOAT64",
     "SINGLE",
     "LossTest",
+    "NoObservation",
     "Observation",
     "Observe",
     "Opaque",

@@ -1,7 +1,11 @@
 """Batch normalization as functions, right and wrong: what the hidden tests of the first notebook compare with."""
 
+import contextlib
+import re
+from collections.abc import Iterator, Sequence
+
 import torch
-from autograder.testing import Observation, agrees, assert_close, fail
+from autograder.testing import NoObservation, Observation, agrees, assert_close, fail
 from torch import Tensor
 
 from .inputs import normal, scale_and_shift
@@ -38,6 +42,26 @@ def assert_from_scratch(seen: Observation) -> None:
             f"your code calls PyTorch's own normalisation ({used[0]}); "
             f"implement the formula yourself, from means and variances"
         )
+
+
+SHAPE_ERROR = re.compile(r"shape|size|dimension|mat1|must match|out of (range|bounds)")
+"""What an error says that comes of a size that does not fit."""
+
+
+@contextlib.contextmanager
+def sizes_passed_in(sizes: Sequence[int]) -> Iterator[None]:
+    """Point at the sizes where an error of the student's code comes of one that does not fit."""
+    try:
+        yield
+    except NoObservation as nothing:
+        failure = nothing.failure
+        if failure.kind != "error" or not SHAPE_ERROR.search(failure.message):
+            raise
+        made = ", ".join(f"{name} {size}" for name, size in zip(SIZES, sizes, strict=False))
+        fail(f"{failure.message}; the model was created with {made}: is a size hard-coded?")
+
+
+SIZES = ("vocab_size", "context_size", "d_embed")
 
 
 def normalise(x: Tensor, gamma: Tensor, beta: Tensor, eps: float) -> Tensor:
@@ -102,9 +126,9 @@ def wrong_outputs(x: Tensor, gamma: Tensor, beta: Tensor, eps: float) -> Named:
         )
     if len(x) == x.shape[1]:
         # With N == D, statistics (N,) over the features broadcast along the wrong axis.
-        wrong[
-            "the output with one mean and variance per example (dim 1); compute them per feature, over the batch (dim 0)"
-        ] = normalised(x - x.mean(1), x.var(1, correction=0), gamma, beta, eps)
+        wrong["the output with one mean and variance per example (dim 1); compute them per feature (dim 0)"] = (
+            normalised(x - x.mean(1), x.var(1, correction=0), gamma, beta, eps)
+        )
     return wrong
 
 

@@ -29,7 +29,7 @@ ROUNDING = 1e-6
 """An answer may compute in single precision."""
 
 AT_THE_LIMIT = (2.0922957200349384, 2.092295720034939, 2.0922957200349392)
-"""In double precision tanh of these is exactly 0.97, in torch and in NumPy. A formula by hand may give slightly more."""
+"""In double precision tanh of these is exactly 0.97, in torch and in NumPy. Another formula may give slightly more."""
 
 
 def stats_of(observe: Observe, pre: Tensor, *keys: str, graph: bool = False) -> Mapping[str, object]:
