@@ -30,11 +30,11 @@ class Operators(TorchDispatchMode):
 def empty_is_nan() -> Iterator[None]:
     """Let torch.empty return NaN, and not by chance zeros."""
     before = torch.are_deterministic_algorithms_enabled()
-    torch.use_deterministic_algorithms(True, warn_only=True)  # type: ignore[no-untyped-call]
+    torch.use_deterministic_algorithms(True, warn_only=True)
     try:
         yield
     finally:
-        torch.use_deterministic_algorithms(before)  # type: ignore[no-untyped-call]
+        torch.use_deterministic_algorithms(before)
 
 
 @contextlib.contextmanager
@@ -131,6 +131,27 @@ def train_sgd(model: nn.Module, contexts: Tensor, targets: Tensor, lr: float) ->
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
+
+
+def fill(module: nn.Module, values: dict[str, Tensor]) -> list[str]:
+    """Set what the module has of these parameters and buffers, and its other biases to zero.
+
+    Returns the names of values that it has no place for.
+    """
+    state = dict(module.named_parameters(remove_duplicate=False)) | dict(module.named_buffers(remove_duplicate=False))
+    fitting = {name: value for name, value in values.items() if name in state and state[name].numel() == value.numel()}
+    set_values(module, fitting)
+    known = {id(state[name]) for name in fitting}
+    with torch.no_grad():
+        for name, kept in state.items():
+            if name.endswith("bias") and id(kept) not in known:
+                kept.zero_()
+    return sorted(set(values) - set(fitting))
+
+
+def can_run(absent: list[str]) -> bool:
+    """Return whether a model can be called that has no place for these values: it can without biases and norms."""
+    return all(name.endswith(("bias", "running_mean", "running_var")) or "norm" in name for name in absent)
 
 
 def residual_mlp(student: Any, sizes: list[int], start: dict[str, Tensor], training: bool) -> Any:

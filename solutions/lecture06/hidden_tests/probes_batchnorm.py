@@ -118,7 +118,7 @@ def layer_gradients(
         y = layer(x)
     dx, dgamma, dbeta = gradients(y, (x, layer.gamma, layer.beta), cotangent)
     held = [name for name in STATISTICS if getattr(getattr(layer, name, None), "requires_grad", False)]
-    found = {"misfits": {}, "dx": dx, "dgamma": dgamma, "dbeta": dbeta, "slope": along}
+    found: Seen = {"misfits": {}, "dx": dx, "dgamma": dgamma, "dbeta": dbeta, "slope": along}
     set_values(layer, start)
     y = layer.eval()(x)
     later = gradients(y, (x, layer.gamma, layer.beta), cotangent)

@@ -96,7 +96,7 @@ def trained_logits(
     lr: float,
     held_out: Tensor,
 ) -> Seen:
-    """Train a new float32 model with SGD on these batches; return its logits in evaluation for the held-out contexts."""
+    """Train a new float32 model with SGD on these batches; return its logits for the held-out contexts."""
     model = getattr(student, name)(*sizes, **options)
     train_sgd(model, contexts, targets, lr)
     model.eval()

@@ -208,7 +208,7 @@ def folded(
 
 
 def assert_folded_weight(case: FoldCase) -> None:
-    seen, weight, _, state = case
+    _, weight, _, state = case
     gamma, var = state["gamma"], state["running_var"]
     root = torch.sqrt(var + FOLD_EPS)
     mistakes = {

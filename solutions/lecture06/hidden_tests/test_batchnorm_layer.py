@@ -210,11 +210,12 @@ def averages_of_other_starts(batches: list[Tensor], momentum: float) -> dict[str
     """Return running averages that begin with the first batch, and ones corrected for their start at 0."""
     copied: dict[str, list[Tensor]] = {"running_mean": [], "running_var": []}
     corrected: dict[str, list[Tensor]] = {"running_mean": [], "running_var": []}
-    for name, of in (("running_mean", lambda x: x.mean(0)), ("running_var", lambda x: x.var(0))):
-        average, sum_of_updates = of(batches[0]), torch.zeros_like(batches[0][0])
-        for index, x in enumerate(batches):
-            average = average.lerp(of(x), momentum)
-            sum_of_updates = sum_of_updates.lerp(of(x), momentum)
+    updates = {"running_mean": [x.mean(0) for x in batches], "running_var": [x.var(0) for x in batches]}
+    for name, new in updates.items():
+        average, sum_of_updates = new[0], torch.zeros_like(new[0])
+        for index, update in enumerate(new):
+            average = average.lerp(update, momentum)
+            sum_of_updates = sum_of_updates.lerp(update, momentum)
             copied[name].append(average)
             corrected[name].append(sum_of_updates / (1 - (1 - momentum) ** (index + 1)))
     return {
@@ -327,9 +328,9 @@ def assert_evaluation_gradients(seen: Observation, state: Named, x: Tensor, cota
         )
     }
     assert_close(seen["y"], y, "evaluation output for an input that requires a gradient", mistakes=wrong_y)
-    leaves = [value.clone().requires_grad_() for value in (x, gamma, beta)]
-    goals = torch.autograd.grad(normalised(leaves[0] - mean, var, *leaves[1:], 1e-3), leaves, cotangent)
-    in_training = torch.autograd.grad(normalise(*leaves, 1e-3), leaves, cotangent)
+    leaf, scale, shift = (value.clone().requires_grad_() for value in (x, gamma, beta))
+    goals = torch.autograd.grad(normalised(leaf - mean, var, scale, shift, 1e-3), (leaf, scale, shift), cotangent)
+    in_training = torch.autograd.grad(normalise(leaf, scale, shift, 1e-3), (leaf, scale, shift), cotangent)
     for name, goal, other in zip(("dx", "dgamma", "dbeta"), goals, in_training, strict=True):
         if seen[name] is None:
             fail(

@@ -174,7 +174,7 @@ def wrong_variances(weights: dict[str, Tensor], inputs: Tensor) -> dict[str, Ten
         "the mean squares; subtract each feature's mean first": torch.stack([x.square().mean() for x in stream]),
         "the variances of the writes; measure the stream itself": variances(list(writes)),
         "the variances of what the blocks read; measure the stream before the norm": variances([*read, stream[-1]]),
-        "the variances of the blocks' inputs after the norm, preceded by the initial stream; measure the stream itself": variances(
+        "the initial variance and those of what the blocks read after their norm; measure the stream itself": variances(
             [stream[0], *read]
         ),
         "the variances relative to the first; do not divide": variances(stream) / variances(stream)[0],
