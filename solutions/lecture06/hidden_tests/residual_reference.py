@@ -268,10 +268,6 @@ def block_shapes(d_model: int, d_ff: int) -> dict[str, tuple[int, ...]]:
     return {name: tuple(value.shape) for name, value in block_weights(d_model, d_ff, seed=1).items()}
 
 
-def assert_block_layout(layout: Value, d_model: int, d_ff: int) -> None:
-    assert_layout(layout, block_shapes(d_model, d_ff))
-
-
 def assert_block_initialisation(seen: Observation, d_model: int, d_ff: int, scale: float) -> None:
     """Assert names, shapes and standard deviations (within 4 %) of initial weights, which differ between two blocks."""
     expected = {
@@ -282,7 +278,7 @@ def assert_block_initialisation(seen: Observation, d_model: int, d_ff: int, scal
     }
     found, others = tensors(seen["parameters"]), tensors(seen["others"])
     assert_shapes({name: list(value.shape) for name, value in found.items()}, expected)
-    assert_block_layout(seen["layout"], d_model, d_ff)
+    assert_layout(seen["layout"], block_shapes(d_model, d_ff))
     assert_own_parts(seen["layout"], block_shapes(d_model, d_ff))
     if len({value.dtype for value in found.values()}) > 1:
         kinds = ", ".join(f"{name} {str(found[name].dtype).removeprefix('torch.')}" for name in expected)
