@@ -214,3 +214,77 @@ def layer_state(features: int, seed: int, prefix: str = "") -> Named:
         f"{prefix}running_mean": normal(features, seed=seed + 2),
         f"{prefix}running_var": 0.5 + normal(features, seed=seed + 3) ** 2,
     }
+
+
+def running_output(
+    batches: list[Tensor], gamma: Tensor, beta: Tensor, eps: float, momentum: float, x: Tensor | None = None
+) -> Tensor:
+    """Return the output on x, or else on the last batch, with the running statistics after these batches."""
+    mean, var = torch.zeros_like(gamma), torch.ones_like(gamma)
+    for one in batches:
+        mean, var = mean.lerp(one.mean(0), momentum), var.lerp(one.var(0), momentum)
+    return normalised((batches[-1] if x is None else x) - mean, var, gamma, beta, eps)
+
+
+def wrong_running(batches: list[Tensor], momentum: float) -> dict[str, dict[str, list[Tensor]]]:
+    """Return the running statistics after each batch under known wrong rules."""
+    rules: dict[str, tuple[float, int, bool, float]] = {
+        "the result of the biased variance; running_var uses the unbiased one (N - 1)": (momentum, 0, False, 1.0),
+        "the result of momentum on the wrong term; it is the weight of the new value": (1.0 - momentum, 1, False, 1.0),
+        "the result of momentum on the wrong term and the biased variance": (1.0 - momentum, 0, False, 1.0),
+        "the result of momentum 0.1; use the momentum passed to __init__": (0.1, 1, False, 1.0),
+        "the result of momentum 0.1 and the biased variance; use the momentum passed to __init__, and N - 1": (
+            0.1,
+            0,
+            False,
+            1.0,
+        ),
+        "the result of the standard deviation; keep the variance": (momentum, 1, True, 1.0),
+        "the result of the biased standard deviation; keep the variance, with N - 1": (momentum, 0, True, 1.0),
+        "the result of a start at 0; running_var starts at 1": (momentum, 1, False, 0.0),
+        "the result of a start at 0 and the biased variance; running_var starts at 1": (momentum, 0, False, 0.0),
+        "its initial value: it is never updated in training": (0.0, 1, False, 1.0),
+        "the last batch's statistics; keep a running average": (1.0, 1, False, 1.0),
+        "the last batch's statistics, and the biased variance; keep a running average": (1.0, 0, False, 1.0),
+    }
+    found: dict[str, dict[str, list[Tensor]]] = {}
+    for label, (weight, correction, root, first) in rules.items():
+        mean, var = torch.zeros_like(batches[0][0]), torch.full_like(batches[0][0], first)
+        kept: dict[str, list[Tensor]] = {"running_mean": [], "running_var": []}
+        for x in batches:
+            new = x.var(0, correction=correction)
+            mean = (1 - weight) * mean + weight * x.mean(0)
+            var = (1 - weight) * var + weight * (new.sqrt() if root else new)
+            kept["running_mean"].append(mean)
+            kept["running_var"].append(var)
+        found[label] = kept
+    found["the sum of all updates; the old value has the weight 1 - momentum"] = {
+        "running_mean": [
+            sum((momentum * x.mean(0) for x in batches[: i + 1]), torch.zeros_like(mean)) for i in range(3)
+        ],
+        "running_var": [sum((momentum * x.var(0) for x in batches[: i + 1]), torch.ones_like(mean)) for i in range(3)],
+    }
+    found["the average over all batches; keep a running average with the given momentum"] = {
+        "running_mean": [torch.stack([x.mean(0) for x in batches[: i + 1]]).mean(0) for i in range(3)],
+        "running_var": [torch.stack([x.var(0) for x in batches[: i + 1]]).mean(0) for i in range(3)],
+    }
+    found |= averages_of_other_starts(batches, momentum)
+    return found
+
+
+def averages_of_other_starts(batches: list[Tensor], momentum: float) -> dict[str, dict[str, list[Tensor]]]:
+    """Return running averages that begin with the first batch, and ones corrected for their start at 0."""
+    copied: dict[str, list[Tensor]] = {"running_mean": [], "running_var": []}
+    corrected: dict[str, list[Tensor]] = {"running_mean": [], "running_var": []}
+    updates = {"running_mean": [x.mean(0) for x in batches], "running_var": [x.var(0) for x in batches]}
+    for name, new in updates.items():
+        average, sum_of_updates = new[0], torch.zeros_like(new[0])
+        for index, update in enumerate(new):
+            average = average.lerp(update, momentum)
+            sum_of_updates = sum_of_updates.lerp(update, momentum)
+            copied[name].append(average)
+            corrected[name].append(sum_of_updates / (1 - (1 - momentum) ** (index + 1)))
+    return {
+        "an average that starts with the first batch copied in; start from 0 and 1 and update for every batch": copied,
+        "a bias-corrected average, as in Adam; keep the plain running average": corrected,
+    }

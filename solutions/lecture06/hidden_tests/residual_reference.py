@@ -9,10 +9,8 @@ from collections.abc import Iterator, Mapping
 import torch
 from autograder.testing import Observation, Value, assert_close, assert_same_tensors, fail, mapping, sequence, tensors
 from torch import Tensor
-from torch.nn import functional as F
 
 from .inputs import VOCAB, Examples, names, normal
-from .network_reference import OTHER_ACTIVATIONS
 
 EPS = 1e-5
 SCALE = 0.4
@@ -184,47 +182,6 @@ def assert_keeps_batch(value: Value, target: Tensor, name: str, mistakes: Mappin
     if isinstance(value, Tensor) and len(target) == 1 and tuple(value.shape) == tuple(target.shape[1:]):
         fail(f"a single example gives shape {tuple(value.shape)}; keep the batch dimension (no squeeze)")
     assert_close(value, target, name, mistakes=mistakes)
-
-
-def wrong_blocks(w: dict[str, Tensor], x: Tensor, training: bool) -> dict[str, Tensor]:
-    """Return what known wrong forms of ResidualBlock give, created with scale SCALE."""
-    read, other = norm(w, x, training), norm(w, x, not training)
-    fc1, fc2 = w["fc1.weight"].T, w["fc2.weight"].T
-    write, raw = torch.tanh(read @ fc1) @ fc2, torch.tanh(x @ fc1) @ fc2
-    return {
-        "a block that multiplies by `scale` in forward; `scale` only affects the initial fc2": x + SCALE * write,
-        "the branch without the skip; add x to it": write,
-        "a skip from the normalised value; add x itself": read + write,
-        "the average of x and the branch; add them": (x + write) / 2,
-        "tanh of the sum; apply nothing to the stream after the addition": torch.tanh(x + write),
-        "relu of the sum; apply nothing to the stream after the addition": F.relu(x + write),
-        "a block without its norm": x + raw,
-        "a block with the norm after the addition; normalise the input of the branch instead": norm(
-            w, x + raw, training
-        ),
-        "a block with the norm between the branch and the addition; normalise the input of the branch": x
-        + norm(w, raw, training),
-        "a block that normalises twice, before the branch and after the addition": norm(w, x + write, training),
-        "the normalised branch without the skip; add x before the norm": norm(w, raw, training),
-        "tanh of the norm's output; tanh belongs between fc1 and fc2": torch.tanh(norm(w, x + raw, training)),
-        "a block without tanh": x + (read @ fc1) @ fc2,
-        "a norm of the sum without tanh between fc1 and fc2": norm(w, x + x @ fc1 @ fc2, training),
-        **{
-            f"a block with {name} instead of tanh": x + act(read @ fc1) @ fc2 for name, act in OTHER_ACTIVATIONS.items()
-        },
-        "a block with tanh before fc1; it belongs between fc1 and fc2": x + torch.tanh(read) @ fc1 @ fc2,
-        "a block that normalises twice before the branch": x + torch.tanh(norm(w, read, training) @ fc1) @ fc2,
-        "a block whose branch is normalised before and after; normalise only its input": x + norm(w, write, training),
-        "a block that adds x twice; add it once": 2 * x + write,
-        "a block with tanh after fc2 too": x + torch.tanh(write),
-        "a block with tanh after fc2; it belongs between fc1 and fc2": x + torch.tanh(read @ fc1 @ fc2),
-        "x minus the branch; add it": x - write,
-        "x times the branch; add it": x * write,
-        "a block whose norm is in the other mode; leave the mode to train() and eval()": x
-        + torch.tanh(other @ fc1) @ fc2,
-        "the branch without the skip or the norm": raw,
-        "x alone: the branch is not added": x,
-    }
 
 
 def assert_layout(layout: Value, expected: dict[str, tuple[int, ...]]) -> None:

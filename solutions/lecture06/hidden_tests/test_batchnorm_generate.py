@@ -79,10 +79,10 @@ def test_stops_at_max_len(observe: Observe, length: int | None) -> None:
         fail(f"{given}, a name has length {letters}; {length or 50} was expected")
 
 
-RUN = 200
-"""Letters in one name. A right answer may be recursive, and Python limits the depth to 1000."""
+RUN, DRAWS = 200, 400
+"""Letters in one name, and in the two that are judged together. A right answer may be recursive, 1000 deep at most."""
 
-CASES = ((0.25, 0.75), (25.0, 37.0))
+CASES = ((0.25, 0.75), (25.0, 37.0), (0.5, 0.49))
 """Temperatures, each with the logit of b minus that of a; no other letter is possible. The right share of b is far from
 those that the square root of the temperature, its square, or no temperature would give."""
 
@@ -113,8 +113,11 @@ def test_draws_at_the_given_temperature(observe: Observe) -> None:
         "": [_share(ratio / t) for t, ratio in CASES],
         "the temperature is not used; divide the logits by it": [_share(ratio) for _, ratio in CASES],
         "the logits are multiplied by the temperature; divide them": [_share(ratio * t) for t, ratio in CASES],
-        "the most likely letter is taken; sample one by its probability": [1.0, 1.0],
-        "the letters are drawn regardless of their probabilities": [0.5, 0.5],
+        "the most likely letter is taken; sample one by its probability": [1.0] * 3,
+        "the letters are drawn regardless of their probabilities": [0.5] * 3,
+        "the quotient of logits and temperature is rounded down (//); use /": [
+            _share(ratio // t) for t, ratio in CASES
+        ],
         "the temperature's square is used": [_share(ratio / t**2) for t, ratio in CASES],
         "the temperature's square root is used": [_share(ratio / t**0.5) for t, ratio in CASES],
     }
@@ -157,15 +160,15 @@ def test_leaves_no_letter_out(observe: Observe, rare: bool) -> None:
 
 
 def share_of_b(observe: Observe, temperature: float, ratio: float) -> float:
-    """Return the share of b among RUN letters of a model for which only a and b are possible."""
-    (run,) = runs_of(observe, [3], temperature, ratio, RUN)
-    name = as_text(run["name"])
+    """Return the share of b among DRAWS letters of a model for which only a and b are possible."""
+    first, second = runs_of(observe, [3, None], temperature, ratio, RUN)
+    name = as_text(first["name"]) + as_text(second["name"])
     if set(name) - set("ab"):
         fail("a letter with probability 0 was drawn; apply softmax to the logits once, over the characters (dim=-1)")
-    if len(name) < RUN // 2:
+    if len(name) < DRAWS // 2:
         fail(
-            f"with max_len={RUN} a name has {len(name)} {'letter' if len(name) == 1 else 'letters'} although a dot has "
-            "probability 0; is max_len used, and softmax applied to the logits once, over the characters (dim=-1)?"
+            f"with max_len={RUN} two names have {len(name)} letters in all although a dot has probability 0; "
+            " is max_len used, and softmax applied to the logits once, over the characters (dim=-1)?"
         )
     return name.count("b") / len(name)
 
@@ -176,13 +179,13 @@ def _share(difference: float) -> float:
 
 
 def surprise(seen: float, expected: float) -> float:
-    """Return RUN times the relative entropy of two shares; a value this large or larger has probability <= 2 exp(-it).
+    """Return DRAWS times the relative entropy of two shares; its values v or more have a probability <= 2 exp(-v).
 
     Source: Hoeffding (1963), theorem 1. The expected share is kept away from 0 and 1, so that the result is finite.
     """
     expected = min(max(expected, 1e-9), 1 - 1e-9)
     pairs = ((seen, expected), (1 - seen, 1 - expected))
-    return RUN * sum(share * math.log(share / goal) for share, goal in pairs if share > 0)
+    return DRAWS * sum(share * math.log(share / goal) for share, goal in pairs if share > 0)
 
 
 @question(

@@ -120,9 +120,7 @@ def wrong_names(n: int, context: int, ending: float, max_len: int) -> dict[str, 
         "names cut off when the first row finished; continue until all rows have": Rule10(finish="any"),
         "the most likely letters (argmax); draw them": Rule10(pick="most likely"),
         "letters from torch.multinomial; use torch.rand and the cumulative probabilities": Rule10(pick="multinomial"),
-        "letters one place too early in the vocabulary; count the cumulative probabilities that are not greater": Rule10(
-            pick="one before"
-        ),
+        "letters one place too early in the vocabulary": Rule10(pick="one before"),
         "letters from sorted probabilities; keep the order of the vocabulary": Rule10(pick="likeliest first"),
         "names from numbers drawn only for the unfinished rows; draw n in every step": Rule10(draws="unfinished rows"),
         "names from one number for all rows; each row needs its own": Rule10(draws="one for all"),
@@ -227,17 +225,15 @@ def assert_names(value: Value, n: int, context: int, ending: float, max_len: int
         fail(f"name {row} is empty; a row that does not finish keeps its max_len letters")
     if start is None:
         more = "longer" if len(yours[row]) > len(target[row]) else "shorter"
-        fail(
-            f"name {row} is {more} than expected: it has {len(yours[row])} letters where {len(target[row])} were expected"
-        )
+        fail(f"name {row} is {more} than expected: {len(yours[row])} letters instead of {len(target[row])}")
     fail(f"name {row} has {yours[row][start]!r} as letter {start + 1} where {target[row][start]!r} was expected")
 
 
 @question(
     "R10",
     points=1,
-    hint="One number per step; the next token is the first one whose cumulative probability is greater than the number; "
-    "then append the token to the context and drop its first one.",
+    hint="One number per step; the next token is the first one whose cumulative probability is greater than the "
+    "number; then append the token to the context and drop its first one.",
 )
 @pytest.mark.parametrize(("context", "max_len"), [(3, 50), (2, 9)])
 def test_one_name(observe: Observe, context: int, max_len: int) -> None:
@@ -251,8 +247,8 @@ def test_one_name(observe: Observe, context: int, max_len: int) -> None:
 @question(
     "R10",
     points=1,
-    hint="Rows are independent: one that has finished keeps its name, which may be empty, still takes part in every draw, "
-    "and does not stop the others.",
+    hint="Rows are independent: one that has finished keeps its name, which may be empty, still takes part in every "
+    "draw, and does not stop the others.",
 )
 @pytest.mark.parametrize(("n", "ending"), [(6, 6.0), (9, 8.0)])
 def test_rows_do_not_depend_on_each_other(observe: Observe, n: int, ending: float) -> None:
@@ -263,8 +259,8 @@ def test_rows_do_not_depend_on_each_other(observe: Observe, n: int, ending: floa
 @question(
     "R10",
     points=0.5,
-    hint="Stop when every row has its dot, or after max_len steps; not earlier, not later. Each step draws n numbers at "
-    "once.",
+    hint="Stop when every row has its dot, or after max_len steps; not earlier, not later. Each step draws n numbers "
+    "at once.",
 )
 @pytest.mark.parametrize(("ending", "max_len"), [(8.0, 50), (-30.0, 7)], ids=["all finish", "none finishes"])
 def test_stops_in_time(observe: Observe, ending: float, max_len: int) -> None:
@@ -345,8 +341,8 @@ def short_sums() -> Tensor:
 @question(
     "R10",
     points=0.5,
-    hint="Strictly greater: a number that equals a cumulative probability belongs to the next token. If rounding leaves "
-    "no cumulative probability greater than the number, the next token is the last one.",
+    hint="Strictly greater: a number that equals a cumulative probability belongs to the next token. If rounding "
+    "leaves no cumulative probability greater than the number, the next token is the last one.",
 )
 def test_a_number_at_a_limit(observe: Observe) -> None:
     sixteen = torch.full((1, VOCAB), -1e4)

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from .batchnorm_reference import sizes_passed_in
 from .inputs import VOCAB, batch, normal
+from .residual_mistakes import wrong_blocks, wrong_networks
 from .residual_reference import (
     SCALE,
     SMALL,
@@ -33,13 +34,11 @@ from .residual_reference import (
     block_weights,
     layout_first,
     look,
-    mlp_head,
     mlp_logits,
     mlp_stream,
     mlp_weights,
     norm,
     present,
-    wrong_blocks,
 )
 
 # --- R2 ---------------------------------------------------------------------------------------------------------------
@@ -181,86 +180,6 @@ def test_network_forward(observe: Observe, training: bool) -> None:
         assert_close(seen["logits"], right, "logits", mistakes=wrong_networks(weights, inputs, training))
 
 
-def wrong_networks(weights: dict[str, Tensor], inputs: Tensor, training: bool) -> dict[str, Tensor]:
-    """Return the logits of known wrong forward passes of three blocks."""
-    stream, head = mlp_stream(weights, inputs, 3, training), weights["head.weight"].T
-    bias = weights.get("head.bias", torch.tensor(0.0))
-    first = block_forward(weights, stream[0], training, "blocks.0.")
-    same, reverse, apart = stream[0], stream[0], stream[0]
-    for layer in range(3):
-        same = block_forward(weights, same, training, "blocks.0.")
-        reverse = block_forward(weights, reverse, training, f"blocks.{2 - layer}.")
-        apart = apart + block_forward(weights, stream[0], training, f"blocks.{layer}.") - stream[0]
-    backwards = weights["embedding.weight"][inputs].transpose(1, 2).flatten(1) @ weights["inp.weight"].T
-    swapped = backwards + weights.get("inp.bias", 0.0)
-    for layer in range(3):
-        swapped = block_forward(weights, swapped, training, f"blocks.{layer}.")
-    right = mlp_head(weights, stream[-1], training)
-    early, squashed = norm(weights, stream[0], training, "norm_f."), torch.tanh(stream[0])
-    for layer in range(3):
-        early = block_forward(weights, early, training, f"blocks.{layer}.")
-        squashed = block_forward(weights, squashed, training, f"blocks.{layer}.")
-    return {
-        "logits with norm_f before the blocks; apply it to the end of the stream": early @ head + bias,
-        "logits with tanh applied to inp's output; the stream begins with that output itself": mlp_head(
-            weights, squashed, training
-        ),
-        "logits without norm_f": stream[-1] @ head + bias,
-        "logits without the blocks": mlp_head(weights, stream[0], training),
-        "logits without the last block": mlp_head(weights, stream[-2], training),
-        "logits without the first block": mlp_head(weights, skipped(weights, stream[0], training), training),
-        "logits with tanh before norm_f; apply nothing to the stream": mlp_head(
-            weights, torch.tanh(stream[-1]), training
-        ),
-        "logits with tanh after norm_f; the head reads norm_f's output directly": torch.tanh(
-            norm(weights, stream[-1], training, "norm_f.")
-        )
-        @ head
-        + bias,
-        "logits with relu between the blocks; apply nothing to the stream": mlp_head(
-            weights, through_relu(weights, stream[0], training), training
-        ),
-        "logits with norm_f applied twice": norm(
-            weights, norm(weights, stream[-1], training, "norm_f."), training, "norm_f."
-        )
-        @ head
-        + bias,
-        "logits with norm_f in the other mode; leave the mode to train() and eval()": norm(
-            weights, stream[-1], not training, "norm_f."
-        )
-        @ head
-        + bias,
-        "logits with a norm without the weight and bias of norm_f": norm(
-            weights | {"norm_f.weight": torch.tensor(1.0), "norm_f.bias": torch.tensor(0.0)},
-            stream[-1],
-            training,
-            "norm_f.",
-        )
-        @ head
-        + bias,
-        "logits of the last block only; apply the blocks one after the other": mlp_head(
-            weights, block_forward(weights, stream[0], training, "blocks.2."), training
-        ),
-        "logits with a second skip around the last block; the block contains its skip": mlp_head(
-            weights, stream[-1] + stream[-2], training
-        ),
-        "logits with a second skip around every block; the block contains its skip": mlp_head(
-            weights, doubled(weights, stream[0], training), training
-        ),
-        "logits of the first block applied three times; apply each block once": mlp_head(weights, same, training),
-        "logits of the first block only": mlp_head(weights, first, training),
-        "logits of the blocks in reverse order": mlp_head(weights, reverse, training),
-        "logits of blocks that all read the initial stream; each reads the output of the one before": mlp_head(
-            weights, apart, training
-        ),
-        "logits of embeddings concatenated in the wrong order; flatten(1) keeps each vector together": mlp_head(
-            weights, swapped, training
-        ),
-        "probabilities; return the logits": torch.softmax(right, 1),
-        "log-probabilities; return the logits": torch.log_softmax(right, 1),
-    }
-
-
 @question(
     "R3",
     points=0.5,
@@ -294,24 +213,6 @@ def test_network_of_other_sizes(observe: Observe, count: int) -> None:
         weights = present(weights, seen)
         target, mistakes = mlp_logits(weights, inputs, 3, False), wrong_networks(weights, inputs, False)
         assert_keeps_batch(seen["logits"], target, "logits", mistakes)
-
-
-def skipped(weights: dict[str, Tensor], x: Tensor, training: bool) -> Tensor:
-    for layer in (1, 2):
-        x = block_forward(weights, x, training, f"blocks.{layer}.")
-    return x
-
-
-def through_relu(weights: dict[str, Tensor], x: Tensor, training: bool) -> Tensor:
-    for layer in range(3):
-        x = torch.relu(block_forward(weights, x, training, f"blocks.{layer}."))
-    return x
-
-
-def doubled(weights: dict[str, Tensor], x: Tensor, training: bool) -> Tensor:
-    for layer in range(3):
-        x = x + block_forward(weights, x, training, f"blocks.{layer}.")
-    return x
 
 
 @question(
