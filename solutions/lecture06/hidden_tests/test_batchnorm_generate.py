@@ -77,6 +77,24 @@ def test_stops_at_max_len(observe: Observe, length: int | None) -> None:
     if letters != (length or 50):
         given = "by default" if length is None else f"with max_len={length}"
         fail(f"{given}, a name has length {letters}; {length or 50} was expected")
+    if length is None:
+        assert_stops_at_the_first_dot(observe)
+
+
+NAMES = 300
+"""Names of a model that gives a dot with probability 1/2; together they have NAMES letters, give or take 24."""
+
+
+def assert_stops_at_the_first_dot(observe: Observe) -> None:
+    logits = torch.full((VOCAB,), -1e4)
+    logits[:2] = 0.0
+    seen = observe("sampled", logits=logits, seeds=[9, *[None] * (NAMES - 1)], temperature=1.0, length=40)
+    letters = sum(len(as_text(run["name"])) for run in observations(seen["runs"]))
+    if not NAMES / 2 < letters < NAMES * 3 / 2:
+        fail(
+            f"{NAMES} names have {letters} letters in all where about {NAMES} were expected from a model that gives a "
+            "dot with probability 1/2; stop at the first dot"
+        )
 
 
 RUN, DRAWS = 200, 400
