@@ -8,6 +8,8 @@ from autograder.grading.assertions import (
     FLOAT32,
     FLOAT64,
     SINGLE,
+    Target,
+    agrees,
     as_dict,
     as_tensor,
     assert_below,
@@ -19,13 +21,14 @@ from autograder.grading.assertions import (
     describe_kind,
     fail,
     mapping,
+    part_in_order,
     parts,
     sequence,
     tensors,
     truth,
 )
 from autograder.grading.hidden_tests import LossTest, question
-from autograder.grading.observe import Observation, Observe
+from autograder.grading.observe import NoObservation, Observation, Observe
 from autograder.sandbox.channel import Opaque, Value
 
 __all__ = [
@@ -34,10 +37,13 @@ __all__ = [
     "FLOAT64",
     "SINGLE",
     "LossTest",
+    "NoObservation",
     "Observation",
     "Observe",
     "Opaque",
+    "Target",
     "Value",
+    "agrees",
     "as_dict",
     "as_tensor",
     "assert_below",
@@ -50,6 +56,7 @@ __all__ = [
     "describe_kind",
     "fail",
     "mapping",
+    "part_in_order",
     "parts",
     "question",
     "sequence",

@@ -280,7 +280,7 @@ def test_of_two_answers_the_better_counts(grader: Grader, tmp_path: Path, last_i
     notebooks = corpus.submission({"B3": first})
     notebooks["batchnorm"]["cells"].append(corpus.added_cell(last))
     corpus.write(tmp_path, notebooks)
-    handed_in = Submission(student=Student(id="s"), label="s", files=(tmp_path / "batchnorm.ipynb",))
+    handed_in = of_files(Student(id="s"), [tmp_path / "batchnorm.ipynb"])
     result = grader.grade(handed_in, grader.assignment.select(["B3"]))
     score = result.questions["B3"]
     assert (score.points, score.status) == (6, Status.PASSED)

@@ -5,9 +5,10 @@ raises AssertionError with a sentence for the student. A message shows one entry
 """
 
 import math
-from collections.abc import Mapping
-from typing import NoReturn
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn, TypeAlias
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,142 +17,295 @@ from autograder.sandbox.channel import Opaque, Value
 FLOAT64 = 1e-9
 FLOAT32 = 2e-4
 SINGLE = 2e-6
-"""What float32 keeps of numbers around one."""
+"""Relative precision that is left of a float32 computation with numbers around one."""
 ALIKE = 0.02
-"""How near, relatively, a measured deviation must come to that of a known mistake to be called by its name."""
+"""How close, relatively, a measured standard deviation must be to that of a known mistake to be called by its name."""
+MAX_SHOWN = 40
+"""Longest text, in characters, that a message shows as a whole."""
+
+Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+Numbers: TypeAlias = Tensor | Array | float
+"""What is compared as numbers: a tensor, an array, or one number."""
+Target: TypeAlias = "Numbers | str | Sequence[Target] | Mapping[str, Target] | None"
+"""What a value can be compared with: numbers, a text, None, and lists, tuples and string-keyed dicts of these."""
 
 
 def fail(message: str) -> NoReturn:
     raise AssertionError(message)
 
 
-def describe_kind(value: Value) -> str:
-    """What a value is, in words: `None`, `a str`, `a tensor of shape (2, 3)`."""
+def describe_kind(value: Value, noun: str = "tensor") -> str:
+    """Return what a value is, in words: `None`, `a str`, `a tensor of shape (2, 3)`.
+
+    noun: what to call a tensor, as a NumPy array that crossed from the sandbox is a tensor here
+    """
     if value is None:
         return "None"
-    if isinstance(value, Tensor):
-        return f"a tensor of shape {tuple(value.shape)}"
+    if isinstance(value, Tensor | np.ndarray):
+        return f"{_with_article(noun)} of shape {tuple(value.shape)}"
     if isinstance(value, Opaque):
         return f"an object of type {value.type_name}"
-    if isinstance(value, list | tuple):
-        return f"a {type(value).__name__} of {len(value)}"
-    return f"a {type(value).__name__}"
+    kind = _with_article(type(value).__name__)
+    return f"{kind} of length {len(value)}" if isinstance(value, list | tuple) else kind
 
 
-def as_tensor(value: Value, name: str, shape: tuple[int, ...] | None = None) -> Tensor:
-    """The value as a float64 tensor of this shape; a (1, D) value stands for a (D,) one, a plain number for ().
+def _with_article(noun: str) -> str:
+    return f"{'an' if noun[:1] in 'aeio' else 'a'} {noun}"
 
+
+def as_tensor(value: Value, name: str, shape: tuple[int, ...] | None = None, noun: str = "tensor") -> Tensor:
+    """Return the value as a float64 tensor of this shape; a (1, D) value stands for a (D,) one, a plain number for ().
+
+    noun: what to call a tensor in messages
     Raises AssertionError when it is something else.
     """
-    if isinstance(value, bool) or not isinstance(value, Tensor | int | float):
-        fail(f"your {name} is {describe_kind(value)}; a tensor was expected" + (f" of shape {shape}" if shape else ""))
-    if isinstance(value, int):
-        value = max(-(1 << 62), min(value, 1 << 62))
-    tensor = value if isinstance(value, Tensor) else torch.tensor(value, dtype=torch.float64)
+    tensor = _numeric(value)
+    if tensor is None:
+        wanted = "a number" if shape == () else _with_article(noun) + (f" of shape {shape}" if shape else "")
+        fail(f"your {name} {_verb(name, 'is')} {describe_kind(value, noun)}; {wanted} was expected")
     if shape is not None and tuple(tensor.shape) == (1, *shape):
         tensor = tensor[0]
     if shape is not None and tuple(tensor.shape) != shape:
-        fail(f"your {name} has shape {tuple(tensor.shape)}; {shape} was expected")
-    return tensor.to(torch.float64)
+        wanted = "a single number" if shape == () else str(shape)
+        fail(f"your {name} {_verb(name, 'has')} shape {tuple(tensor.shape)}; {wanted} was expected")
+    return tensor
+
+
+def _numeric(value: Value) -> Tensor | None:
+    """Return a tensor, an array or a number as a float64 tensor; None for anything else."""
+    if isinstance(value, np.ndarray | np.generic):
+        if value.dtype.kind not in "biuf":
+            return None
+        return torch.from_numpy(np.array(value, dtype=np.float64))
+    if isinstance(value, Tensor):
+        return None if value.is_complex() else value.detach().to(torch.float64)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    if isinstance(value, int):
+        value = max(-(1 << 62), min(value, 1 << 62))
+    return torch.tensor(value, dtype=torch.float64)
 
 
 def parts(value: Value, names: tuple[str, ...]) -> tuple[Value, ...]:
-    """The parts of a returned tuple or list. Raises AssertionError when it has not one part for each name."""
+    """Return the parts of a returned tuple or list.
+
+    Raises AssertionError when it does not have one part for each name.
+    """
     if not isinstance(value, list | tuple) or len(value) != len(names):
         fail(f"your function returned {describe_kind(value)}; it should return ({', '.join(names)})")
     return tuple(value)
 
 
+def part_in_order(value: Value, name: str, targets: Mapping[str, Target], tolerance: float = FLOAT64) -> Value:
+    """Return the part of a returned tuple or list that stands where this name does among the targets.
+
+    Raises AssertionError when there is not one part for each target, or when this part is wrong and the value holds
+    all that was expected in another order.
+    """
+    names = tuple(targets)
+    found = parts(value, names)
+    part = found[names.index(name)]
+    if not agrees(part, targets[name], tolerance):
+        order = [next((other for other in names if agrees(one, targets[other], tolerance)), "") for one in found]
+        if sorted(order) == sorted(names):
+            fail(f"your function returned ({', '.join(order)}); it should return ({', '.join(names)})")
+    return part
+
+
 def as_dict(value: Value, name: str, keys: tuple[str, ...]) -> dict[str, Value]:
-    """The value as a dict with at least these keys. Raises AssertionError when it is something else."""
+    """Return the value as a dict with at least these keys. Raises AssertionError when it is something else."""
     if not isinstance(value, dict):
-        fail(f"your {name} is {describe_kind(value)}; a dictionary was expected")
+        fail(f"your {name} {_verb(name, 'is')} {describe_kind(value)}; a dictionary was expected")
     if missing := [key for key in keys if key not in value]:
-        fail(f"your {name} has no {', '.join(map(repr, missing))}")
+        fail(f"your {name} {_verb(name, 'has')} no {_listed(map(repr, missing), 'and')}{_misspelt(value, keys)}")
     return value
 
 
+def _misspelt(found: Mapping[str, Value], keys: Sequence[str]) -> str:
+    """Return a remark on the keys of a dictionary that are not among those that were asked for; empty without any."""
+    extra = [key for key in found if key not in keys]
+    if not extra:
+        return ""
+    shown = [repr(str(key)[:MAX_SHOWN]) for key in extra[:4]]
+    return f"; it has {_listed(shown, 'and')}, check the spelling"
+
+
+def _listed(words: Any, last: str) -> str:
+    """Return words joined as in a sentence: `a`, `a and b`, `a, b and c`."""
+    *most, end = words
+    return f"{', '.join(most)} {last} {end}" if most else str(end)
+
+
 def close(yours: Tensor, target: Tensor, tolerance: float) -> Tensor:
-    """Which entries agree, relatively or absolutely."""
+    """Return which entries agree, relatively or absolutely."""
     return torch.isclose(yours, target.to(torch.float64), rtol=tolerance, atol=tolerance, equal_nan=True)
+
+
+def agrees(value: Value, target: Target, tolerance: float = FLOAT64) -> bool:
+    """Return whether a value passes `assert_close`."""
+    try:
+        assert_close(value, target, "value", tolerance=tolerance)
+    except AssertionError:
+        return False
+    return True
 
 
 def assert_close(
     value: Value,
-    target: Tensor | float,
+    target: Target,
     name: str,
     *,
-    mistakes: Mapping[str, Tensor | float] | None = None,
+    mistakes: Mapping[str, Target] | None = None,
     tolerance: float = FLOAT64,
 ) -> None:
     """Assert that a value agrees with its target.
 
+    Numbers are compared in float64 within the tolerance, relatively or absolutely; a float target is exact, and a
+    tensor target keeps the precision of its dtype. Lists and tuples stand for each other. Texts, None and truth values
+    must be equal.
     mistakes: what known wrong formulas give, by a name that completes "your var matches ..."; the first that agrees
     with the value (and not with the target) stands in the message.
     """
-    goal = torch.as_tensor(target).detach().to(torch.float64)
-    if isinstance(value, Tensor) and tuple(value.shape) not in (tuple(goal.shape), (1, *goal.shape)):
-        _name_mistake(value.to(torch.float64), goal, name, mistakes or {}, tolerance)
-    yours = as_tensor(value, name, tuple(goal.shape))
-    agrees = close(yours, goal, tolerance)
-    if bool(agrees.all()):
+    if (goal := _numeric(target)) is not None:
+        noun = "array" if isinstance(target, np.ndarray) else "tensor"
+        _assert_numbers(value, goal, name, mistakes or {}, tolerance, noun)
         return
-    _name_mistake(yours, goal, name, mistakes or {}, tolerance)
+    if mistakes and not agrees(value, target, tolerance):
+        for label, wrong in mistakes.items():
+            if agrees(value, wrong, tolerance):
+                fail(f"your {name} {_verb(name, 'matches')} {label}")
+    _explain(value, target, name, tolerance)
+
+
+def _explain(value: Value, target: Target, name: str, tolerance: float) -> None:
+    """Assert that a value agrees with a target that is not numeric, entry by entry.
+
+    Raises TypeError for a target of a kind that cannot be compared.
+    """
+    if isinstance(target, Mapping):
+        found = as_dict(value, name, tuple(target))
+        if extra := [key for key in found if key not in target]:
+            fail(f"your {name} {_verb(name, 'has')} a key {str(extra[0])[:MAX_SHOWN]!r} that was not expected")
+        for key, goal in target.items():
+            assert_close(found[key], goal, f"{name}[{key!r}]", tolerance=tolerance)
+    elif isinstance(target, list | tuple):
+        if not isinstance(value, list | tuple):
+            wanted = f"{_with_article(type(target).__name__)} of length {len(target)}"
+            fail(f"your {name} {_verb(name, 'is')} {describe_kind(value)}; {wanted} was expected")
+        if len(value) != len(target):
+            fail(f"your {name} {_verb(name, 'has')} length {len(value)}; {len(target)} was expected")
+        for index, goal in enumerate(target):
+            assert_close(value[index], goal, f"{name}[{index}]", tolerance=tolerance)
+    elif isinstance(target, bool):
+        if truth(value, name) is not target:
+            fail(f"your {name} {_verb(name, 'is')} {not target}; {target} was expected")
+    elif target is None:
+        if value is not None:
+            fail(f"your {name} {_verb(name, 'is')} {describe_kind(value)}; None was expected")
+    elif isinstance(target, str):
+        _assert_text(value, target, name)
+    else:
+        raise TypeError(f"{name}: a target of type {type(target).__name__} cannot be compared")
+
+
+def _assert_text(value: Value, target: str, name: str) -> None:
+    if not isinstance(value, str):
+        fail(f"your {name} {_verb(name, 'is')} {describe_kind(value)}; a str was expected")
+    if value == target:
+        return
+    if value.strip().casefold() == target.strip().casefold():
+        fail(f"your {name} {_verb(name, 'differs')} from what was expected only in upper and lower case or white space")
+    if max(len(value), len(target)) <= MAX_SHOWN:
+        fail(f"your {name} {_verb(name, 'is')} {value!r} where {target!r} was expected")
+    place = next((i for i, pair in enumerate(zip(value, target, strict=False)) if pair[0] != pair[1]), None)
+    if place is None:
+        fail(f"your {name} {_verb(name, 'has')} {len(value)} characters; {len(target)} were expected")
+    shown = f"{value[place : place + 8]!r} where {target[place : place + 8]!r} was expected"
+    fail(f"your {name} {_verb(name, 'differs')} from what was expected at character {place + 1}: {shown}")
+
+
+def _assert_numbers(
+    value: Value, goal: Tensor, name: str, mistakes: Mapping[str, Target], tolerance: float, noun: str
+) -> None:
+    found = _numeric(value)
+    if found is not None and tuple(found.shape) not in (tuple(goal.shape), (1, *goal.shape)):
+        _name_mistake(found, goal, name, mistakes, tolerance)
+    yours = as_tensor(value, name, tuple(goal.shape), noun)
+    agree = close(yours, goal, tolerance)
+    if bool(agree.all()):
+        return
+    _name_mistake(yours, goal, name, mistakes, tolerance)
     if bool(yours.isnan().any()) and not bool(goal.isnan().any()):
-        fail(f"your {name} holds NaN in {int(yours.isnan().sum())} of {yours.numel()} entries")
+        if yours.numel() == 1:
+            fail(f"your {name} {_verb(name, 'is')} NaN")
+        fail(f"your {name} {_verb(name, 'contains')} NaN in {int(yours.isnan().sum())} of {yours.numel()} entries")
     if tolerance < FLOAT32 and bool(close(yours, goal, SINGLE).all()):
         fail(
-            f"your {name} {'are' if _is_plural(name) else 'is'} right to single precision only; "
-            "keep the dtype of the input (no .float(), torch.zeros_like for new tensors)"
+            f"your {name} {_verb(name, 'is')} only accurate to float32 precision; "
+            f"keep the dtype of the input (no .float(); use torch.zeros_like for new tensors)"
+            if noun == "tensor"
+            else f"your {name} {_verb(name, 'is')} only accurate to float32 precision; compute in float64"
         )
-    if relation := _relation(yours, goal):
-        fail(f"your {name} {'are' if _is_plural(name) else 'is'} {relation}")
-    first = tuple(int(i) for i in (~agrees).nonzero()[0])
-    largest = float((yours - goal).abs().nan_to_num(nan=math.inf).max())
-    entry = f"[{', '.join(map(str, first))}]" if first else ""
-    fail(
-        f"your {name}{entry} is {yours[first].item():.6g} where {goal[first].item():.6g} was expected; "
-        f"{int((~agrees).sum())} of {yours.numel()} entries differ, at most by {largest:.3g}"
-    )
+    if relation := _relation(yours, goal, name):
+        fail(f"your {name} {relation}")
+    fail(f"your {name}{_first_difference(yours, goal, agree, name)}")
 
 
-def _name_mistake(
-    yours: Tensor, goal: Tensor, name: str, mistakes: Mapping[str, Tensor | float], tolerance: float
-) -> None:
+def _first_difference(yours: Tensor, goal: Tensor, agree: Tensor, name: str) -> str:
+    """Return where two tensors differ first, and by how much at most, to be put after the name."""
+    first = tuple(int(i) for i in (~agree).nonzero()[0])
+    shown = f"{yours[first].item():.6g} where {goal[first].item():.6g} was expected"
+    if goal.numel() == 1:
+        entry = f"[{', '.join(map(str, first))}]" if first else ""
+        return f"{entry} {'is' if entry else _verb(name, 'is')} {shown}"
+    count = int((~agree).sum())
+    largest = float((yours - goal)[~agree].abs().nan_to_num(nan=math.inf).max())
+    how_many = f"{count} of {goal.numel()} entries {'differs' if count == 1 else 'differ'}"
+    by = f"by {largest:.3g}" if count == 1 else f"by at most {largest:.3g}"
+    return f"[{', '.join(map(str, first))}] is {shown}; {how_many}, {by}"
+
+
+def _name_mistake(yours: Tensor, goal: Tensor, name: str, mistakes: Mapping[str, Target], tolerance: float) -> None:
     """Fail with the first mistake that has as many entries as the value, and the same, and is not the target itself."""
     for mistake, wrong in mistakes.items():
-        other = torch.as_tensor(wrong).detach().to(torch.float64)
-        if other.shape == goal.shape and bool(close(other, goal, max(tolerance, 1e-7)).all()):
+        other = _numeric(wrong)
+        if other is None or (other.shape == goal.shape and bool(close(other, goal, max(tolerance, 1e-7)).all())):
             continue
         if other.numel() == yours.numel() and bool(close(yours.flatten(), other.flatten(), max(tolerance, 1e-7)).all()):
-            fail(f"your {name} {'match' if _is_plural(name) else 'matches'} {mistake}")
+            fail(f"your {name} {_verb(name, 'matches')} {mistake}")
 
 
-def _relation(yours: Tensor, goal: Tensor) -> str:
-    """How a value as a whole differs from its target, where one word says it; empty elsewhere."""
-    if goal.numel() < 3 or not bool(goal.any()) or not bool(yours.isfinite().all()):
+def _relation(yours: Tensor, goal: Tensor, name: str) -> str:
+    """Return how a value as a whole differs from its target, with a verb, where one word says it; else empty."""
+    if goal.numel() < 3 or not bool(goal.any()) or not bool((yours.isfinite() & goal.isfinite()).all()):
         return ""
+    verb = _verb(name, "is")
     if float(yours.abs().max()) <= 1e-12 * float(goal.abs().max()):
-        return "zero in every entry"
+        return f"{verb} zero everywhere"
     if goal.ndim == 2 and goal.shape[0] == goal.shape[1] and bool(close(yours.T, goal, 1e-7).all()):
-        return "the transpose of what was expected; rows and columns are exchanged"
+        return f"{verb} the transpose of what was expected; rows and columns are swapped"
     if bool(close(yours.flip(0), goal, 1e-7).all()):
-        return "in the reverse order of what was expected"
+        return f"{verb} in reverse order"
     factor = float((yours * goal).sum() / goal.square().sum())
     if bool(close(yours, factor * goal, 1e-7).all()):
-        return (
-            "right but for the sign" if abs(factor + 1) < 1e-6 else f"{factor:.6g} times what was expected, everywhere"
-        )
+        if abs(factor + 1) < 1e-6:
+            return f"{_verb(name, 'has')} the wrong sign"
+        return f"{verb} {factor:.6g} times what was expected, in every entry"
     shift = float((yours - goal).mean())
     if bool(close(yours, goal + shift, 1e-7).all()):
-        return f"{'larger' if shift > 0 else 'smaller'} by {abs(shift):.6g} than expected, in every entry"
+        return f"{verb} too {'large' if shift > 0 else 'small'} by {abs(shift):.6g}, in every entry"
     return ""
 
 
-def _is_plural(name: str) -> bool:
-    """Whether a name takes a verb in the plural, by the ending of its first word: losses, not bias."""
-    first = name.partition(" ")[0]
-    return first.endswith("s") and not first.endswith(("ss", "as", "is", "us"))
+PLURALS = {"is": "are", "has": "have", "matches": "match", "contains": "contain", "differs": "differ"}
+
+
+def _verb(name: str, singular: str) -> str:
+    """Return the verb in the number that a name takes, by the ending of its first word: losses, not bias."""
+    words = name.split(" ")
+    first = words[1] if words[0].endswith("'s") and len(words) > 1 else words[0]
+    plural = first.endswith("s") and not first.endswith(("ss", "as", "is", "us"))
+    return PLURALS[singular] if plural else singular
 
 
 def assert_deviation(
@@ -159,53 +313,54 @@ def assert_deviation(
 ) -> None:
     """Assert that random numbers have mean 0 and, within a relative tolerance, this standard deviation.
 
-    mistakes: the deviations that known wrong formulas give, by a name that completes "it is ...".
+    mistakes: the standard deviations that known wrong formulas give, by a name that completes "it is ...".
     """
     numbers = as_tensor(value, name)
     if numbers.numel() < 2:
-        fail(f"your {name} is {describe_kind(value)}; many random numbers were expected")
+        fail(f"your {name} {_verb(name, 'is')} {describe_kind(value)}; many random numbers were expected")
     std, mean = float(numbers.std(correction=0)), float(numbers.mean())
+    has = _verb(name, "has")
     if not abs(std - target) <= tolerance * target:
         distance = {label: abs(std / other - 1) for label, other in (mistakes or {}).items()}
         known = min(distance, key=lambda label: distance[label], default="")
         it_is = f"; it is {known}" if known and distance[known] <= ALIKE else ""
-        fail(f"your {name} has a standard deviation of {std:.4g} where {target:.4g} was expected{it_is}")
+        fail(f"your {name} {has} a standard deviation of {std:.4g} where {target:.4g} was expected{it_is}")
     if not abs(mean) <= 6 * target / math.sqrt(numbers.numel()):
-        fail(f"your {name} has a mean of {mean:.3g}; it should be 0 but for chance")
+        fail(f"your {name} {has} a mean of {mean:.3g}; it should be 0 up to chance")
 
 
 def assert_unchanged(after: Value, before: Tensor, name: str) -> None:
     """Assert that an input has the same values after the call."""
     same = isinstance(after, Tensor) and after.shape == before.shape and torch.equal(after.to(before.dtype), before)
     if not same:
-        fail(f"your code changed its input {name} in place; work on a new tensor (x = x - m, not x -= m)")
+        fail(f"your code changed its input {name} in place; create a new tensor instead (x = x - m, not x -= m)")
 
 
 def assert_below(value: float, limit: float, name: str, reason: str) -> None:
     """Assert that a loss is finite and below its threshold."""
     if not math.isfinite(value):
-        fail(f"{name} is {value}: the training diverged; {reason}")
+        fail(f"{name} is {value}: training diverged; {reason}")
     if value >= limit:
-        fail(f"{name} is {value:.4g}, and should be below {limit:.4g}; {reason}")
+        fail(f"{name} is {value:.4g}, but should be below {limit:.4g}; {reason}")
 
 
 def mapping(value: Value) -> dict[str, Value]:
-    """The value when it is a table, an empty one otherwise."""
+    """Return the value as a dict; an empty one when it is no mapping."""
     return dict(value) if isinstance(value, Mapping) else {}
 
 
 def sequence(value: Value) -> list[Value]:
-    """The items of a list or tuple, none of anything else."""
+    """Return the items of a list or tuple; none of anything else."""
     return list(value) if isinstance(value, list | tuple) else []
 
 
 def tensors(value: Value) -> dict[str, Tensor]:
-    """The entries of a table that are tensors; none when it is no table."""
+    """Return the entries of a mapping that are tensors; none when it is no mapping."""
     return {name: one for name, one in mapping(value).items() if isinstance(one, Tensor)}
 
 
 def assert_same_tensors(after: Value, before: Value, whose: str) -> None:
-    """Assert that named tensors are after a call what they were before, entry by entry."""
+    """Assert that named tensors are the same after a call as before, entry by entry."""
     now, was = tensors(after), tensors(before)
     if missing := sorted(set(was) - set(now)):
         fail(f"{whose} {missing[0]} is gone after the call")
@@ -217,9 +372,11 @@ def assert_same_tensors(after: Value, before: Value, whose: str) -> None:
 
 
 def truth(value: Value, name: str) -> bool:
-    """The value as True or False; a tensor with one truth value stands for it."""
+    """Return the value as True or False; a tensor that holds one truth value stands for it."""
     if isinstance(value, Tensor) and value.numel() == 1 and value.dtype is torch.bool:
         return bool(value)
+    if isinstance(value, np.bool_):
+        return bool(value)
     if not isinstance(value, bool):
-        fail(f"your {name} returned {describe_kind(value)}; True or False was expected")
+        fail(f"your {name} {_verb(name, 'is')} {describe_kind(value)}; True or False was expected")
     return value

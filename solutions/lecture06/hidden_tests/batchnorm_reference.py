@@ -1,7 +1,11 @@
 """Batch normalization as functions, right and wrong: what the hidden tests of the first notebook compare with."""
 
+import contextlib
+import re
+from collections.abc import Iterator, Sequence
+
 import torch
-from autograder.testing import FLOAT64, Observation, assert_close, fail
+from autograder.testing import NoObservation, Observation, agrees, assert_close, fail
 from torch import Tensor
 
 from .inputs import normal, scale_and_shift
@@ -12,32 +16,52 @@ Named = dict[str, Tensor]
 
 
 def inner(value: object) -> Observation:
-    """A dict inside an observation as an observation of its own; a forged reply may hold something else."""
+    """Return a dict inside an observation as an observation; a forged reply may hold something else."""
     return Observation(value if isinstance(value, dict) else {})
 
 
 def observations(value: object) -> list[Observation]:
-    """A list of dicts inside an observation, as observations of their own."""
+    """Return a list of dicts inside an observation as observations."""
     return [inner(one) for one in value] if isinstance(value, list) else []
 
 
 def assert_asked_in_evaluation(calls: list[Observation]) -> None:
-    """A model was asked for its logits, and each time in evaluation mode; `calls` is its diary."""
+    """Assert that a model was called, and each time in evaluation mode; `calls` is its log."""
     if not calls:
-        fail("the model was never asked for its logits")
+        fail("the model was never called")
     if any(call["training"] is not False for call in calls):
-        fail("the model was asked in training mode; call model.eval() before")
+        fail("the model was called in training mode; call model.eval() first")
 
 
 def assert_from_scratch(seen: Observation) -> None:
-    """B3 to B5 may not call a built-in norm, whatever name it was reached by."""
+    """Assert that no built-in norm ran, by whatever name it was called: B3 to B5 do without."""
     operators = seen["operators"]
     names = [name for name in operators if isinstance(name, str)] if isinstance(operators, list) else []
     if used := [name for name in names if any(norm in name for norm in BUILT_IN)]:
         fail(
             f"your code calls PyTorch's own normalisation ({used[0]}); "
-            f"write the formula yourself, from means and variances"
+            f"implement the formula yourself, from means and variances"
         )
+
+
+SHAPE_ERROR = re.compile(r"shape|size|dimension|mat1|must match|out of (range|bounds)")
+"""What an error says that comes of a size that does not fit."""
+
+
+@contextlib.contextmanager
+def sizes_passed_in(sizes: Sequence[int]) -> Iterator[None]:
+    """Point at the sizes where an error of the student's code comes of one that does not fit."""
+    try:
+        yield
+    except NoObservation as nothing:
+        failure = nothing.failure
+        if failure.kind != "error" or not SHAPE_ERROR.search(failure.message):
+            raise
+        made = ", ".join(f"{name} {size}" for name, size in zip(SIZES, sizes, strict=False))
+        fail(f"{failure.message}; the model was created with {made}: is a size hard-coded?")
+
+
+SIZES = ("vocab_size", "context_size", "d_embed")
 
 
 def normalise(x: Tensor, gamma: Tensor, beta: Tensor, eps: float) -> Tensor:
@@ -50,7 +74,7 @@ def normalised(centred: Tensor, var: Tensor, gamma: Tensor, beta: Tensor, eps: f
 
 
 def wrong_outputs(x: Tensor, gamma: Tensor, beta: Tensor, eps: float) -> Named:
-    """What known wrong formulas give for y."""
+    """Return what known wrong formulas give for y."""
     mean, var, unbiased = x.mean(0), x.var(0, correction=0), x.var(0, correction=1)
     centred = x - mean
     hat = centred / torch.sqrt(var + eps)
@@ -60,60 +84,60 @@ def wrong_outputs(x: Tensor, gamma: Tensor, beta: Tensor, eps: float) -> Named:
         "the output with the unbiased variance (N - 1); normalise with the biased one (N)": normalised(
             centred, unbiased, gamma, beta, eps
         ),
-        "the output with std + eps; eps belongs under the square root": gamma * centred / (var.sqrt() + eps) + beta,
+        "the output with std + eps; eps belongs inside the square root": gamma * centred / (var.sqrt() + eps) + beta,
         "the output with the unbiased std and eps outside the square root": gamma * centred / (unbiased.sqrt() + eps)
         + beta,
-        "the output without eps; add it to the variance under the square root": gamma * centred / var.sqrt() + beta,
-        "the output with eps squared; it is sqrt(var + eps)": gamma * centred / torch.sqrt(var + eps**2) + beta,
-        "the output with eps at its default; use the eps that was given": normalised(centred, var, gamma, beta, 1e-5),
+        "the output without eps; add eps to the variance inside the square root": gamma * centred / var.sqrt() + beta,
+        "the output with eps squared; divide by sqrt(var + eps)": gamma * centred / torch.sqrt(var + eps**2) + beta,
+        "the output with the default eps; use the eps that is passed in": normalised(centred, var, gamma, beta, 1e-5),
         "the output divided by the variance; divide by its square root": gamma * centred / (var + eps) + beta,
-        "the output divided by the root of a sum of squares; the variance is their mean": gamma
+        "the output divided by the square root of the sum of squares; the variance is their mean": gamma
         * centred
         / torch.sqrt(var * len(x) + eps)
         + beta,
-        "the output divided by the root of a sum of squares, without eps; it is sqrt(var + eps)": gamma
+        "the output divided by the square root of the sum of squares, without eps; divide by sqrt(var + eps)": gamma
         * centred
         / torch.sqrt(var * len(x))
         + beta,
-        "the output with eps added twice": normalised(centred, var + eps, gamma, beta, eps),
-        "the output with gamma squared": gamma * gamma * hat + beta,
-        "the output with the mean absolute deviation in the place of the variance": normalised(
+        "the output with eps added twice; add it once": normalised(centred, var + eps, gamma, beta, eps),
+        "the output with gamma applied twice": gamma * gamma * hat + beta,
+        "the output with the mean absolute deviation instead of the variance": normalised(
             centred, centred.abs().mean(0), gamma, beta, eps
         ),
-        "the output multiplied by the deviation; divide by it": gamma * centred * torch.sqrt(var + eps) + beta,
+        "the output multiplied by the standard deviation; divide by it": gamma * centred * torch.sqrt(var + eps) + beta,
         "the output with gamma and beta swapped": beta * hat + gamma,
-        "the output shifted before it is scaled; it is gamma * x_hat + beta": gamma * (hat + beta),
+        "the output shifted before it is scaled; compute gamma * x_hat + beta": gamma * (hat + beta),
         "the normalised input without gamma and beta": hat,
         "the output without beta": gamma * hat,
         "the output without gamma": hat + beta,
         "the output with beta subtracted; add it": gamma * hat - beta,
-        "the input that is not centred, only scaled": gamma * x / torch.sqrt(var + eps) + beta,
-        "the input that is centred, but not divided by its deviation": gamma * centred + beta,
-        "the output with one mean and variance for all features; each feature has its own": normalised(
+        "the input scaled but not centred; subtract the mean first": gamma * x / torch.sqrt(var + eps) + beta,
+        "the input centred but not divided by its standard deviation": gamma * centred + beta,
+        "the output with a single mean and variance for all features; each feature needs its own": normalised(
             x - x.mean(), x.var(correction=0), gamma, beta, eps
         ),
-        "the output with one unbiased variance for all features; each feature has its own": normalised(
+        "the output with a single unbiased variance for all features; each feature needs its own": normalised(
             x - x.mean(), x.var(), gamma, beta, eps
         ),
     }
     for var_over_features, label in zip(over_features, ("statistics", "unbiased statistics"), strict=True):
-        wrong[f"the output with {label} over the features (dim 1); take them over the batch (dim 0)"] = normalised(
+        wrong[f"the output with {label} over the features (dim 1); compute them over the batch (dim 0)"] = normalised(
             crossed, var_over_features, gamma, beta, eps
         )
     if len(x) == x.shape[1]:
-        # (N,) statistics over the features broadcast along the wrong axis when N == D.
-        wrong[
-            "the output with statistics of the examples (dim 1); each feature has its own, over the batch (dim 0)"
-        ] = normalised(x - x.mean(1), x.var(1, correction=0), gamma, beta, eps)
+        # With N == D, statistics (N,) over the features broadcast along the wrong axis.
+        wrong["the output with one mean and variance per example (dim 1); compute them per feature (dim 0)"] = (
+            normalised(x - x.mean(1), x.var(1, correction=0), gamma, beta, eps)
+        )
     return wrong
 
 
 def wrong_means(x: Tensor) -> Named:
     return {
         "the mean over the features (dim 1); take it over the batch (dim 0)": x.mean(1),
-        "one mean of all numbers; each feature has its own": x.mean(),
+        "a single mean over all entries; each feature needs its own": x.mean(),
         "the sum; divide by N": x.sum(0),
-        "the normalised batch's mean; return that of x": torch.zeros_like(x[0]),
+        "the mean of the normalised batch; return that of x": torch.zeros_like(x[0]),
         "the median; take the mean": x.median(0).values,
     }
 
@@ -121,24 +145,24 @@ def wrong_means(x: Tensor) -> Named:
 def wrong_variances(x: Tensor, eps: float) -> Named:
     var = x.var(0, correction=0)
     return {
-        "the unbiased variance (N - 1); return the biased one, over N": x.var(0, correction=1),
+        "the unbiased variance (N - 1); return the biased one, divided by N": x.var(0, correction=1),
         "the standard deviation; return the variance": var.sqrt(),
         "the unbiased standard deviation; return the biased variance": x.std(0, correction=1),
         "sqrt(var + eps); return the variance itself": torch.sqrt(var + eps),
         "var + eps; return the variance itself": var + eps,
         "1 / sqrt(var + eps); return the variance itself": torch.rsqrt(var + eps),
         "the mean of the squares; subtract the mean first": (x**2).mean(0),
-        "the mean absolute deviation; take the mean of the squares": (x - x.mean(0)).abs().mean(0),
+        "the mean absolute deviation; average the squares": (x - x.mean(0)).abs().mean(0),
         "the sum of squares; divide by N": var * len(x),
-        "the variance of all numbers at once; take it for each feature": x.var(correction=0),
-        "the unbiased variance of all numbers at once; take it for each feature, over N": x.var(),
+        "a single variance over all entries; each feature needs its own": x.var(correction=0),
+        "a single unbiased variance over all entries; each feature needs its own, divided by N": x.var(),
         "the variance over the features (dim 1); take it over the batch (dim 0)": x.var(1, correction=0),
         "the unbiased variance over the features (dim 1); take the biased one over the batch (dim 0)": x.var(1),
     }
 
 
 def assert_gradients(seen: Observation, x: Tensor, gamma: Tensor, beta: Tensor, cotangent: Tensor, eps: float) -> None:
-    """The gradients dx, dgamma and dbeta of an output agree with autograd through the formula."""
+    """Assert that the gradients dx, dgamma and dbeta of an output agree with autograd through the formula."""
     leaf, scale, shift = x.clone().requires_grad_(), gamma.clone().requires_grad_(), beta.clone().requires_grad_()
     target = torch.autograd.grad(normalise(leaf, scale, shift, eps), (leaf, scale, shift), cotangent)
     detached = detached_gradients(x, gamma, cotangent, eps)
@@ -146,23 +170,14 @@ def assert_gradients(seen: Observation, x: Tensor, gamma: Tensor, beta: Tensor, 
         return
     for name, goal in zip(("dx", "dgamma", "dbeta"), target, strict=True):
         if seen[name] is None:
-            fail(f"no gradient reaches {name[1:]}: the result is cut off from it (detach, .data, .item or no_grad)")
+            fail(f"no gradient reaches {name[1:]}: the result is detached from it (detach, .data, .item or no_grad)")
         assert_close(seen[name], goal, f"gradient {name}", mistakes=detached if name == "dx" else None)
 
 
-def agrees(value: object, goal: Tensor, tolerance: float = FLOAT64) -> bool:
-    """Whether a value is its target."""
-    try:
-        assert_close(value, goal, "value", tolerance=tolerance)
-    except AssertionError:
-        return False
-    return True
-
-
 def _flows_through_statistics(seen: Observation, cotangent: Tensor) -> bool:
-    """Whether autograd differentiates the very function that was written, and that function subtracts a batch mean.
+    """Return whether autograd differentiates the function as written, and that function subtracts a batch mean.
 
-    So an error in the formula, which other tests find, does not count once more as one in the gradient.
+    An error in the formula, which other tests find, then does not count again as one in the gradient.
     """
     dx, along = seen["dx"], seen["slope"]
     if not isinstance(dx, Tensor) or dx.shape != cotangent.shape or not isinstance(along, Tensor) or along.numel() != 1:
@@ -171,31 +186,105 @@ def _flows_through_statistics(seen: Observation, cotangent: Tensor) -> bool:
         return False
     dx = dx.double()
     size = float(dx.abs().max())
-    agrees = abs(float((dx * cotangent).sum()) - float(along)) <= 1e-6 * (1 + abs(float(along)))
-    return size > 1e-9 and agrees and float(dx.sum(0).abs().max()) <= 1e-9 * (1 + size)
+    consistent = abs(float((dx * cotangent).sum()) - float(along)) <= 1e-6 * (1 + abs(float(along)))
+    return size > 1e-9 and consistent and float(dx.sum(0).abs().max()) <= 1e-9 * (1 + size)
 
 
 def detached_gradients(x: Tensor, gamma: Tensor, cotangent: Tensor, eps: float) -> Named:
-    """The gradient for x when the mean, the variance or both count as constants."""
+    """Return the gradient for x when the mean, the variance or both are treated as constants."""
     found = {}
-    for which, label in (("mean", "a mean"), ("var", "a variance"), ("both", "a mean and a variance")):
+    for which, label in (("mean", "a mean"), ("var", "a variance"), ("both", "mean and variance")):
         leaf = x.clone().requires_grad_()
         mean, var = leaf.mean(0), leaf.var(0, correction=0)
         mean = mean.detach() if which != "var" else mean
         var = var.detach() if which != "mean" else var
         y = gamma * (leaf - mean) / torch.sqrt(var + eps)
-        found[f"the gradient with {label} that is cut off from x (detach, .data or no_grad)"] = torch.autograd.grad(
-            y, leaf, cotangent
-        )[0]
+        found[f"the gradient with {label} detached from x; let gradients flow (no detach, .data or no_grad)"] = (
+            torch.autograd.grad(y, leaf, cotangent)[0]
+        )
     return found
 
 
 def layer_state(features: int, seed: int, prefix: str = "") -> Named:
-    """Random parameters and running statistics of a layer, by name."""
+    """Return random parameters and running statistics of a layer, by name."""
     gamma, beta = scale_and_shift(features, seed)
     return {
         f"{prefix}gamma": gamma,
         f"{prefix}beta": beta,
         f"{prefix}running_mean": normal(features, seed=seed + 2),
         f"{prefix}running_var": 0.5 + normal(features, seed=seed + 3) ** 2,
+    }
+
+
+def running_output(
+    batches: list[Tensor], gamma: Tensor, beta: Tensor, eps: float, momentum: float, x: Tensor | None = None
+) -> Tensor:
+    """Return the output on x, or else on the last batch, with the running statistics after these batches."""
+    mean, var = torch.zeros_like(gamma), torch.ones_like(gamma)
+    for one in batches:
+        mean, var = mean.lerp(one.mean(0), momentum), var.lerp(one.var(0), momentum)
+    return normalised((batches[-1] if x is None else x) - mean, var, gamma, beta, eps)
+
+
+def wrong_running(batches: list[Tensor], momentum: float) -> dict[str, dict[str, list[Tensor]]]:
+    """Return the running statistics after each batch under known wrong rules."""
+    rules: dict[str, tuple[float, int, bool, float]] = {
+        "the result of the biased variance; running_var uses the unbiased one (N - 1)": (momentum, 0, False, 1.0),
+        "the result of momentum on the wrong term; it is the weight of the new value": (1.0 - momentum, 1, False, 1.0),
+        "the result of momentum on the wrong term and the biased variance": (1.0 - momentum, 0, False, 1.0),
+        "the result of momentum 0.1; use the momentum passed to __init__": (0.1, 1, False, 1.0),
+        "the result of momentum 0.1 and the biased variance; use the momentum passed to __init__, and N - 1": (
+            0.1,
+            0,
+            False,
+            1.0,
+        ),
+        "the result of the standard deviation; keep the variance": (momentum, 1, True, 1.0),
+        "the result of the biased standard deviation; keep the variance, with N - 1": (momentum, 0, True, 1.0),
+        "the result of a start at 0; running_var starts at 1": (momentum, 1, False, 0.0),
+        "the result of a start at 0 and the biased variance; running_var starts at 1": (momentum, 0, False, 0.0),
+        "its initial value: it is never updated in training": (0.0, 1, False, 1.0),
+        "the last batch's statistics; keep a running average": (1.0, 1, False, 1.0),
+        "the last batch's statistics, and the biased variance; keep a running average": (1.0, 0, False, 1.0),
+    }
+    found: dict[str, dict[str, list[Tensor]]] = {}
+    for label, (weight, correction, root, first) in rules.items():
+        mean, var = torch.zeros_like(batches[0][0]), torch.full_like(batches[0][0], first)
+        kept: dict[str, list[Tensor]] = {"running_mean": [], "running_var": []}
+        for x in batches:
+            new = x.var(0, correction=correction)
+            mean = (1 - weight) * mean + weight * x.mean(0)
+            var = (1 - weight) * var + weight * (new.sqrt() if root else new)
+            kept["running_mean"].append(mean)
+            kept["running_var"].append(var)
+        found[label] = kept
+    found["the sum of all updates; the old value has the weight 1 - momentum"] = {
+        "running_mean": [
+            sum((momentum * x.mean(0) for x in batches[: i + 1]), torch.zeros_like(mean)) for i in range(3)
+        ],
+        "running_var": [sum((momentum * x.var(0) for x in batches[: i + 1]), torch.ones_like(mean)) for i in range(3)],
+    }
+    found["the average over all batches; keep a running average with the given momentum"] = {
+        "running_mean": [torch.stack([x.mean(0) for x in batches[: i + 1]]).mean(0) for i in range(3)],
+        "running_var": [torch.stack([x.var(0) for x in batches[: i + 1]]).mean(0) for i in range(3)],
+    }
+    found |= averages_of_other_starts(batches, momentum)
+    return found
+
+
+def averages_of_other_starts(batches: list[Tensor], momentum: float) -> dict[str, dict[str, list[Tensor]]]:
+    """Return running averages that begin with the first batch, and ones corrected for their start at 0."""
+    copied: dict[str, list[Tensor]] = {"running_mean": [], "running_var": []}
+    corrected: dict[str, list[Tensor]] = {"running_mean": [], "running_var": []}
+    updates = {"running_mean": [x.mean(0) for x in batches], "running_var": [x.var(0) for x in batches]}
+    for name, new in updates.items():
+        average, sum_of_updates = new[0], torch.zeros_like(new[0])
+        for index, update in enumerate(new):
+            average = average.lerp(update, momentum)
+            sum_of_updates = sum_of_updates.lerp(update, momentum)
+            copied[name].append(average)
+            corrected[name].append(sum_of_updates / (1 - (1 - momentum) ** (index + 1)))
+    return {
+        "an average that starts with the first batch copied in; start from 0 and 1 and update for every batch": copied,
+        "a bias-corrected average, as in Adam; keep the plain running average": corrected,
     }

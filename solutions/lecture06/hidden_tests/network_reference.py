@@ -10,9 +10,20 @@ from .batchnorm_reference import Named, normalise, normalised
 
 Norm = Callable[[Tensor], Tensor]
 
+OTHER_ACTIVATIONS: dict[str, Norm] = {
+    "relu": F.relu,
+    "gelu": F.gelu,
+    "sigmoid": torch.sigmoid,
+    "leaky_relu": F.leaky_relu,
+    "silu": F.silu,
+    "elu": F.elu,
+    "softplus": F.softplus,
+}
+"""Activations that stand for tanh in wrong answers, by name."""
+
 
 def norm_in(mode: str, state: Named, eps: float = 1e-5) -> Norm:
-    """The layer with this state as a function, in `train` or `eval`; other numbers of features pass through it."""
+    """Return the layer with this state as a function, in `train` or `eval`; inputs of another width pass unchanged."""
     gamma, beta = state["gamma"], state["beta"]
 
     def norm(pre: Tensor) -> Tensor:
@@ -30,29 +41,29 @@ def within(state: Named, prefix: str) -> Named:
 
 
 def wrong_embeddings(table: Tensor, inputs: Tensor) -> Named:
-    """Embedded contexts (N, context_size * d_embed) that known wrong ways to flatten give."""
+    """Return embedded contexts (N, context_size * d_embed) as known wrong ways to flatten give them."""
     vectors = table[inputs]
     count = len(inputs)
     return {
-        "whose embeddings are laid side by side in the wrong order": vectors.transpose(1, 2).flatten(1),
+        "with the embeddings concatenated in the wrong order; flatten(1) keeps each vector together": vectors.transpose(
+            1, 2
+        ).flatten(1),
         "of contexts read backwards; keep the order of the characters": vectors.flip(1).flatten(1),
-        "whose contexts are mixed with each other; flatten each example by itself": vectors.transpose(0, 1).reshape(
+        "with entries of different contexts mixed; flatten each example separately": vectors.transpose(0, 1).reshape(
             count, -1
         ),
-        "whose embeddings are mixed with each other; flatten each example by itself": vectors.permute(2, 0, 1).reshape(
+        "with entries of different examples mixed; flatten each example separately": vectors.permute(2, 0, 1).reshape(
             count, -1
         ),
-        "whose embeddings are added up; lay them side by side": vectors.sum(1, keepdim=True)
-        .expand_as(vectors)
-        .flatten(1),
-        "that see the last character alone; lay all embeddings side by side": vectors[:, -1:]
+        "with the embeddings added up; concatenate them": vectors.sum(1, keepdim=True).expand_as(vectors).flatten(1),
+        "with only the last character's embedding; concatenate all embeddings": vectors[:, -1:]
         .expand_as(vectors)
         .flatten(1),
     }
 
 
 def wrong_mlps(w: Named, inputs: Tensor, norm: Norm) -> Named:
-    """What known wrong forward passes give."""
+    """Return the logits of known wrong forward passes."""
     product = w["C"][inputs].flatten(1) @ w["W1"]
     pre = product + w["b1"]
     logits = torch.tanh(norm(pre)) @ w["W2"] + w["b2"]
@@ -66,16 +77,11 @@ def wrong_mlps(w: Named, inputs: Tensor, norm: Norm) -> Named:
         "logits without the norm": torch.tanh(pre) @ w["W2"] + w["b2"],
         "logits without tanh": norm(pre) @ w["W2"] + w["b2"],
         "logits without b1": torch.tanh(norm(product)) @ w["W2"] + w["b2"],
-        "logits with b1 added after the norm; it belongs to the linear layer before it": torch.tanh(
-            norm(product) + w["b1"]
-        )
-        @ w["W2"]
-        + w["b2"],
+        "logits with b1 added after the norm; add it before": torch.tanh(norm(product) + w["b1"]) @ w["W2"] + w["b2"],
         "logits without b2": logits - w["b2"],
         "logits with the norm before and after tanh; it belongs before it": norm(torch.tanh(norm(pre))) @ w["W2"]
         + w["b2"],
-        "logits with tanh before the norm as well; it stands behind it alone": torch.tanh(norm(torch.tanh(pre)))
-        @ w["W2"]
+        "logits with a tanh before the norm too; apply tanh only after it": torch.tanh(norm(torch.tanh(pre))) @ w["W2"]
         + w["b2"],
         "logits with a tanh at the end; the output layer has none": torch.tanh(logits),
         "logits with the norm twice": torch.tanh(norm(norm(pre))) @ w["W2"] + w["b2"],
@@ -90,16 +96,17 @@ def wrong_mlps(w: Named, inputs: Tensor, norm: Norm) -> Named:
         )
         @ w["W2"]
         + w["b2"],
-        "logits with a norm that has neither gamma nor beta; use self.bn": torch.tanh(
+        "logits with a norm without gamma and beta; use self.bn": torch.tanh(
             normalise(pre, torch.ones_like(gamma), torch.zeros_like(beta), 1e-5)
         )
         @ w["W2"]
         + w["b2"],
-        "logits with relu in the place of tanh": F.relu(norm(pre)) @ w["W2"] + w["b2"],
-        "logits with gelu in the place of tanh": F.gelu(norm(pre)) @ w["W2"] + w["b2"],
+        **{
+            f"logits with {name} instead of tanh": act(norm(pre)) @ w["W2"] + w["b2"]
+            for name, act in OTHER_ACTIVATIONS.items()
+        },
         "logits with b1 subtracted; add it": torch.tanh(norm(product - w["b1"])) @ w["W2"] + w["b2"],
         "logits with a second tanh after W2; the output layer has none": torch.tanh(logits - w["b2"]) + w["b2"],
-        "logits with a sigmoid in the place of tanh": torch.sigmoid(norm(pre)) @ w["W2"] + w["b2"],
         "probabilities; return the logits, without softmax": torch.softmax(logits, 1),
         "log probabilities; return the logits": torch.log_softmax(logits, 1),
         "the hidden layer; the output layer is missing": torch.tanh(norm(pre)),
@@ -107,13 +114,13 @@ def wrong_mlps(w: Named, inputs: Tensor, norm: Norm) -> Named:
 
 
 def deep_forward(w: Named, inputs: Tensor, first: Norm, second: Norm, act: Norm = torch.tanh) -> Tensor:
-    """Logits of two hidden layers, with what follows each product as functions."""
+    """Return the logits of two hidden layers, with what follows each product as functions."""
     hidden = act(first(w["C"][inputs].flatten(1) @ w["W1"]))
     return act(second(hidden @ w["W2"])) @ w["W3"] + w["b3"]
 
 
 def wrong_deep(w: Named, inputs: Tensor, first: Norm, second: Norm, batch_norm: bool) -> Named:
-    """What known wrong forward passes give."""
+    """Return the logits of known wrong forward passes."""
 
     def same(pre: Tensor) -> Tensor:
         return pre
@@ -132,9 +139,12 @@ def wrong_deep(w: Named, inputs: Tensor, first: Norm, second: Norm, batch_norm: 
         "logits without the first tanh": torch.tanh(second(first(w["C"][inputs].flatten(1) @ w["W1"]) @ w["W2"]))
         @ w["W3"]
         + w["b3"],
-        "logits with relu in the place of tanh": deep_forward(w, inputs, first, second, F.relu),
+        **{
+            f"logits with {name} instead of tanh": deep_forward(w, inputs, first, second, act)
+            for name, act in OTHER_ACTIVATIONS.items()
+        },
         "logits with a skip around the second layer": (hidden + hidden_2) @ w["W3"] + w["b3"],
-        "logits with the second layer's weights left out": torch.tanh(second(hidden)) @ w["W3"] + w["b3"],
+        "logits without W2": torch.tanh(second(hidden)) @ w["W3"] + w["b3"],
         "probabilities; return the logits, without softmax": torch.softmax(logits, 1),
         "log probabilities; return the logits": torch.log_softmax(logits, 1),
     }
@@ -155,7 +165,7 @@ def wrong_deep(w: Named, inputs: Tensor, first: Norm, second: Norm, batch_norm: 
         + w["b3"],
         "logits with the second norm after tanh; it belongs before it": second(torch.tanh(hidden @ w["W2"])) @ w["W3"]
         + w["b3"],
-        "logits with bn1 in both layers; each has its own": deep_forward(w, inputs, first, first),
+        "logits with bn1 in both layers; each needs its own": deep_forward(w, inputs, first, first),
         "logits with bn1 and bn2 swapped": deep_forward(w, inputs, second, first),
         "logits without any norm": deep_forward(w, inputs, same, same),
         "logits without bn1": deep_forward(w, inputs, same, second),

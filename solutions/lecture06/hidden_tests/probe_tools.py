@@ -2,7 +2,7 @@
 
 import contextlib
 import operator
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -15,7 +15,7 @@ Seen = dict[str, Any]
 
 
 class Operators(TorchDispatchMode):
-    """Records the names of the operators that torch runs, by whatever name the code called them."""
+    """Record the names of the operators that torch runs, by whatever name the code called them."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -27,8 +27,19 @@ class Operators(TorchDispatchMode):
 
 
 @contextlib.contextmanager
+def empty_is_nan() -> Iterator[None]:
+    """Let torch.empty return NaN, and not by chance zeros."""
+    before = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)
+
+
+@contextlib.contextmanager
 def tracked_by_autograd() -> Iterator[list[bool]]:
-    """A list that gets an entry for each tensor that autograd keeps for a backward pass meanwhile."""
+    """Yield a list that gets an entry for each tensor that autograd saves for a backward pass meanwhile."""
     kept: list[bool] = []
 
     def pack(tensor: Tensor) -> Tensor:
@@ -40,7 +51,7 @@ def tracked_by_autograd() -> Iterator[list[bool]]:
 
 
 def gradients(output: Any, inputs: Sequence[Tensor], cotangent: Tensor) -> list[Tensor | None]:
-    """The gradient of sum(output * cotangent) with respect to each input; None where nothing flows."""
+    """Return the gradient of sum(output * cotangent) with respect to each input; None where nothing flows."""
     wanted = [tensor for tensor in inputs if tensor.requires_grad]
     if not isinstance(output, Tensor) or not output.requires_grad or not wanted:
         return [None for _ in inputs]
@@ -49,7 +60,7 @@ def gradients(output: Any, inputs: Sequence[Tensor], cotangent: Tensor) -> list[
 
 
 def slope(function: Callable[[Tensor], Any], x: Tensor, cotangent: Tensor, width: float = 1e-5) -> Tensor | None:
-    """The derivative of sum(function(x) * cotangent) along the cotangent, from two values and without autograd."""
+    """Return the derivative of sum(function(x) * cotangent) along the cotangent, by differences, without autograd."""
     with torch.no_grad():
         above, below = function(x + width * cotangent), function(x - width * cotangent)
         if not isinstance(above, Tensor) or not isinstance(below, Tensor) or above.shape != cotangent.shape:
@@ -58,7 +69,7 @@ def slope(function: Callable[[Tensor], Any], x: Tensor, cotangent: Tensor, width
 
 
 def set_values(module: nn.Module, values: dict[str, Tensor]) -> None:
-    """Give parameters and buffers new values by name, in the shape that the module keeps them in."""
+    """Set parameters and buffers by name, in the shape that the module keeps them in."""
     with torch.no_grad():
         for name, value in values.items():
             owner: Any = module
@@ -69,15 +80,19 @@ def set_values(module: nn.Module, values: dict[str, Tensor]) -> None:
             kept.copy_(value.reshape(kept.shape))
 
 
-def missing_from(module: nn.Module, names: Iterable[str]) -> list[str]:
-    """Those of the names of parameters and buffers that lead to nothing in the module."""
-    missing = []
-    for name in names:
+def misfits(module: nn.Module, values: dict[str, Tensor]) -> dict[str, list[int] | None]:
+    """Return the names of values that do not fit into the module: the shape that it has there, None for no tensor."""
+    found: dict[str, list[int] | None] = {}
+    for name, value in values.items():
         try:
-            operator.attrgetter(name)(module)
+            kept: Any = operator.attrgetter(name)(module)
         except AttributeError:
-            missing.append(name)
-    return missing
+            kept = None
+        if not isinstance(kept, Tensor):
+            found[name] = None
+        elif kept.numel() != value.numel():
+            found[name] = list(kept.shape)
+    return found
 
 
 def parameters_of(module: nn.Module) -> dict[str, Tensor]:
@@ -88,8 +103,27 @@ def buffers_of(module: nn.Module) -> dict[str, Tensor]:
     return {name: buffer.detach().clone() for name, buffer in module.named_buffers()}
 
 
+def modes_of(module: nn.Module) -> list[bool]:
+    """Return whether the module and each of its parts is in training mode."""
+    return [one.training for one in module.modules()]
+
+
+SETTINGS = ("eps", "momentum", "track_running_stats")
+
+
+def settings_of(module: nn.Module) -> dict[str, float | bool | None]:
+    """Return the attributes of the norms in a module that decide what they compute, by name."""
+    found: dict[str, float | bool | None] = {}
+    for name, part in module.named_modules():
+        for key in SETTINGS:
+            value = getattr(part, key, 0.0)
+            if hasattr(part, key) and (value is None or isinstance(value, float | int)):
+                found[f"{name}.{key}".lstrip(".")] = value
+    return found
+
+
 def train_sgd(model: nn.Module, contexts: Tensor, targets: Tensor, lr: float) -> None:
-    """Plain SGD, a step for each batch of contexts (steps, N, 3) and targets (steps, N)."""
+    """Train with plain SGD, one step per batch of contexts (steps, N, 3) and targets (steps, N)."""
     optimizer = torch.optim.SGD(model.parameters(), lr=lr)
     model.train()
     for inputs, following in zip(contexts, targets, strict=True):
@@ -99,8 +133,29 @@ def train_sgd(model: nn.Module, contexts: Tensor, targets: Tensor, lr: float) ->
         optimizer.step()
 
 
+def fill(module: nn.Module, values: dict[str, Tensor]) -> list[str]:
+    """Set what the module has of these parameters and buffers, and its other biases to zero.
+
+    Returns the names of values that it has no place for.
+    """
+    state = dict(module.named_parameters(remove_duplicate=False)) | dict(module.named_buffers(remove_duplicate=False))
+    fitting = {name: value for name, value in values.items() if name in state and state[name].numel() == value.numel()}
+    set_values(module, fitting)
+    known = {id(state[name]) for name in fitting}
+    with torch.no_grad():
+        for name, kept in state.items():
+            if name.endswith("bias") and id(kept) not in known:
+                kept.zero_()
+    return sorted(set(values) - set(fitting))
+
+
+def can_run(absent: list[str]) -> bool:
+    """Return whether a model can be called that has no place for these values: it can without biases and norms."""
+    return all(name.endswith(("bias", "running_mean", "running_var")) or "norm" in name for name in absent)
+
+
 def residual_mlp(student: Any, sizes: list[int], start: dict[str, Tensor], training: bool) -> Any:
-    """The student's ResidualMLP in float64 with these weights, in this mode."""
+    """Return the student's ResidualMLP in float64 with these weights, in this mode."""
     model = student.ResidualMLP(*sizes).double()
     set_values(model, start)
     return model.train(training)
@@ -111,9 +166,9 @@ _FIRST_SEEN: WeakKeyDictionary[nn.Module, Seen] = WeakKeyDictionary()
 
 
 def condition_of(module: nn.Module) -> Seen:
-    """Copies of all that a call could change about a module, and whether autograd is on.
+    """Return copies of all that a call could change about a module, and whether autograd is on.
 
-    replaced: the names of parameters that are other objects than when this module's condition was first asked for.
+    replaced: the names of parameters that are other objects than when this module's condition was first asked for
     """
     parameters = dict(module.named_parameters())
     first = _FIRST_SEEN.setdefault(module, parameters)
@@ -121,7 +176,8 @@ def condition_of(module: nn.Module) -> Seen:
     return {
         "parameters": parameters_of(module),
         "buffers": buffers_of(module),
-        "modes": [one.training for one in module.modules()],
+        "modes": modes_of(module),
+        "settings": settings_of(module),
         "frozen": sorted(name for name, one in parameters.items() if not one.requires_grad),
         "gradients": {name: one.grad.detach().clone() for name, one in parameters.items() if one.grad is not None},
         "hooks": sum(hooks),

@@ -15,7 +15,9 @@ from .probe_tools import (
     Operators,
     Seen,
     buffers_of,
+    empty_is_nan,
     gradients,
+    misfits,
     parameters_of,
     set_values,
     slope,
@@ -26,7 +28,7 @@ from .probe_tools import (
 
 
 def batchnorm_gradients(student: Any, x: Tensor, gamma: Tensor, beta: Tensor, eps: float, cotangent: Tensor) -> Seen:
-    """The three gradients of `batchnorm_forward` on x (N, D), and the slope of its output without autograd."""
+    """Return the three gradients of `batchnorm_forward` on x (N, D), and its slope without autograd."""
 
     def output(x: Tensor) -> Any:
         returned = student.batchnorm_forward(x, gamma, beta, eps)
@@ -41,7 +43,7 @@ def batchnorm_gradients(student: Any, x: Tensor, gamma: Tensor, beta: Tensor, ep
 
 
 def batchnorm_forward_plain(student: Any, x: Tensor, gamma: Tensor, beta: Tensor, eps: float | None) -> Seen:
-    """`batchnorm_forward` on tensors that need no gradient; with its default eps for None."""
+    """Call `batchnorm_forward` on tensors that need no gradient; eps None stands for its default."""
     x, gamma, beta = x.clone(), gamma.clone(), beta.clone()
     options = {} if eps is None else {"eps": eps}
     with Operators() as operators:
@@ -55,7 +57,7 @@ STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 
 
 def _layer(student: Any, features: int, settings: dict[str, float]) -> Any:
-    """A float64 BatchNorm1d, also where its tensors are neither parameters nor buffers."""
+    """Return a float64 BatchNorm1d, even where its tensors are neither parameters nor buffers."""
     layer = student.BatchNorm1d(features, **settings).double()
     for name in ("gamma", "beta", "running_mean", "running_var"):
         kept = getattr(layer, name, None)
@@ -65,7 +67,7 @@ def _layer(student: Any, features: int, settings: dict[str, float]) -> Any:
 
 
 def _statistics(layer: Any) -> Seen:
-    """Copies of the running statistics, None for one that is not there."""
+    """Return copies of the running statistics, None for a missing one."""
     kept = {name: getattr(layer, name, None) for name in STATISTICS}
     return {name: value.detach().clone() if isinstance(value, Tensor) else value for name, value in kept.items()}
 
@@ -78,11 +80,14 @@ def layer_steps(
     batches: list[Tensor],
     modes: list[str],
 ) -> Seen:
-    """`BatchNorm1d` from the values `start`, called on each batch in its mode: train, eval or train_no_grad.
+    """Call `BatchNorm1d` with the values `start` on each batch in its mode: train, eval or train_no_grad.
 
-    For each step the output, the batch afterwards, and the statistics afterwards.
+    For each step: the output, the batch afterwards, and the statistics afterwards.
+    misfits: what of `start` the layer has no place for; then it is not called
     """
     layer = _layer(student, features, settings)
+    if unfit := misfits(layer, start):
+        return {"misfits": unfit}
     set_values(layer, start)
     first = _statistics(layer)
     steps = []
@@ -92,17 +97,20 @@ def layer_steps(
             with torch.set_grad_enabled(mode != "train_no_grad"):
                 y = layer(x)
             steps.append({"y": y, "x": x, **_statistics(layer)})
-    return {"first": first, "steps": steps, "operators": sorted(operators.names)}
+    return {"misfits": {}, "first": first, "steps": steps, "operators": sorted(operators.names)}
 
 
 def layer_gradients(
     student: Any, settings: dict[str, float], start: dict[str, Tensor], x: Tensor, cotangent: Tensor
 ) -> Seen:
-    """The gradients of a training step of `BatchNorm1d`, and whether the statistics hold on to a graph.
+    """Return the gradients of a training step of `BatchNorm1d`, and whether the statistics keep a graph.
 
-    evaluation: the names of those that no gradient reaches in evaluation mode.
+    evaluation: output, gradients and statistics of a call in evaluation mode, from the values `start` again
+    misfits: as in `layer_steps`
     """
     layer = _layer(student, x.shape[1], settings)
+    if unfit := misfits(layer, start):
+        return {"misfits": unfit}
     set_values(layer, start)
     along = slope(layer, x, cotangent)
     x = x.clone().requires_grad_()
@@ -110,14 +118,16 @@ def layer_gradients(
         y = layer(x)
     dx, dgamma, dbeta = gradients(y, (x, layer.gamma, layer.beta), cotangent)
     held = [name for name in STATISTICS if getattr(getattr(layer, name, None), "requires_grad", False)]
-    later = gradients(layer.eval()(x), (x, layer.gamma, layer.beta), cotangent)
-    cut_off = [name for name, found in zip(("x", "gamma", "beta"), later, strict=True) if found is None]
-    found = {"dx": dx, "dgamma": dgamma, "dbeta": dbeta, "slope": along, "evaluation": cut_off}
-    return {**found, "needs_grad": held, "operators": sorted(operators.names)}
+    found: Seen = {"misfits": {}, "dx": dx, "dgamma": dgamma, "dbeta": dbeta, "slope": along}
+    set_values(layer, start)
+    y = layer.eval()(x)
+    later = gradients(y, (x, layer.gamma, layer.beta), cotangent)
+    evaluation = dict(zip(("dx", "dgamma", "dbeta"), later, strict=True)) | {"y": y, **_statistics(layer)}
+    return {**found, "evaluation": evaluation, "needs_grad": held, "operators": sorted(operators.names)}
 
 
 def layer_single(student: Any, features: int) -> Seen:
-    """`BatchNorm1d` in training on a batch of four, then of one: the first output, what the second raised or None."""
+    """Call `BatchNorm1d` in training on four examples, then on one: the first output, and what the second raised."""
     layer = _layer(student, features, {})
     layer.train()
     y = layer(torch.randn(4, features, dtype=torch.float64))
@@ -129,7 +139,7 @@ def layer_single(student: Any, features: int) -> Seen:
 
 
 def _number(value: Any) -> float | None:
-    """The value as a float, None for what cannot be read as one."""
+    """Return the value as a float, None for what cannot be read as one."""
     try:
         return float(value)
     except (TypeError, ValueError, RuntimeError):
@@ -137,12 +147,14 @@ def _number(value: Any) -> float | None:
 
 
 def layer_state(student: Any, features: int, settings: dict[str, float], x: Tensor) -> Seen:
-    """The parameters, buffers and state dict of a fresh `BatchNorm1d`, and a copy's output after a round trip.
+    """Return parameters, buffers and state dict of a new `BatchNorm1d`, and a copy's output after a round trip.
 
-    trained: the parameters after a forward pass in training. attributes: those of a layer made with `settings`;
-    second: the values of a layer made after the first has changed.
+    trained: the parameters after a forward pass in training
+    attributes: those of a layer made with `settings`
+    second: the values of a layer made after the first has changed
     """
-    layer = student.BatchNorm1d(features)
+    with empty_is_nan():
+        layer = student.BatchNorm1d(features)
     fresh = {"parameters": parameters_of(layer), "buffers": buffers_of(layer), "statistics": _statistics(layer)}
     layer.train()
     layer(x.float())
@@ -173,9 +185,9 @@ def layer_state(student: Any, features: int, settings: dict[str, float], x: Tens
 
 
 def batchnorm_backward(student: Any, dout: Tensor, x_hat: Tensor, gamma: Tensor, var: Tensor, eps: float) -> Seen:
-    """`batchnorm_backward` on tensors that need no gradient: what it returned, its inputs afterwards, how it got there.
+    """Call `batchnorm_backward` on tensors that need no gradient: what it returned, its inputs afterwards.
 
-    autograd: whether something was kept for a backward pass, so that autograd was at work.
+    autograd: whether something was saved for a backward pass, so that autograd was used
     """
     given = {"dout": dout.clone(), "x_hat": x_hat.clone(), "gamma": gamma.clone(), "var": var.clone()}
     with Operators() as operators:
@@ -185,7 +197,7 @@ def batchnorm_backward(student: Any, dout: Tensor, x_hat: Tensor, gamma: Tensor,
         except RuntimeError as error:
             if "saved tensor hooks" not in str(error):
                 raise
-            # torch.func's gradients refuse to be watched.
+            # The gradients of torch.func refuse such hooks.
             kept = [True]
             returned = student.batchnorm_backward(*given.values(), eps)
     return {"returned": returned, "autograd": bool(kept), "operators": sorted(operators.names), **given}

@@ -10,11 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .probe_tools import Seen, set_values
+from .probe_tools import Seen, misfits, set_values, settings_of
 
 
 class _Diary(list[dict[str, Any]]):
-    """What a model was asked. A copy of the model goes on writing into the same one."""
+    """The log of a model's calls. A copy of the model writes to the same one."""
 
     def __copy__(self) -> "_Diary":
         return self
@@ -27,7 +27,7 @@ class _Diary(list[dict[str, Any]]):
 
 
 class _Watched(nn.Module):
-    """Looks its logits up by the last token of a context; with `normed`, a batch norm in between. Keeps a diary.
+    """Looks up its logits by the last token of a context; with `normed`, applies a batch norm. Logs its calls.
 
     fail_at: the call, counted from 1, that raises; 0 for none.
     """
@@ -60,13 +60,13 @@ def evaluated(
     targets: Tensor,
     sizes: list[int],
 ) -> Seen:
-    """`evaluate` of a model in training mode, with the batch sizes `sizes` (for 0 its default).
+    """Call `evaluate` with a model in training mode and each of the batch sizes `sizes` (0: its default).
 
-    For each: what it returned, whether that is a plain number, the model's calls, and the state after all.
+    For each: what it returned, whether that is a plain number, the model's calls. And the state before and after all.
     """
     model = _Watched(table, normed)
     set_values(model, start)
-    before = model.state()
+    before, settings = model.state(), settings_of(model)
     runs = []
     for size in sizes:
         model.train()
@@ -78,6 +78,8 @@ def evaluated(
         "runs": runs,
         "before": before,
         "after": model.state(),
+        "settings": settings,
+        "settings after": settings_of(model),
         "gradient": model.table.grad is not None,
         "needs_grad": model.table.requires_grad,
         "grad_enabled": torch.is_grad_enabled(),
@@ -87,7 +89,7 @@ def evaluated(
 def evaluated_modes(
     student: Any, table: Tensor, inputs: Tensor, targets: Tensor, batch_size: int, fail_at: int
 ) -> Seen:
-    """`evaluate` of a model in training, then in evaluation mode, whose call `fail_at` fails: its modes, any error."""
+    """Call `evaluate` with a model in training, then in evaluation mode, whose call `fail_at` raises an error."""
     modes = []
     for training in (True, False):
         model = _Watched(table, False, fail_at)
@@ -109,10 +111,12 @@ def evaluated_modes(
 def fold_batchnorm(
     student: Any, weight: Tensor, bias: Tensor | None, start: dict[str, Tensor], eps: float, training: bool
 ) -> Seen:
-    """`fold_batchnorm` with a `BatchNorm1d` in this mode, of the state `start`: the result, and all inputs after."""
+    """Call `fold_batchnorm` with a `BatchNorm1d` of the state `start`: the result, and all inputs afterwards."""
     bn = student.BatchNorm1d(weight.shape[1], eps=eps).double()
-    set_values(bn, start)
+    if not misfits(bn, start):
+        set_values(bn, start)
     bn.train(training)
+    settings = settings_of(bn)
     given = weight.clone(), None if bias is None else bias.clone()
     returned = student.fold_batchnorm(*given, bn)
     return {
@@ -121,6 +125,8 @@ def fold_batchnorm(
         "bias": given[1],
         "state": {name: getattr(bn, name) for name in start},
         "training": bn.training,
+        "settings": settings,
+        "settings after": settings_of(bn),
     }
 
 
@@ -128,11 +134,11 @@ def fold_batchnorm(
 
 
 class _Speaker(nn.Module):
-    """Has the logits of `known` for some contexts and `otherwise` for all others, in float32. Keeps a diary.
+    """Has the logits of `known` for some contexts and `otherwise` for all others, in float32. Logs its calls.
 
-    Where nothing is known the context does not count, nor does its shape.
-    talk: calls after which it says the dot, with certainty; patience: calls after which it raises, so that a loop
-    without an end does not use up the time.
+    Where nothing is known, the context and its shape do not matter.
+    talk: number of calls after which only the dot is possible; patience: number of calls after which it raises, so
+    that an endless loop does not use up the time
     """
 
     def __init__(
@@ -146,10 +152,12 @@ class _Speaker(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         if self.known and tuple(x.shape) != (1, self.context_size):
-            raise ValueError(f"the model wants one context of shape (1, {self.context_size}), and got {tuple(x.shape)}")
+            raise ValueError(
+                f"the model expects one context of shape (1, {self.context_size}), but got {tuple(x.shape)}"
+            )
         if len(self.diary) >= self.patience:
             raise RuntimeError(
-                f"the model was asked {self.patience} times: does the loop end at a dot, and at max_len?"
+                f"the model was called {self.patience} times: does the loop end at a dot, and at max_len?"
             )
         row = self.known.get(tuple(x.flatten().tolist()), self.otherwise)
         if len(self.diary) >= self.talk:
@@ -161,7 +169,7 @@ class _Speaker(nn.Module):
 
 
 def spelled(student: Any, contexts: Tensor, logits: Tensor, otherwise: Tensor, options: dict[str, Any]) -> Seen:
-    """`generate` with a model that has these logits (K, 27) for the contexts (K, C), and `otherwise` for any other."""
+    """Call `generate` with a model of these logits (K, 27) for the contexts (K, C), and `otherwise` for all others."""
     context_size = contexts.shape[1]
     known = {tuple(context.tolist()): row for context, row in zip(contexts, logits, strict=True)}
     model = _Speaker(known, otherwise, context_size, talk=200, patience=200)
@@ -170,10 +178,10 @@ def spelled(student: Any, contexts: Tensor, logits: Tensor, otherwise: Tensor, o
 
 
 def sampled(student: Any, logits: Tensor, seeds: list[int | None], temperature: float, length: int) -> Seen:
-    """`generate` with a model that has the same logits for every context, once for each seed of a generator.
+    """Call `generate` with a model of the same logits for every context, once for each seed of a generator.
 
-    Without a seed the generator of the run before goes on. The model is in training mode in every other run. For each
-    run the name, the random states that moved (the generator's, and torch's own), and the modes during and after.
+    Seed None continues with the generator of the run before. The model is in training mode in every other run. For
+    each run: the name, which random states moved (the generator's, torch's global one), the modes during and after.
     """
     runs = []
     generator, training = torch.Generator(), True

@@ -13,8 +13,10 @@ from torch import Tensor, nn
 from .probe_tools import (
     Seen,
     buffers_of,
+    empty_is_nan,
     gradients,
-    missing_from,
+    misfits,
+    modes_of,
     parameters_of,
     set_values,
     train_sgd,
@@ -32,11 +34,14 @@ def mlp_outputs(
     inputs: Tensor,
     cotangent: Tensor,
 ) -> Seen:
-    """A model `name` with the weights `start`: its logits twice in evaluation, then once from there in training.
+    """Call a model `name` with the weights `start`: twice in evaluation, then once from the same start in training.
 
-    In float32 where the code makes float32 numbers of its own, as it may in the notebook.
-    missing: which of these weights it has no place for; then it is not called. ready_made: its parts of PyTorch's own.
-    gradients: of the logits in training, by parameter, None where nothing flows; buffers: those after that one call.
+    In float32 where the code creates float32 tensors itself, as it may in the notebook.
+    misfits: which of these weights it has no place for; then it is not called
+    ready_made: its parts that are PyTorch's own
+    single: the logits of the first context alone, in evaluation; single_error: what that raised
+    gradients: of the logits in training, by parameter, None where nothing flows
+    buffers, modes: those after the call in training; resting: the modes after the calls in evaluation
     """
     try:
         return _outputs(getattr(student, name)(*sizes, **options).double(), start, inputs, cotangent)
@@ -48,17 +53,18 @@ def mlp_outputs(
 
 
 def _outputs(model: nn.Module, start: dict[str, Tensor], inputs: Tensor, cotangent: Tensor) -> Seen:
-    missing = missing_from(model, start)
+    unfit = misfits(model, start)
     ready_made = [part for part, one in model.named_modules() if type(one).__module__.startswith("torch.")]
-    if missing:
-        return {"missing": missing, "ready_made": ready_made}
+    if unfit:
+        return {"misfits": unfit, "ready_made": ready_made}
     set_values(model, start)
     model.eval()
-    first, again = model(inputs), model(inputs)
+    seen: Seen = {"misfits": {}, "eval": model(inputs), "again": model(inputs), "resting": modes_of(model)}
+    seen["single"], seen["single_error"] = _on_one(model.eval(), inputs[:1])
     model.train()
     set_values(model, start)
     logits = model(inputs)
-    seen = {"missing": missing, "eval": first, "again": again, "train": logits, "buffers": buffers_of(model)}
+    seen |= {"train": logits, "buffers": buffers_of(model), "modes": modes_of(model)}
     if not isinstance(logits, Tensor) or logits.shape != cotangent.shape:
         return {**seen, "gradients": {}}
     parameters = dict(model.named_parameters())
@@ -66,9 +72,18 @@ def _outputs(model: nn.Module, start: dict[str, Tensor], inputs: Tensor, cotange
     return {**seen, "gradients": dict(zip(parameters, found, strict=True))}
 
 
+def _on_one(model: nn.Module, inputs: Tensor) -> tuple[Any, str]:
+    """Return what a model gives for one example, or the error that it raised."""
+    try:
+        return model(inputs), ""
+    except Exception as error:
+        return None, f"{type(error).__name__}: {error}"
+
+
 def mlp_parameters(student: Any, name: str, sizes: list[int], options: dict[str, bool]) -> Seen:
-    """The parameters of a fresh float32 model `name`."""
-    return {"parameters": parameters_of(getattr(student, name)(*sizes, **options))}
+    """Return the parameters of a new float32 model `name`."""
+    with empty_is_nan():
+        return {"parameters": parameters_of(getattr(student, name)(*sizes, **options))}
 
 
 def trained_logits(
@@ -81,7 +96,7 @@ def trained_logits(
     lr: float,
     held_out: Tensor,
 ) -> Seen:
-    """A fresh float32 model after SGD on these batches: its logits for the held-out contexts, in evaluation mode."""
+    """Train a new float32 model with SGD on these batches; return its logits for the held-out contexts."""
     model = getattr(student, name)(*sizes, **options)
     train_sgd(model, contexts, targets, lr)
     model.eval()

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .probe_tools import Seen, condition_of, gradients, parameters_of, set_values
+from .probe_tools import Seen, buffers_of, can_run, condition_of, fill, gradients, modes_of, parameters_of, set_values
 
 # --- R1 ---------------------------------------------------------------------------------------------------------------
 
@@ -25,7 +25,7 @@ def gradient_norms(
     training: bool,
     stored: dict[str, Tensor],
 ) -> Seen:
-    """`grad_norms` of a model `name` with the weights `start`, whose `.grad` holds `stored` before the call."""
+    """Call `grad_norms` with a model `name` of the weights `start`, whose `.grad` holds `stored` before the call."""
     model = getattr(student, name)(*sizes).double()
     set_values(model, start)
     model.train(training)
@@ -40,9 +40,9 @@ def gradient_norms(
 
 
 def _layout(model: Any) -> Seen:
-    """The parts of a model by name: their types and options, the shapes of what they hold, and what they share.
+    """Return the parts of a model by name: types, options, shapes of parameters and buffers, and what they share.
 
-    shared: the names of parameters that are one and the same object, where there is more than one name.
+    shared: groups of names that stand for the same parameter
     """
     parts, options = dict(model.named_modules(remove_duplicate=False)), ("eps", "momentum", "padding_idx", "max_norm")
     names: dict[int, list[str]] = {}
@@ -58,47 +58,43 @@ def _layout(model: Any) -> Seen:
     }
 
 
-def _fits(model: Any, start: dict[str, Tensor]) -> bool:
-    """Whether the model has a place for each of these values."""
-    state = model.state_dict()
-    return all(name in state and state[name].numel() == value.numel() for name, value in start.items())
-
-
 def block_output(
     student: Any, name: str, arguments: list[float], start: dict[str, Tensor], x: Tensor, training: bool
 ) -> Seen:
-    """A block `name` with the weights `start` on x (N, d_model): its output, and x afterwards."""
+    """Call a block `name` with the weights `start` on x (N, d_model): its output; x, buffers and modes afterwards.
+
+    absent: the names in `start` that the block has no place for; it has zero in any other bias
+    """
     model, x = getattr(student, name)(*arguments).double(), x.clone()
-    if not _fits(model, start):
-        return {"layout": _layout(model), "y": None, "x": x}
-    set_values(model, start)
+    absent = fill(model, start)
     with torch.no_grad():
-        y = model.train(training)(x)
-    return {"layout": _layout(model), "y": y, "x": x}
+        y = model.train(training)(x) if can_run(absent) else None
+    after = {"buffers": buffers_of(model), "modes": modes_of(model)}
+    return {"layout": _layout(model), "absent": absent, "y": y, "x": x, **after}
 
 
 def block_gradients(
     student: Any, name: str, arguments: list[float], start: dict[str, Tensor], x: Tensor, cotangent: Tensor
 ) -> Seen:
-    """The gradients of a block's output for x and for its parameters by name, None where nothing flows."""
+    """Return the gradients of a block's output for x and its parameters by name, None where nothing flows."""
     model = getattr(student, name)(*arguments).double()
-    if not _fits(model, start):
-        return {"layout": _layout(model), "dx": None, "gradients": {}}
-    set_values(model, start)
+    absent = fill(model, start)
     x = x.clone().requires_grad_()
     named = dict(model.named_parameters())
-    dx, *rest = gradients(model.train()(x), (x, *named.values()), cotangent)
-    return {"layout": _layout(model), "dx": dx, "gradients": dict(zip(named, rest, strict=True))}
+    y = model.train()(x) if can_run(absent) else None
+    dx, *rest = gradients(y, (x, *named.values()), cotangent)
+    found = dict(zip(named, rest, strict=True))
+    return {"layout": _layout(model), "absent": absent, "dx": dx, "gradients": found}
 
 
 def block_start(student: Any, name: str, arguments: list[float]) -> Seen:
-    """The parameters of two new blocks `name`, in their own dtype."""
+    """Return the parameters of two new blocks `name`, in their own dtype."""
     one, other = (getattr(student, name)(*arguments) for _ in range(2))
     return {"layout": _layout(one), "parameters": parameters_of(one), "others": parameters_of(other)}
 
 
 def block_as_built(student: Any, name: str, arguments: list[float], x: Tensor) -> Seen:
-    """What a new block `name` makes of x, both in their own dtype."""
+    """Return the output of a new block `name` for x, both in their own dtype."""
     with torch.no_grad():
         return {"y": getattr(student, name)(*arguments)(x)}
 
@@ -107,7 +103,7 @@ def block_as_built(student: Any, name: str, arguments: list[float], x: Tensor) -
 
 
 def _blocks(model: Any) -> Seen:
-    """The blocks of a model: how many there are, how many of them are different objects, and what holds them."""
+    """Return the layout of a model, how many blocks it has, how many are different objects, and what holds them."""
     blocks = list(model.blocks)
     return _layout(model) | {
         "blocks": len(blocks),
@@ -117,16 +113,19 @@ def _blocks(model: Any) -> Seen:
 
 
 def network_logits(student: Any, sizes: list[int], start: dict[str, Tensor], inputs: Tensor, training: bool) -> Seen:
-    """The logits of `ResidualMLP` with the weights `start`."""
+    """Call `ResidualMLP` with the weights `start`: its logits; buffers and modes afterwards.
+
+    absent: the names in `start` that the model has no place for; it has zero in any other bias
+    """
     model = student.ResidualMLP(*sizes).double()
-    if not _fits(model, start):
-        return {"layout": _blocks(model), "logits": None}
-    set_values(model, start)
-    return {"layout": _blocks(model), "logits": model.train(training)(inputs)}
+    absent = fill(model, start)
+    logits = model.train(training)(inputs) if can_run(absent) else None
+    after = {"buffers": buffers_of(model), "modes": modes_of(model)}
+    return {"layout": _blocks(model), "absent": absent, "logits": logits, **after}
 
 
 def network_parts(student: Any, sizes: list[int]) -> Seen:
-    """The parameters of a new `ResidualMLP`, and its blocks."""
+    """Return the parameters of a new `ResidualMLP`, and its layout."""
     model = student.ResidualMLP(*sizes)
     return {"layout": _blocks(model), "parameters": parameters_of(model)}
 
@@ -134,11 +133,10 @@ def network_parts(student: Any, sizes: list[int]) -> Seen:
 def network_gradients(
     student: Any, sizes: list[int], start: dict[str, Tensor], inputs: Tensor, cotangent: Tensor
 ) -> Seen:
-    """The gradients of the logits of `ResidualMLP` in training mode for its parameters, by name."""
+    """Return the gradients of the logits of `ResidualMLP` in training mode for its parameters, by name."""
     model = student.ResidualMLP(*sizes).double()
-    if not _fits(model, start):
-        return {"layout": _blocks(model), "gradients": {}}
-    set_values(model, start)
+    absent = fill(model, start)
     named = dict(model.named_parameters())
-    found = gradients(model.train()(inputs), list(named.values()), cotangent)
-    return {"layout": _blocks(model), "gradients": dict(zip(named, found, strict=True))}
+    logits = model.train()(inputs) if can_run(absent) else None
+    found = gradients(logits, list(named.values()), cotangent)
+    return {"layout": _blocks(model), "absent": absent, "gradients": dict(zip(named, found, strict=True))}

@@ -21,7 +21,7 @@ def stream_reading(
     training: bool,
     eps: float,
 ) -> Seen:
-    """The function `name` on a ResidualMLP in training or evaluation mode, and the model and inputs before and after.
+    """Call the function `name` with a ResidualMLP in training or evaluation mode: model and inputs before and after.
 
     eps: that of the model's last norm
     """

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from .probe_tools import (
     Seen,
     condition_of,
+    empty_is_nan,
     parameters_of,
     residual_mlp,
     train_sgd,
@@ -22,12 +23,12 @@ from .probe_tools import (
 
 
 def zero_start(student: Any, sizes: list[int], start: dict[str, Tensor], stream: Tensor) -> Seen:
-    """`zero_init_` on a ResidualMLP: the model before and after, and each block's output for a stream in both modes."""
+    """Call `zero_init_`: the model before and after, and each block's output for a stream in both modes."""
     model = residual_mlp(student, sizes, start, training=True)
     before = condition_of(model)
     returned = student.zero_init_(model)
     after = condition_of(model)
-    model.double()  # a weight made anew may be of single precision, as all are in the notebook
+    model.double()  # a weight created anew may be float32, as all are in the notebook
     with torch.no_grad():
         training = [one(stream.clone()) for one in model.train().blocks]
         evaluation = [one(stream.clone()) for one in model.eval().blocks]
@@ -44,7 +45,7 @@ def zero_start(student: Any, sizes: list[int], start: dict[str, Tensor], stream:
 def zero_start_learning(
     student: Any, sizes: list[int], start: dict[str, Tensor], contexts: Tensor, targets: Tensor, lr: float
 ) -> Seen:
-    """A ResidualMLP after `zero_init_` and after each SGD step on batches (steps, N, 3): its parameters."""
+    """Return the parameters of a ResidualMLP after `zero_init_` and after each SGD step on batches (steps, N, 3)."""
     model = residual_mlp(student, sizes, start, training=True)
     returned = student.zero_init_(model)
     model.double()
@@ -59,7 +60,7 @@ def zero_start_learning(
 
 
 def stream_variances(student: Any, sizes: list[int], start: dict[str, Tensor], inputs: Tensor, training: bool) -> Seen:
-    """`stream_variance` of a ResidualMLP that is in training or evaluation mode, and the model before and after."""
+    """Call `stream_variance` with a ResidualMLP in training or evaluation mode: the model before and after."""
     model = residual_mlp(student, sizes, start, training)
     before = condition_of(model)
     returned = student.stream_variance(model, inputs)
@@ -67,7 +68,7 @@ def stream_variances(student: Any, sizes: list[int], start: dict[str, Tensor], i
 
 
 def scaled_start(student: Any, sizes: list[int], start: dict[str, Tensor], times: int) -> Seen:
-    """`scale_residual_init_`, called so many times on a ResidualMLP: the model before and after."""
+    """Call `scale_residual_init_` so many times on a ResidualMLP: the model before and after."""
     model = residual_mlp(student, sizes, start, training=True)
     before = condition_of(model)
     returned = None
@@ -83,7 +84,7 @@ def scaled_start(student: Any, sizes: list[int], start: dict[str, Tensor], times
 
 
 def scaled_growth(student: Any, sizes: list[int], start: dict[str, Tensor], inputs: Tensor) -> Seen:
-    """`stream_variance` before and after `scale_residual_init_`."""
+    """Call `stream_variance` before and after `scale_residual_init_`."""
     model = residual_mlp(student, sizes, start, training=True)
     unscaled = student.stream_variance(model, inputs)
     returned = student.scale_residual_init_(model)
@@ -99,13 +100,13 @@ def scaled_growth(student: Any, sizes: list[int], start: dict[str, Tensor], inpu
 
 
 class _Path(nn.Module):
-    """A block with the parts of ResidualBlock; each kind below does something else to the stream.
+    """A block with the parts of ResidualBlock; each subclass does something else to the stream.
 
-    It writes something when fc1 is zero, too.
+    It writes to the stream even when fc1 is zero.
     """
 
     experiments: ClassVar[list[float]] = []
-    """The largest weight of fc2 at each call of any block since the list was emptied."""
+    """The largest weight of fc2 at each call of any block since the list was cleared."""
 
     def __init__(self, d_model: int, d_ff: int, scale: float = 1.0) -> None:
         super().__init__()
@@ -178,10 +179,10 @@ _PATHS = {
 def identity_path(
     student: Any, kind: str, sizes: list[int], double: bool, training: bool, statistics: dict[str, float]
 ) -> Seen:
-    """`is_identity_path` of a block, and the block before and after.
+    """Call `is_identity_path` with a block: the block before and after.
 
-    kind: one of the blocks above, or the student's ResidualBlock or PostNormBlock; it is float32 unless `double` is
-    set. statistics: numbers to fill its running statistics with.
+    kind: one of the blocks above, or the student's ResidualBlock or PostNormBlock; float32 unless `double` is set
+    statistics: numbers to fill its running statistics with
     """
     torch.manual_seed(0)
     block = _PATHS[kind](*sizes) if kind in _PATHS else getattr(student, kind)(*sizes)
@@ -191,7 +192,8 @@ def identity_path(
     block.train(training)
     before = condition_of(block)
     _Path.experiments.clear()
-    returned = student.is_identity_path(block)
+    with empty_is_nan():
+        returned = student.is_identity_path(block)
     return {
         "returned": returned,
         "experiments": list(_Path.experiments),

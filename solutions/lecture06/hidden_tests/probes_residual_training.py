@@ -25,17 +25,20 @@ def training_steps(
     other_seed: int,
     training: bool,
     stored: float,
+    advance: int,
 ) -> Seen:
-    """`train` of a ResidualMLP that comes in training or evaluation mode, on examples [inputs (M, 3), targets (M,)].
+    """Call `train` with a ResidualMLP in training or evaluation mode, on examples [inputs (M, 3), targets (M,)].
 
-    settings: steps, lr, batch_size. The batches come from a generator of this seed; the global one starts from
-    `other_seed`. Every `.grad` is full of the number `stored` before the call.
+    settings: steps, lr, batch_size
+    seed: of the generator, which has given out `advance` numbers; the global one starts from `other_seed`
+    stored: the number that every `.grad` is filled with before the call
     """
     model = residual_mlp(student, sizes, start, training)
     for parameter in model.parameters():
         parameter.grad = torch.full_like(parameter, stored)
     inputs, targets = (one.clone() for one in examples)
     generator = torch.Generator().manual_seed(seed)
+    torch.rand(advance, generator=generator)
     torch.manual_seed(other_seed)
     before = buffers_of(model)
     losses = student.train(model, inputs, targets, *settings, generator)
@@ -54,8 +57,10 @@ def training_steps(
 def trained_network(
     student: Any, sizes: list[int], examples: list[Tensor], steps: int, lr: float, seed: int, held_out: Tensor
 ) -> Seen:
-    """A new float32 ResidualMLP after `train` on examples [inputs (M, 3), targets (M,)]: its losses, and its logits for
-    the held-out contexts in evaluation mode."""
+    """Call `train` with a new float32 ResidualMLP: the losses, and its logits for the held-out contexts in evaluation.
+
+    examples: [inputs (M, 3), targets (M,)]
+    """
     model = student.ResidualMLP(*sizes)
     generator = torch.Generator().manual_seed(seed)
     losses = student.train(model, *examples, steps, lr, 64, generator)
@@ -78,10 +83,11 @@ def batch_of_names(
     other_seed: int,
     training: bool,
 ) -> Seen:
-    """`generate_batch` of a ResidualMLP in training or evaluation mode: the names, the generator's next number, the
-    model and the global random state before and after.
+    """Call `generate_batch` with a ResidualMLP in training or evaluation mode.
 
-    options: nothing, or context_size and max_len; advance: how many numbers the generator has given out before
+    options: nothing, or context_size and max_len
+    advance: how many numbers the generator has given out before
+    Returns the names, the generator's next number, and model and global random state before and after.
     """
     model = residual_mlp(student, sizes, start, training)
     generator = torch.Generator().manual_seed(seed)
@@ -112,7 +118,6 @@ class _Fixed(nn.Module):
 
 
 def first_letters(student: Any, logits: Tensor, n: int, seed: int) -> Seen:
-    """The names of one letter that `generate_batch` writes with each row of float32 logits (K, V), always from this
-    seed."""
+    """Return the names of one letter that `generate_batch` writes with each row of logits (K, V), from this seed."""
     rows = [_Fixed(row) for row in logits.float()]
     return {"names": [student.generate_batch(one, n, torch.Generator().manual_seed(seed), 3, 1) for one in rows]}

@@ -1,31 +1,31 @@
-"""The residual network as plain functions of named weights, and what tests of several of its questions assert."""
+"""The residual network as plain functions of named weights, and assertions that several questions share."""
 
+import contextlib
 import functools
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import torch
-from autograder.testing import Observation, Value, assert_same_tensors, fail, mapping, sequence, tensors
+from autograder.testing import Observation, Value, assert_close, assert_same_tensors, fail, mapping, sequence, tensors
 from torch import Tensor
-from torch.nn import functional as F
 
 from .inputs import VOCAB, Examples, names, normal
 
 EPS = 1e-5
 SCALE = 0.4
-"""The `scale` that tests of a block give to it: far from 1, and its root far from other known wrong factors."""
+"""The `scale` that tests pass to a block: far from 1, and its square root far from other known wrong factors."""
 SMALL = [VOCAB, 3, 4, 8, 12, 3]
 """Sizes of a small network: vocab_size, context_size, d_embed, d_model, d_ff, n_layers."""
 OPTIONS = {"eps": EPS, "momentum": 0.1, "padding_idx": None, "max_norm": None}
-"""What the norms and the embedding of the questions' tables have by default."""
+"""The default options of the norms and the embedding in the tables of the questions."""
 COLLECTED = 1e-6
 """The tolerance where an answer may collect Python floats, which `torch.tensor` keeps as float32."""
 
 
 @functools.cache
 def look() -> Examples:
-    """A few examples that are not one name after the other."""
+    """Return a few examples in random order."""
     contexts, targets = names().batches(1, 30, seed=1100)
     return Examples(contexts=contexts[0], targets=targets[0])
 
@@ -42,10 +42,14 @@ def block_weights(d_model: int, d_ff: int, seed: int, prefix: str = "") -> dict[
 
 
 def norm(w: dict[str, Tensor], x: Tensor, training: bool, prefix: str = "norm.", eps: float = EPS) -> Tensor:
-    """nn.BatchNorm1d as a function, without a change of its statistics."""
+    """Return nn.BatchNorm1d as a function, without an update of its statistics.
+
+    Where the weights have no statistics, those of the batch are used; without weight and bias, 1 and 0.
+    """
+    training = training or prefix + "running_mean" not in w
     mean = x.mean(0) if training else w[prefix + "running_mean"]
     var = x.var(0, correction=0) if training else w[prefix + "running_var"]
-    return w[prefix + "weight"] * (x - mean) / torch.sqrt(var + eps) + w[prefix + "bias"]
+    return w.get(prefix + "weight", 1.0) * (x - mean) / torch.sqrt(var + eps) + w.get(prefix + "bias", 0.0)
 
 
 def block_forward(w: dict[str, Tensor], x: Tensor, training: bool, prefix: str = "") -> Tensor:
@@ -55,7 +59,7 @@ def block_forward(w: dict[str, Tensor], x: Tensor, training: bool, prefix: str =
 
 
 def post_norm_forward(w: dict[str, Tensor], x: Tensor, training: bool) -> Tensor:
-    """norm(x + fc2(tanh(fc1(x)))). Source: He et al. (2015), without the activation behind the sum."""
+    """norm(x + fc2(tanh(fc1(x)))). Source: He et al. (2015), without the activation after the sum."""
     return norm(w, x + torch.tanh(x @ w["fc1.weight"].T) @ w["fc2.weight"].T, training)
 
 
@@ -78,20 +82,20 @@ def mlp_weights(sizes: list[int], seed: int) -> dict[str, Tensor]:
 
 
 def mlp_stream(w: dict[str, Tensor], inputs: Tensor, layers: int, training: bool) -> list[Tensor]:
-    """The stream before the first and after each block."""
-    stream = [w["embedding.weight"][inputs].flatten(1) @ w["inp.weight"].T + w["inp.bias"]]
+    """Return the stream before the first and after each block."""
+    stream = [w["embedding.weight"][inputs].flatten(1) @ w["inp.weight"].T + w.get("inp.bias", 0.0)]
     for layer in range(layers):
         stream.append(block_forward(w, stream[-1], training, f"blocks.{layer}."))
     return stream
 
 
 def mlp_writes(stream: list[Tensor]) -> Tensor:
-    """What is added to the stream: its beginning, then the write of each block. (L+1, N, d_model)."""
+    """Return what is added to the stream: its beginning, then the write of each block. (L+1, N, d_model)."""
     return torch.stack([stream[0], *(after - before for before, after in itertools.pairwise(stream))])
 
 
 def mlp_head(w: dict[str, Tensor], x: Tensor, training: bool, eps: float = EPS) -> Tensor:
-    return norm(w, x, training, "norm_f.", eps) @ w["head.weight"].T + w["head.bias"]
+    return norm(w, x, training, "norm_f.", eps) @ w["head.weight"].T + w.get("head.bias", 0.0)
 
 
 def mlp_logits(w: dict[str, Tensor], inputs: Tensor, layers: int, training: bool) -> Tensor:
@@ -99,7 +103,7 @@ def mlp_logits(w: dict[str, Tensor], inputs: Tensor, layers: int, training: bool
 
 
 def plain_weights(layers: int, seed: int, d_embed: int = 4, d_model: int = 8) -> dict[str, Tensor]:
-    """Weights of the given PlainMLP that keep the gradients of all its layers at about the same size."""
+    """Return weights of the given PlainMLP that keep the gradients of all its layers at about the same size."""
     weights = {
         "embedding.weight": normal(VOCAB, d_embed, seed=seed),
         "inp.weight": normal(d_model, 3 * d_embed, seed=seed + 1, std=0.4),
@@ -120,90 +124,109 @@ def plain_logits(w: dict[str, Tensor], inputs: Tensor, layers: int) -> Tensor:
     return h @ w["head.weight"].T + w["head.bias"]
 
 
-def wrong_blocks(w: dict[str, Tensor], x: Tensor, training: bool) -> dict[str, Tensor]:
-    """What known wrong forms of ResidualBlock give, made with scale SCALE."""
-    read, other = norm(w, x, training), norm(w, x, not training)
-    fc1, fc2 = w["fc1.weight"].T, w["fc2.weight"].T
-    write, raw = torch.tanh(read @ fc1) @ fc2, torch.tanh(x @ fc1) @ fc2
-    return {
-        "a block that multiplies by `scale` in forward; `scale` belongs to the start of fc2 alone": x + SCALE * write,
-        "the branch without the skip; add x to it": write,
-        "a skip from the normalised value; add x itself": read + write,
-        "the average of x and the branch; add them": (x + write) / 2,
-        "tanh of the sum; nothing acts on the stream after the addition": torch.tanh(x + write),
-        "relu of the sum; nothing acts on the stream after the addition": F.relu(x + write),
-        "a block without its norm": x + raw,
-        "a block with the norm after the addition; read from a normalised copy instead": norm(w, x + raw, training),
-        "a block whose norm stands between the branch and the addition": x + norm(w, raw, training),
-        "a block that normalises twice, before the branch and after the addition": norm(w, x + write, training),
-        "the normalised branch without the skip; add x before the norm": norm(w, raw, training),
-        "tanh of the norm's output; tanh belongs between fc1 and fc2": torch.tanh(norm(w, x + raw, training)),
-        "a block without tanh": x + (read @ fc1) @ fc2,
-        "a norm of the sum without tanh between fc1 and fc2": norm(w, x + x @ fc1 @ fc2, training),
-        "a block with relu in the place of tanh": x + F.relu(read @ fc1) @ fc2,
-        "a block with sigmoid in the place of tanh": x + torch.sigmoid(read @ fc1) @ fc2,
-        "a block with gelu in the place of tanh": x + F.gelu(read @ fc1) @ fc2,
-        "a block with tanh before fc1; it belongs between fc1 and fc2": x + torch.tanh(read) @ fc1 @ fc2,
-        "a block that normalises twice before the branch": x + torch.tanh(norm(w, read, training) @ fc1) @ fc2,
-        "a block whose branch is normalised before and behind; only what it reads is": x + norm(w, write, training),
-        "twice x and the branch; add x once": 2 * x + write,
-        "a block with tanh after fc2 too": x + torch.tanh(write),
-        "a block with tanh after fc2; it belongs between fc1 and fc2": x + torch.tanh(read @ fc1 @ fc2),
-        "x minus the branch; add it": x - write,
-        "x times the branch; add it": x * write,
-        "a branch whose norm is in the other mode; leave the mode to train() and eval()": x
-        + torch.tanh(other @ fc1) @ fc2,
-        "the branch without the skip or the norm": raw,
-        "x alone: the branch is computed, but not added": x,
-    }
+def present(w: dict[str, Tensor], seen: Observation) -> dict[str, Tensor]:
+    """Return the weights without those that the student's model has no place for.
+
+    Raises AssertionError where the model could not be called without them.
+    """
+    absent = [name for name in sequence(seen["absent"]) if name in w]
+    if any(name.endswith("weight") and "norm" not in name for name in absent):
+        assert_layout(seen["layout"], {name: tuple(value.shape) for name, value in w.items()})
+        fail(f"the model has no place for {absent[0]}")
+    return {name: value for name, value in w.items() if name not in absent}
+
+
+@contextlib.contextmanager
+def layout_first(layout: Value, expected: dict[str, tuple[int, ...]]) -> Iterator[None]:
+    """Where numbers are wrong, name what is wrong about the parts of the model first.
+
+    Where they are right, the parts cost no points: one test of each question asserts them.
+    """
+    try:
+        yield
+    except AssertionError:
+        assert_layout(layout, expected)
+        raise
+
+
+def assert_forward_state(seen: Observation, norms: dict[str, Tensor], w: dict[str, Tensor], training: bool) -> None:
+    """Assert that one forward pass updated the running statistics of each norm once in training, and else never.
+
+    norms: the input of each norm (N, d_model), by its prefix
+    """
+    buffers = tensors(seen["buffers"])
+    for prefix, x in norms.items():
+        name = prefix.rstrip(".")
+        for kept, new in (("running_mean", x.mean(0)), ("running_var", x.var(0))):
+            before = w[prefix + kept]
+            if prefix + kept not in buffers:
+                fail(f"{name} keeps no {kept}; create it as in the table: nn.BatchNorm1d(d_model)")
+            once = before.lerp(new, 0.1) if training else before
+            mistakes = {
+                f"its value before the call; in training, call {name} itself in training mode": before,
+                f"two updates; call {name} once in a forward pass": once.lerp(new, 0.1),
+                "three updates; call each block once in a forward pass": once.lerp(new, 0.1).lerp(new, 0.1),
+                "one update; evaluation must not update it": before.lerp(new, 0.1),
+            }
+            mode = "training" if training else "evaluation"
+            where = f"{name}.{kept} after a forward pass in {mode} mode"
+            assert_close(buffers[prefix + kept], once, where, mistakes=mistakes)
+    modes = sequence(seen["modes"])
+    if any(mode is not training for mode in modes):
+        mode = "training" if training else "evaluation"
+        fail(f"after a forward pass in {mode} mode a part is in the other mode; leave modes to train() and eval()")
+
+
+def assert_keeps_batch(value: Value, target: Tensor, name: str, mistakes: Mapping[str, Tensor]) -> None:
+    """Assert that a result in evaluation mode agrees, and keeps the batch dimension also of a single example."""
+    if isinstance(value, Tensor) and len(target) == 1 and tuple(value.shape) == tuple(target.shape[1:]):
+        fail(f"a single example gives shape {tuple(value.shape)}; keep the batch dimension (no squeeze)")
+    assert_close(value, target, name, mistakes=mistakes)
 
 
 def assert_layout(layout: Value, expected: dict[str, tuple[int, ...]]) -> None:
-    """Assert that a model has blocks that learn apart, norms that keep statistics, and numbers of these shapes."""
+    """Assert that a model has separate blocks, norms with statistics, and parameters and buffers of these shapes."""
     found, count = mapping(layout), len({name.split(".")[1] for name in expected if name.startswith("blocks.")})
     types, shapes = mapping(found.get("types")), mapping(found.get("shapes"))
     if count and found.get("blocks") != count:
-        fail(f"a model with n_layers={count} has {found.get('blocks')} blocks")
+        have = found.get("blocks")
+        fail(f"a model with n_layers={count} has {have} {'block' if have == 1 else 'blocks'}")
     if count and not any(name.startswith("blocks.") for name in shapes):
-        fail(f"the blocks are hidden in a {found.get('container')}: parameters() does not see them; use nn.ModuleList")
+        fail(f"the blocks are stored in a {found.get('container')}, invisible to parameters(); use nn.ModuleList")
     if count and found.get("distinct") != count:
-        fail(f"{count} blocks are {found.get('distinct')} different objects: they share weights; build each one anew")
+        fail(f"the {count} blocks share weights; create a new ResidualBlock for each layer")
     for name in expected:
         part, _, last = name.rpartition(".")
         kind = types.get(part)
         if last == "running_mean" and name not in shapes and kind is not None:
             if kind == "BatchNorm1d":
-                fail(f"{part} keeps no running statistics; make it as the table says: nn.BatchNorm1d(d_model)")
-            fail(f"{part} is a {kind}; the table says nn.BatchNorm1d")
+                fail(f"{part} keeps no running statistics; create it as in the table: nn.BatchNorm1d(d_model)")
+            fail(f"{part} is a {kind}; use nn.BatchNorm1d, as in the table")
     assert_shapes({name: shapes[name] for name in expected if name in shapes}, expected)
 
 
 def assert_own_parts(layout: Value, expected: dict[str, tuple[int, ...]]) -> None:
-    """Assert that no two of these parameters are one, and that the norms and the embedding have their default options.
+    """Assert that these parameters are all different, and that the norms and the embedding have default options.
 
-    One test of a question does: the others compare numbers, and a wrong option shall not cost all points.
+    Only one test of a question asserts this, so that a wrong option does not cost all points.
     """
     found = mapping(layout)
     for group in sequence(found.get("shared")):
         if len(same := [str(name) for name in sequence(group) if name in expected]) > 1:
-            fail(f"{same[0]} and {same[1]} are one and the same parameter; build each layer anew")
+            fail(f"{same[0]} and {same[1]} are the same parameter; create each layer separately")
     options = mapping(found.get("options"))
     for part in sorted({name.rpartition(".")[0] for name in expected}):
         for key, value in mapping(options.get(part)).items():
             if key in OPTIONS and (value is None or isinstance(value, int | float)) and value != OPTIONS[key]:
-                fail(f"{part} has {key}={value}; make it as the table says, which leaves {key}={OPTIONS[key]}")
+                fail(f"{part} has {key}={value}; create it as in the table, with the default {key}={OPTIONS[key]}")
 
 
 def block_shapes(d_model: int, d_ff: int) -> dict[str, tuple[int, ...]]:
     return {name: tuple(value.shape) for name, value in block_weights(d_model, d_ff, seed=1).items()}
 
 
-def assert_block_layout(layout: Value, d_model: int, d_ff: int) -> None:
-    assert_layout(layout, block_shapes(d_model, d_ff))
-
-
 def assert_block_initialisation(seen: Observation, d_model: int, d_ff: int, scale: float) -> None:
-    """Names, shapes and deviations (within 4 %) of a block's initial weights, which are drawn anew each time."""
+    """Assert names, shapes and standard deviations (within 4 %) of initial weights, which differ between two blocks."""
     expected = {
         "norm.weight": (d_model,),
         "norm.bias": (d_model,),
@@ -212,17 +235,17 @@ def assert_block_initialisation(seen: Observation, d_model: int, d_ff: int, scal
     }
     found, others = tensors(seen["parameters"]), tensors(seen["others"])
     assert_shapes({name: list(value.shape) for name, value in found.items()}, expected)
-    assert_block_layout(seen["layout"], d_model, d_ff)
+    assert_layout(seen["layout"], block_shapes(d_model, d_ff))
     assert_own_parts(seen["layout"], block_shapes(d_model, d_ff))
     if len({value.dtype for value in found.values()}) > 1:
         kinds = ", ".join(f"{name} {str(found[name].dtype).removeprefix('torch.')}" for name in expected)
-        fail(f"the weights have different dtypes, so that they cannot compute together: {kinds}; draw with torch")
+        fail(f"the weights have different dtypes, which cannot be combined: {kinds}; draw them with torch")
     for name, wanted in (("norm.weight", 1.0), ("norm.bias", 0.0)):
         if bool((found[name] != wanted).any()):
-            fail(f"{name} does not start at {wanted:g}, as nn.BatchNorm1d makes it")
+            fail(f"{name} does not start at {wanted:g}, the default of nn.BatchNorm1d")
     for name, std in (("fc1.weight", d_model**-0.5), ("fc2.weight", scale * d_ff**-0.5)):
         if name in others and torch.equal(found[name], others[name]):
-            fail(f"two new blocks have the same {name}: draw it anew in each block, and set no seed in it")
+            fail(f"two new blocks have the same {name}; draw new values in each block, and do not set a seed")
         seen_std = float(found[name].double().std(correction=0))
         if abs(seen_std / std - 1) < 0.04:
             assert_normal(found[name], std, name)
@@ -230,87 +253,99 @@ def assert_block_initialisation(seen: Observation, d_model: int, d_ff: int, scal
         ways = wrong_deviations(d_model, d_ff, scale, name == "fc1.weight")
         known = min(ways, key=lambda label: abs(seen_std / ways[label] - 1))
         it_is = f"; it is {known}" if abs(seen_std / ways[known] - 1) < 0.03 else ""
-        fail(f"{name} has deviation {seen_std:.4f}; {std:.4f} was expected{it_is}")
+        fail(f"{name} has standard deviation {seen_std:.4f}; {std:.4f} was expected{it_is}")
 
 
 def wrong_deviations(d_model: int, d_ff: int, scale: float, first: bool) -> dict[str, float]:
-    """The deviations that known wrong ways to start give to fc1 (`first`) or fc2."""
+    """Return the standard deviations of fc1 (`first`) or fc2 in known wrong initialisations."""
     fan_in, fan_out = (d_model, d_ff) if first else (d_ff, d_model)
     std = fan_in**-0.5
     plain = {
-        "the deviation of nn.Linear's own initialisation": (3 * fan_in) ** -0.5,
-        "the variance 1/fan_in in the place of the deviation": 1 / fan_in,
-        "the deviation for fan_out": fan_out**-0.5,
-        "kaiming_normal_ with its default gain of sqrt(2); the gain here is 1": math.sqrt(2) * std,
+        "the standard deviation of the default initialisation of nn.Linear": (3 * fan_in) ** -0.5,
+        "the variance 1/fan_in instead of the standard deviation": 1 / fan_in,
+        "the standard deviation for fan_out": fan_out**-0.5,
+        "kaiming_normal_ with its default gain sqrt(2); use gain 1": math.sqrt(2) * std,
     }
     scaled = {f"{label}, times scale": scale * value for label, value in plain.items()} if scale != 1 else {}
     if scale == 1:
         return plain
     if first:
-        return plain | scaled | {"the deviation with scale on fc1 too": scale * std}
+        return plain | scaled | {"the standard deviation with scale applied to fc1 too": scale * std}
     return (
         plain
         | scaled
         | {
-            "the deviation without scale": std,
-            "the deviation with scale twice": scale**2 * std,
-            "the deviation with the root of scale; scale stands outside the root": math.sqrt(scale) * std,
-            "the square of the deviation": scale**2 / fan_in,
+            "the standard deviation without scale": std,
+            "the standard deviation with scale applied twice": scale**2 * std,
+            "the standard deviation with the square root of scale; multiply by scale itself": math.sqrt(scale) * std,
+            "the square of the standard deviation": scale**2 / fan_in,
         }
     )
 
 
 def assert_normal(weight: Tensor, std: float, name: str) -> None:
-    """Assert that many numbers of this deviation are around 0 and look normal: 4.55 % of them beyond two deviations."""
+    """Assert that numbers of this standard deviation have mean 0, and 4.55 % of them lie beyond two of it."""
     count = weight.numel()
     if abs(float(weight.double().mean())) > 6 * std / math.sqrt(count):
         fail(f"{name} has mean {float(weight.double().mean()):.4f}; a mean of 0 was expected")
     beyond = float((weight.double().abs() > 2 * std).double().mean())
     if abs(beyond - 0.0455) > 6 * math.sqrt(0.0455 * 0.9545 / count) + 0.008:
         fail(
-            f"{name} has the right deviation, but is not normal: {beyond:.1%} of it lie beyond two "
-            "deviations, not 4.6 %"
+            f"{name} has the right standard deviation, but is not normally distributed: {beyond:.1%} of its entries "
+            "are beyond two standard deviations where 4.6% were expected"
         )
 
 
 def assert_shapes(shapes: Mapping[str, Value], expected: dict[str, tuple[int, ...]]) -> None:
     """Assert that parameters have these names and shapes, whatever their order; a (1, D) one stands for (D,)."""
     missing, extra = [sorted(set(one) - set(other)) for one, other in ((expected, shapes), (shapes, expected))]
-    notes = [f"missing {', '.join(missing[:4])}"] * bool(missing) + [f"too many: {', '.join(extra[:4])}"] * bool(extra)
+    notes = [f"missing: {_first(missing)}"] if missing else []
+    notes += [f"unexpected: {_first(extra)}"] if extra else []
     for name, shape in expected.items():
         found = shapes.get(name, [])
         if name in shapes and found != list(shape):
-            notes.append(f"{name} has shape {tuple(found) if isinstance(found, list) else found}, not {shape}")
+            notes.append(f"{name} has shape {tuple(found) if isinstance(found, list) else found} instead of {shape}")
     if notes:
-        fail(f"the parameters are not those of the table: {'; '.join(notes[:3])}")
+        fail(f"the parameters differ from the table: {'; '.join(notes[:3])}")
+
+
+def _first(names: list[str]) -> str:
+    """Return the first of many names, and that there are more."""
+    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
 
 
 def assert_not_replaced(seen: Observation) -> None:
-    """Assert that each parameter is after a call the object that it was before, which an optimiser would know."""
+    """Assert that each parameter is the same object after a call as before, which an optimiser would know."""
     for name in sequence(mapping(seen["after"]).get("replaced")):
-        fail(f"{name} is a new parameter, which an optimiser made before does not know; change the old one in place")
+        fail(f"{name} is a new parameter, unknown to an optimiser created before; change the old one in place")
 
 
 def assert_left_alone(seen: Observation, *, buffers: bool = True) -> None:
-    """Assert that a model is after a call what it was before: weights, buffers, modes, gradients, hooks."""
+    """Assert that a model is the same after a call as before: weights, buffers, modes, settings, gradients, hooks."""
     before, after = mapping(seen["before"]), mapping(seen["after"])
     if not tensors(before.get("parameters")):
-        fail("the model has no weights that could be compared")
+        fail("the model has no weights that can be compared")
     assert_same_tensors(after.get("parameters"), before.get("parameters"), "the model's")
     if buffers:
         assert_same_tensors(after.get("buffers"), before.get("buffers"), "the model's")
     if after.get("modes") != before.get("modes"):
         mode = "training" if seen["training"] is True else "evaluation"
-        fail(f"the model was in {mode} mode before the call, and is not after it")
+        fail(f"the model was in {mode} mode before the call, but is not afterwards; restore the original mode")
+    settings = mapping(after.get("settings"))
+    for name, value in mapping(before.get("settings")).items():
+        if settings.get(name) != value:
+            fail(
+                f"the model's {name} is {settings.get(name)} after the call and was {value} before; leave it unchanged"
+            )
     if after.get("recording") is not True:
-        fail("autograd is switched off for good; use `with torch.no_grad():`, which switches it on again")
+        fail("autograd is still disabled after the call; use `with torch.no_grad():`, which enables it again")
     if after.get("frozen") != before.get("frozen"):
-        fail("a parameter of the model that could learn before the call cannot after it (requires_grad)")
+        fail("requires_grad of a parameter is not what it was before the call; leave it unchanged")
     was, now = tensors(before.get("gradients")), tensors(after.get("gradients"))
     if left := sorted(set(now) - set(was)):
-        fail(f"your code left a gradient in the .grad of {left[0]}; the next training step would find it there")
+        fail(f"your code left a gradient in the .grad of {left[0]}, where the next training step would find it")
     if lost := sorted(set(was) - set(now)):
         fail(f"your code cleared the .grad of {lost[0]}, which was there before the call")
     assert_same_tensors(now, was, "the .grad of")
     if after.get("hooks") != before.get("hooks"):
-        fail("your code left hooks on the model; remove them when you are done (handle.remove())")
+        fail("your code left hooks on the model; remove them at the end (handle.remove())")

@@ -14,14 +14,14 @@ LETTERS = ".abcdefghijklmnopqrstuvwxyz"
 
 
 def certain(letter: str) -> Tensor:
-    """Float32 logits (27,) that leave one letter only."""
+    """Return float32 logits (27,) with which only one letter is possible."""
     logits = torch.full((VOCAB,), -1e4)
     logits[LETTERS.index(letter)] = 0.0
     return logits
 
 
 def speller(word: str, context_size: int) -> tuple[Tensor, Tensor]:
-    """Contexts (K, C) and logits (K, 27) of a model that knows one word, letter by letter, and the dot at its end."""
+    """Return contexts (K, C) and logits (K, 27) of a model that spells one word, and then the dot."""
     tokens = [0] * context_size + [LETTERS.index(letter) for letter in word] + [0]
     count = len(word) + 1
     contexts = torch.tensor([tokens[i : i + context_size] for i in range(count)])
@@ -29,7 +29,7 @@ def speller(word: str, context_size: int) -> tuple[Tensor, Tensor]:
 
 
 def spelled(observe: Observe, word: str, context_size: int) -> str:
-    """The name that a model says which knows one word, and the dot in a context that it does not know."""
+    """Return the name that a model generates which spells one word, with a dot after any other context."""
     contexts, logits = speller(word, context_size)
     seen = observe("spelled", contexts=contexts, logits=logits, otherwise=certain("."), options={})
     return as_text(seen["name"])
@@ -45,7 +45,7 @@ WORDS = [("ada", 3), ("quentin", 3), ("", 3), ("jo", 3), ("lemuel", 2), ("maximi
 
 
 @question(
-    "B10", points=1, hint="The new context is the old one without its first token and with the new one at its end."
+    "B10", points=1, hint="The new context is the old one without its first token, with the new token at the end."
 )
 @pytest.mark.parametrize("case", WORDS, ids=[f"{len(w)} letters, context of {c}" for w, c in WORDS])
 def test_spells_what_the_model_knows(observe: Observe, case: tuple[str, int]) -> None:
@@ -54,20 +54,20 @@ def test_spells_what_the_model_knows(observe: Observe, case: tuple[str, int]) ->
     if name == word:
         return
     known = {
-        f"{word}.": "the dot at the end belongs to the name no more; leave it out",
-        "." * context_size + word: "the dots of the first context do not belong to the name",
-        "." * context_size + word + ".": "the dots do not belong to the name",
-        word[:1] * 50: "the first letter was said again and again: the context does not move on",
-        word[:1]: "it stopped after the first letter: each new context drops its first token and ends with the new one",
+        f"{word}.": "it ends with the dot, which is not part of the name; leave it out",
+        "." * context_size + word: "it starts with the dots of the first context; leave them out",
+        "." * context_size + word + ".": "it contains dots; leave them out",
+        word[:1] * 50: "it repeats the first letter, so the context does not move on",
+        word[:1]: "it stops after the first letter; each new context drops its first token and ends with the new one",
         word[::-1]: "it is written backwards",
     }
-    why = known.get(name, "check the softmax, the context of each step, and what is joined to the name")
+    why = known.get(name, "check the softmax, the context in each step, and how the name is put together")
     if word and name.startswith(word):
-        why = known.get(name, "it went on; a name ends at a dot or at max_len")
-    fail(f"a model that knows one word of {len(word)} letters by heart said another of length {len(name)}; {why}")
+        why = known.get(name, "it continues after the dot; stop there")
+    fail(f"a model that spells one word of {len(word)} letters gave a name of length {len(name)}; {why}")
 
 
-@question("B10", points=0.5, hint="max_len is the largest number of letters; the model need not say the dot.")
+@question("B10", points=0.5, hint="max_len limits the number of letters, even if the model never gives a dot.")
 @pytest.mark.parametrize("length", [4, 1, None], ids=["max_len 4", "max_len 1", "default"])
 def test_stops_at_max_len(observe: Observe, length: int | None) -> None:
     start, word = torch.zeros(1, 3, dtype=torch.int64), certain("z")
@@ -76,25 +76,43 @@ def test_stops_at_max_len(observe: Observe, length: int | None) -> None:
     letters = len(name.rstrip("."))
     if letters != (length or 50):
         given = "by default" if length is None else f"with max_len={length}"
-        fail(f"{given} a name of length {letters} came out; {length or 50} was expected")
+        fail(f"{given}, a name has length {letters}; {length or 50} was expected")
+    if length is None:
+        assert_stops_at_the_first_dot(observe)
 
 
-RUN = 200
-"""Letters in one name. A right answer may be a recursion, and Python allows no depth of 1000."""
+NAMES = 300
+"""Names of a model that gives a dot with probability 1/2; together they have NAMES letters, give or take 24."""
 
-CASES = ((0.25, 0.75), (25.0, 37.0))
-"""Temperatures, each with the logit of b over that of a; no other letter is possible. The right share of b is far from
-those that the temperature's root, its square, or no temperature would give."""
+
+def assert_stops_at_the_first_dot(observe: Observe) -> None:
+    logits = torch.full((VOCAB,), -1e4)
+    logits[:2] = 0.0
+    seen = observe("sampled", logits=logits, seeds=[9, *[None] * (NAMES - 1)], temperature=1.0, length=40)
+    letters = sum(len(as_text(run["name"])) for run in observations(seen["runs"]))
+    if not NAMES / 2 < letters < NAMES * 3 / 2:
+        fail(
+            f"{NAMES} names have {letters} letters in all where about {NAMES} were expected from a model that gives a "
+            "dot with probability 1/2; stop at the first dot"
+        )
+
+
+RUN, DRAWS = 200, 400
+"""Letters in one name, and in the two that are judged together. A right answer may be recursive, 1000 deep at most."""
+
+CASES = ((0.25, 0.75), (25.0, 37.0), (0.5, 0.49))
+"""Temperatures, each with the logit of b minus that of a; no other letter is possible. The right share of b is far from
+those that the square root of the temperature, its square, or no temperature would give."""
 
 ALARM = math.log(1e10)
-"""A right answer may draw in any way, so nobody knows its letters beforehand. By Hoeffding's bound at most one in 5e9
-right ones has a share so far from the expected one that it fails."""
+"""A right answer may draw in any way, so its letters are not known beforehand. By Hoeffding's bound at most one in 5e9
+right answers has a share so far from the expected one that it fails."""
 
 
 def runs_of(
     observe: Observe, seeds: list[int | None], temperature: float = 1.0, ratio: float = 0.0, length: int = 20
 ) -> list[Observation]:
-    """What came of `generate` with a model that can only say a and b, once for each seed."""
+    """Return runs of `generate` with a model for which only a and b are possible, one per seed."""
     logits = torch.full((VOCAB,), -1e4)
     logits[1], logits[2] = 0.0, ratio
     seen = observe("sampled", logits=logits, seeds=seeds, temperature=temperature, length=length)
@@ -105,7 +123,7 @@ def runs_of(
 
 
 @question(
-    "B10", points=0.5, hint="Divide the logits by the temperature, take the softmax, then draw: do not take the best."
+    "B10", points=0.5, hint="Divide the logits by the temperature, take the softmax, then draw from it: no argmax."
 )
 def test_draws_at_the_given_temperature(observe: Observe) -> None:
     shares = [share_of_b(observe, temperature, ratio) for temperature, ratio in CASES]
@@ -113,8 +131,11 @@ def test_draws_at_the_given_temperature(observe: Observe) -> None:
         "": [_share(ratio / t) for t, ratio in CASES],
         "the temperature is not used; divide the logits by it": [_share(ratio) for _, ratio in CASES],
         "the logits are multiplied by the temperature; divide them": [_share(ratio * t) for t, ratio in CASES],
-        "the likeliest letter is taken; draw one by its probability": [1.0, 1.0],
-        "the letters are drawn without regard to their probabilities": [0.5, 0.5],
+        "the most likely letter is taken; sample one by its probability": [1.0] * 3,
+        "the letters are drawn regardless of their probabilities": [0.5] * 3,
+        "the quotient of logits and temperature is rounded down (//); use /": [
+            _share(ratio // t) for t, ratio in CASES
+        ],
         "the temperature's square is used": [_share(ratio / t**2) for t, ratio in CASES],
         "the temperature's square root is used": [_share(ratio / t**0.5) for t, ratio in CASES],
     }
@@ -129,77 +150,89 @@ def test_draws_at_the_given_temperature(observe: Observe) -> None:
         )
 
 
-@question("B10", points=0.5, hint="Every character that the model thinks possible can be drawn: keep all of them.")
-def test_leaves_no_letter_out(observe: Observe) -> None:
+RARE = 0.001
+"""The probability of each rare letter. Of 20 such letters 1600 draws contain none with probability 1e-14."""
+
+
+@question("B10", points=0.5, hint="Every character with a probability above 0 can be drawn: keep all of them.")
+@pytest.mark.parametrize("rare", [False, True], ids=["equally likely letters", "rare letters"])
+def test_leaves_no_letter_out(observe: Observe, rare: bool) -> None:
     # Of 26 letters that are equally likely, 640 draws miss one with probability 3e-10.
-    logits = torch.zeros(VOCAB)
+    logits, runs = torch.zeros(VOCAB), 10 if rare else 4
     logits[0] = -1e4
-    seen = observe("sampled", logits=logits, seeds=[5, None, None, None], temperature=1.0, length=160)
+    if rare:
+        logits[1:7], logits[7:] = math.log((1 - 20 * RARE) / 6), math.log(RARE)
+    seeds = [5, *[None] * (runs - 1)]
+    seen = observe("sampled", logits=logits, seeds=seeds, temperature=1.0, length=160)
     drawn = {letter for run in observations(seen["runs"]) for letter in as_text(run["name"])} - {"."}
-    if len(drawn) < VOCAB - 1:
+    if rare and not drawn - set(LETTERS[:7]):
+        fail(
+            f"none of 20 letters with probability {RARE:g} each was drawn in {160 * runs} draws; "
+            "draw from the softmax as it is, without top-k, top-p or a minimum probability"
+        )
+    if not rare and len(drawn) < VOCAB - 1:
         fail(
             f"only {len(drawn)} of {VOCAB - 1} equally likely letters were ever drawn; "
-            "draw from all of them, and not from the likeliest alone"
+            "draw from all letters, not only from the most likely"
         )
 
 
 def share_of_b(observe: Observe, temperature: float, ratio: float) -> float:
-    """How many of RUN letters were b, from a model that can only say a and b."""
-    (run,) = runs_of(observe, [3], temperature, ratio, RUN)
-    name = as_text(run["name"])
+    """Return the share of b among DRAWS letters of a model for which only a and b are possible."""
+    first, second = runs_of(observe, [3, None], temperature, ratio, RUN)
+    name = as_text(first["name"]) + as_text(second["name"])
     if set(name) - set("ab"):
+        fail("a letter with probability 0 was drawn; apply softmax to the logits once, over the characters (dim=-1)")
+    if len(name) < DRAWS // 2:
         fail(
-            "a letter was drawn that the model makes impossible; "
-            "take the softmax of the logits once, over the characters (dim=-1)"
-        )
-    if len(name) < RUN // 2:
-        fail(
-            f"a model that can only say a and b, and no dot, said {len(name)} letters with max_len={RUN}; "
-            "is max_len used, and does the softmax of the logits run once, over the characters (dim=-1)?"
+            f"with max_len={RUN} two names have {len(name)} letters in all although a dot has probability 0; "
+            " is max_len used, and softmax applied to the logits once, over the characters (dim=-1)?"
         )
     return name.count("b") / len(name)
 
 
 def _share(difference: float) -> float:
-    """The probability of b when its logit is greater by this."""
+    """Return the probability of b when its logit is greater by this."""
     return 1 / (1 + math.exp(-difference))
 
 
 def surprise(seen: float, expected: float) -> float:
-    """RUN times the relative entropy of two shares: so large a one or a larger has at most the probability 2 exp(-it).
+    """Return DRAWS times the relative entropy of two shares; its values v or more have a probability <= 2 exp(-v).
 
-    Source: Hoeffding (1963), theorem 1. The expected share keeps away from 0 and 1, so that no result is infinite.
+    Source: Hoeffding (1963), theorem 1. The expected share is kept away from 0 and 1, so that the result is finite.
     """
     expected = min(max(expected, 1e-9), 1 - 1e-9)
     pairs = ((seen, expected), (1 - seen, 1 - expected))
-    return RUN * sum(share * math.log(share / goal) for share, goal in pairs if share > 0)
+    return DRAWS * sum(share * math.log(share / goal) for share, goal in pairs if share > 0)
 
 
 @question(
-    "B10", points=0.75, hint="torch.multinomial(..., generator=generator): all chance comes from the given generator."
+    "B10",
+    points=0.75,
+    hint="torch.multinomial(..., generator=generator): draw all random numbers from the given generator.",
 )
 def test_all_chance_comes_from_the_generator(observe: Observe) -> None:
     runs = runs_of(observe, [7, 7, None, 8])
     first, again, later, other = (as_text(run["name"]) for run in runs)
     if any(run["outside_moved"] is not False for run in runs):
-        fail("torch's global random numbers were used; draw with generator=generator")
+        fail("torch's global random generator was used; draw with generator=generator")
     if first != again:
-        fail("the same state of the generator gave two different names; draw from nothing but the generator")
+        fail("the same state of the generator gave two different names; draw only from the generator")
     if runs[0]["moved"] is not True:
-        fail("the state of the generator did not move: nothing was drawn from it")
+        fail("the state of the generator did not change: nothing was drawn from it")
     if first == other:
-        fail("two different states of the generator gave the same name; do not seed it, that belongs to the caller")
+        fail("two different states of the generator gave the same name; do not seed it, that is up to the caller")
     if later == again:
-        fail("a second name from the same generator was the same as the first; draw from the generator itself")
+        fail("a second name from the same generator equals the first; draw from the generator itself, not from a copy")
 
 
-@question("B10", points=0.75, hint="Remember model.training, call model.eval(), and hand it back at the end.")
+@question("B10", points=0.75, hint="Remember model.training, call model.eval(), and restore the mode at the end.")
 def test_evaluation_mode_that_is_restored_and_no_graph(observe: Observe) -> None:
     for run in runs_of(observe, [11, 12, 13, 14]):
         calls = observations(run["calls"])
         assert_asked_in_evaluation(calls)
         if any(call["graph"] is not False for call in calls):
-            fail("autograd recorded the model's forward pass; ask it under torch.no_grad()")
+            fail("autograd recorded the model's forward pass; call it under torch.no_grad()")
         if run["after"] is not run["before"]:
             was, now = ("training", "evaluation") if run["before"] else ("evaluation", "training")
-            fail(f"the model was in {was} mode before and is in {now} mode afterwards; restore what it was")
+            fail(f"the model was in {was} mode before and is in {now} mode afterwards; restore the original mode")

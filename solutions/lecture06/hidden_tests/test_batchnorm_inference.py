@@ -9,11 +9,15 @@ import torch
 from autograder.testing import (
     Observation,
     Observe,
+    Value,
+    agrees,
     as_tensor,
     assert_close,
     assert_unchanged,
     describe_kind,
     fail,
+    mapping,
+    part_in_order,
     parts,
     question,
 )
@@ -31,7 +35,7 @@ from .batchnorm_reference import (
 from .inputs import VOCAB, normal, scale_and_shift
 
 ROUNDING = 1e-6
-"""A loss may be added up in single precision."""
+"""An answer may add up the losses in single precision."""
 
 
 # --- B8 ---------------------------------------------------------------------------------------------------------------
@@ -50,43 +54,55 @@ def examples() -> tuple[Tensor, Tensor, Tensor]:
 
 
 def wrong_losses(losses: Tensor, size: int) -> dict[str, Tensor | float]:
-    """What known wrong ways to average give for the losses (N,) of the examples."""
+    """Return what known wrong ways to average give for the losses (N,) of the examples."""
     chunks = losses.split(size)
     means = torch.stack([chunk.mean() for chunk in chunks])
     whole = [chunk for chunk in chunks if len(chunk) == size]
     dropped = torch.cat(whole) if whole else losses[:0]
     return {
-        "the mean of the batch means; the last batch is smaller, so weigh each example alike": means.mean(),
-        "the perplexity; return its logarithm, the mean loss itself": losses.mean().exp(),
-        "the loss in bits; the natural logarithm is meant": losses.mean() / math.log(2),
+        "the mean of the batch means; the last batch is smaller, so weight every example equally": means.mean(),
+        "the perplexity; return the mean loss itself": losses.mean().exp(),
+        "the loss in bits; use the natural logarithm": losses.mean() / math.log(2),
         "the sum of all losses; divide by the number of examples": losses.sum(),
-        "the sum of the batch means; weigh each by its size and divide by the number of examples": means.sum(),
-        "the sum of the batch means over the number of examples; weigh each mean by its size": means.sum()
+        "the sum of the batch means; weight each by its batch size and divide by the number of examples": means.sum(),
+        "the sum of the batch means divided by the number of examples; weight each mean by its batch size": means.sum()
         / len(losses),
-        "the batch means times batch_size; the last batch is smaller": size * means.sum() / len(losses),
-        "the mean without the last, smaller batch; no example may be left out": dropped.mean(),
-        "the sum without the last, smaller batch; no example may be left out": dropped.sum() / len(losses),
-        "the loss of the last batch alone": means[-1],
-        "the loss of the first batch alone": means[0],
-        "the summed losses over the number of batches; divide by the number of examples": losses.sum() / len(chunks),
+        "the batch means weighted by batch_size; the last batch is smaller": size * means.sum() / len(losses),
+        "the mean without the last, smaller batch; include every example": dropped.mean(),
+        "the sum without the last, smaller batch, divided by N; include every example": dropped.sum() / len(losses),
+        "the loss of the last batch only": means[-1],
+        "the loss of the first batch only": means[0],
+        "the summed losses divided by the number of batches; divide by the number of examples": losses.sum()
+        / len(chunks),
     }
 
 
-@question("B8", points=1.5, hint="Add up the losses of the examples, batch by batch, and divide once, at the end.")
+@question("B8", points=1.5, hint="Add up the losses of the examples, batch by batch, and divide once at the end.")
 @pytest.mark.parametrize("size", CHUNKS, ids=lambda size: f"batch size {size}" if size else "default batch size")
 def test_weighs_each_example_alike(observe: Observe, size: int) -> None:
     table, inputs, targets = examples()
     seen = observe("evaluated", table=table, normed=False, start={}, inputs=inputs, targets=targets, sizes=CHUNKS)
     run = dict(zip(CHUNKS, observations(seen["runs"]), strict=False)).get(size, Observation({}))
-    losses = F.cross_entropy(table[inputs[:, -1]], targets, reduction="none")
+    logits = table[inputs[:, -1]]
+    losses = F.cross_entropy(logits, targets, reduction="none")
     limit = size or 1024
-    assert_close(run["returned"], losses.mean(), "loss", mistakes=wrong_losses(losses, limit), tolerance=ROUNDING)
-    rows = [call["rows"] for call in observations(run["calls"])]
-    if any(not isinstance(row, int) or row > limit for row in rows):
-        fail("the model got more than batch_size examples at once; go through them batch_size at a time")
+    rows = [row for call in observations(run["calls"]) if isinstance(row := call["rows"], int)]
+    mistakes = wrong_losses(losses, limit) | {
+        "the loss with softmax before cross_entropy, which expects logits": F.cross_entropy(logits.softmax(1), targets)
+    }
+    if not agrees(run["returned"], losses.mean(), ROUNDING) and sum(rows) > EXAMPLES:
+        fail(
+            f"the model got {sum(rows)} examples where {EXAMPLES} were passed in; "
+            "use inputs and targets, not data of the notebook, and each example once"
+        )
+    assert_close(run["returned"], losses.mean(), "loss", mistakes=mistakes, tolerance=ROUNDING)
+    if any(row > limit for row in rows):
+        fail("the model got more than batch_size examples at once; pass them in batches of batch_size")
 
 
-@question("B8", points=1, hint="In training mode a norm uses the batch and moves its running statistics: model.eval().")
+@question(
+    "B8", points=1, hint="In training mode a norm uses the batch and updates its running statistics: call model.eval()."
+)
 def test_evaluation_mode_and_an_unchanged_model(observe: Observe) -> None:
     table, inputs, targets = examples()
     gamma, beta = scale_and_shift(VOCAB, seed=82)
@@ -103,11 +119,20 @@ def test_evaluation_mode_and_an_unchanged_model(observe: Observe) -> None:
     assert_asked_in_evaluation(observations(run["calls"]))
     loss = as_tensor(run["returned"], "loss")
     if loss.numel() == 1 and abs(float(loss) - float(in_training)) < ROUNDING:
-        fail("your loss is that of training mode; call model.eval() before")
+        fail("your loss is that of training mode; call model.eval() first")
     before, after = inner(seen["before"]), inner(seen["after"])
     for name, value in before.items():
         if not isinstance(value, Tensor) or not isinstance(after[name], Tensor) or not torch.equal(value, after[name]):
-            fail(f"the model's {name} changed; evaluating must leave every parameter and buffer as it was")
+            fail(f"the model's {name} changed; evaluation must leave every parameter and buffer unchanged")
+    assert_same_settings(seen, "the model's")
+
+
+def assert_same_settings(seen: Observation, whose: str) -> None:
+    """Assert that the attributes of a norm (eps, momentum) are the same after a call as before."""
+    before, after = mapping(seen["settings"]), mapping(seen["settings after"])
+    for name, value in before.items():
+        if after.get(name) != value:
+            fail(f"{whose} {name} is {after.get(name)} after the call and was {value} before; leave it unchanged")
 
 
 @question("B8", points=1, hint="try: ... finally: model.train(was_training), with was_training read at the start.")
@@ -123,27 +148,33 @@ def test_restores_the_mode(observe: Observe, fail_at: int) -> None:
         if mode["after"] is not before:
             when = "after an exception in the model" if fail_at else "afterwards"
             was, now = ("training", "evaluation") if before else ("evaluation", "training")
-            fail(f"the model was in {was} mode before and is in {now} mode {when}; restore what it was")
+            fail(f"the model was in {was} mode before and is in {now} mode {when}; restore the original mode")
+        if len(calls := observations(mode["calls"])) < fail_at:
+            times = "once" if len(calls) == 1 else f"{len(calls)} times"
+            fail(
+                f"not checked: the model should raise an error in its third call, but was only called {times}, "
+                f"for {EXAMPLES} examples with batch_size=25"
+            )
         if fail_at and mode["raised"] is not True:
-            fail("the model raised an error and your function swallowed it; restore the mode, and let the error go on")
+            fail("the model raised an error, but your function did not; restore the mode and let the error propagate")
 
 
-@question("B8", points=0.5, hint="Under torch.no_grad() nothing is kept for a backward pass; .item() gives the float.")
+@question("B8", points=0.5, hint="Under torch.no_grad() nothing is saved for a backward pass; .item() returns a float.")
 def test_keeps_no_graph_and_returns_a_float(observe: Observe) -> None:
     table, inputs, targets = examples()
     seen = observe("evaluated", table=table, normed=False, start={}, inputs=inputs, targets=targets, sizes=[EXAMPLES])
     run = (observations(seen["runs"]) or [Observation({})])[0]
     calls = observations(run["calls"])
     if not calls:
-        fail("the model was never asked for its logits")
+        fail("the model was never called")
     if any(call["graph"] is not False for call in calls):
         fail("autograd recorded the model's forward pass; evaluate under torch.no_grad()")
     if seen["gradient"] is not False:
-        fail("the model's parameters got gradients; evaluating needs no backward pass")
+        fail("the model's parameters got gradients; evaluation needs no backward pass")
     if seen["needs_grad"] is not True:
-        fail("the model's parameters need no gradient any more; leave requires_grad as it is")
+        fail("the model's parameters no longer require gradients; leave requires_grad unchanged")
     if seen["grad_enabled"] is not True:
-        fail("autograd is switched off for good; use `with torch.no_grad():`, which switches it on again")
+        fail("autograd is still disabled after the call; use `with torch.no_grad():`, which enables it again")
     if run["plain"] is not True:
         fail(f"your loss is {describe_kind(run['returned'])}; return a Python float (.item())")
     if not float(run["returned"]) > 0:
@@ -152,10 +183,11 @@ def test_keeps_no_graph_and_returns_a_float(observe: Observe) -> None:
 
 # --- B9 ---------------------------------------------------------------------------------------------------------------
 
-FOLD_EPS = 0.1
+FOLD_EPS = 0.07
+"""The eps of a layer; different from any usual momentum."""
 LARGE = 1e5
 FOLDS = [(5, 5), (4, 6), (7, 3)]
-"""(in, out). The first is square: there rows for columns give a wrong result and no error."""
+"""(in, out). The first is square: there, swapping rows and columns gives a wrong result and no error."""
 
 FoldCase = tuple[Observation, Tensor, Tensor | None, Named]
 
@@ -163,7 +195,7 @@ FoldCase = tuple[Observation, Tensor, Tensor | None, Named]
 def folded(
     observe: Observe, sizes: tuple[int, int], with_bias: bool, large: bool = True, training: bool = False
 ) -> FoldCase:
-    """A fold and what it was given. With large running statistics eps does not count: that is the weight's to show."""
+    """Return a fold and its inputs. Large running statistics make eps irrelevant, which only the weight shows."""
     fan_in, fan_out = sizes
     weight = normal(fan_in, fan_out, seed=900 + fan_in)
     bias = normal(fan_out, seed=920 + fan_in) if with_bias else None
@@ -177,75 +209,87 @@ def folded(
 
 
 def assert_folded_weight(case: FoldCase) -> None:
-    seen, weight, _, state = case
+    _, weight, _, state = case
     gamma, var = state["gamma"], state["running_var"]
     root = torch.sqrt(var + FOLD_EPS)
     mistakes = {
         "the given weight; multiply each column by gamma / sqrt(running_var + eps)": weight,
         "the weight without gamma": weight / root,
-        "the weight times gamma alone; divide by sqrt(running_var + eps)": weight * gamma,
+        "the weight times gamma; also divide by sqrt(running_var + eps)": weight * gamma,
         "the weight without eps": weight * gamma / var.sqrt(),
-        "the weight with the default eps; use that of the layer": weight * gamma / torch.sqrt(var + 1e-5),
+        "the weight with the default eps; use bn.eps": weight * gamma / torch.sqrt(var + 1e-5),
         "the weight with eps outside the square root": weight * gamma / (var.sqrt() + FOLD_EPS),
         "the weight divided by running_var; divide by its square root": weight * gamma / (var + FOLD_EPS),
-        "the weight divided by running_var without eps; it is sqrt(running_var + eps)": weight * gamma / var,
-        "the weight multiplied by the deviation; divide by it": weight * gamma * root,
+        "the weight divided by running_var; divide by sqrt(running_var + eps)": weight * gamma / var,
+        "the weight multiplied by the standard deviation; divide by it": weight * gamma * root,
         "the weight scaled twice": weight * (gamma / root) ** 2,
         "the transposed weight; keep the shape (in, out)": (weight * gamma / root).T,
     }
     if weight.shape[0] == weight.shape[1]:
-        mistakes["the weight with its rows scaled; a column belongs to an output"] = weight * (gamma / root)[:, None]
-    assert_close(parts(seen["returned"], ("weight", "bias"))[0], weight * gamma / root, "weight", mistakes=mistakes)
+        mistakes["the weight with its rows scaled; scale the columns, one per output"] = (
+            weight * (gamma / root)[:, None]
+        )
+    assert_close(folded_part(case, "weight"), weight * gamma / root, "weight", mistakes=mistakes)
+
+
+def folded_part(case: FoldCase, name: str) -> Value:
+    """Return the weight or the bias of what `fold_batchnorm` returned."""
+    seen, weight, bias, state = case
+    eps = FOLD_EPS if float(state["running_var"].max()) < LARGE else 1e-5
+    scale = state["gamma"] / torch.sqrt(state["running_var"] + eps)
+    old = torch.zeros_like(scale) if bias is None else bias
+    targets = {"weight": weight * scale, "bias": (old - state["running_mean"]) * scale + state["beta"]}
+    return part_in_order(seen["returned"], name, targets)
 
 
 def assert_folded_bias(case: FoldCase) -> None:
-    seen, _, given, state = case
+    _, _, given, state = case
     gamma, beta, mean, var = (state[name] for name in ("gamma", "beta", "running_mean", "running_var"))
     bias = torch.zeros_like(mean) if given is None else given
     root = torch.sqrt(var)
     scale = gamma / root
     mistakes = {
         "the given bias": bias,
-        "beta alone; the running mean is still there without a bias": beta,
+        "beta; even without a bias, the running mean has to be subtracted": beta,
         "the bias without the running mean; subtract it first": bias * scale + beta,
         "the bias without beta": (bias - mean) * scale,
-        "beta minus the scaled running mean; the given bias is missing": beta - mean * scale,
-        "the bias that is not scaled; it passes through the norm as x W does": bias + beta - mean * scale,
-        "the bias with the running mean unscaled; the norm subtracts it before it scales": bias * scale - mean + beta,
+        "beta minus the scaled running mean; the old bias is missing": beta - mean * scale,
+        "the bias without scaling; it passes through the norm like x W": bias + beta - mean * scale,
+        "the bias with the running mean unscaled; the norm subtracts it before scaling": bias * scale - mean + beta,
         "the bias with the running mean added; subtract it": (bias + mean) * scale + beta,
-        "the bias with beta scaled too; beta comes last": (bias - mean + beta) * scale,
+        "the bias with beta scaled too; add beta after scaling": (bias - mean + beta) * scale,
         "the bias without gamma": (bias - mean) / root + beta,
         "the bias divided by running_var; divide by its square root": (bias - mean) * gamma / var + beta,
-        "the bias multiplied by the deviation; divide by it": (bias - mean) * gamma * root + beta,
+        "the bias multiplied by the standard deviation; divide by it": (bias - mean) * gamma * root + beta,
         "the bias with beta subtracted; add it": (bias - mean) * scale - beta,
     }
-    value = parts(seen["returned"], ("weight", "bias"))[1]
-    assert_close(value, (bias - mean) * scale + beta, "bias", mistakes=mistakes)
+    assert_close(folded_part(case, "bias"), (bias - mean) * scale + beta, "bias", mistakes=mistakes)
 
 
-@question("B9", points=1.5, hint="Everything that multiplies x: one factor for each output, and an output is a column.")
+@question(
+    "B9", points=1.5, hint="The factor that multiplies x: one per output, and each output is a column of the weight."
+)
 @pytest.mark.parametrize("sizes", FOLDS, ids=str)
 def test_folded_weight(observe: Observe, sizes: tuple[int, int]) -> None:
     assert_folded_weight(folded(observe, sizes, True, large=False))
 
 
-@question("B9", points=1.25, hint="What the norm makes of the old bias: minus the mean, times the factor, plus beta.")
+@question("B9", points=1.25, hint="Apply the norm to the old bias: minus the mean, times the factor, plus beta.")
 @pytest.mark.parametrize("sizes", [(5, 5), (3, 3)], ids=str)
 def test_folded_bias(observe: Observe, sizes: tuple[int, int]) -> None:
     assert_folded_bias(folded(observe, sizes, True))
 
 
-@question("B9", points=0.75, hint="No bias is a bias of zero: the running mean and beta are still there.")
+@question("B9", points=0.75, hint="No bias means a bias of zero: the running mean and beta still count.")
 @pytest.mark.parametrize("sizes", FOLDS[:2], ids=str)
 def test_folds_without_a_bias(observe: Observe, sizes: tuple[int, int]) -> None:
     case = folded(observe, sizes, False)
-    value = parts(case[0]["returned"], ("weight", "bias"))[1]
-    if value is None:
-        fail("the new bias is None; even without a bias before, there is one afterwards")
+    if parts(case[0]["returned"], ("weight", "bias"))[1] is None:
+        fail("the new bias is None; even if the old layer has no bias, the folded one needs one")
     assert_folded_bias(case)
 
 
-@question("B9", points=0.5, hint="Return new tensors: `weight * scale`, and not `weight *= scale`.")
+@question("B9", points=0.5, hint="Return new tensors: `weight * scale` instead of `weight *= scale`.")
 @pytest.mark.parametrize("training", [False, True], ids=["in evaluation mode", "in training mode"])
 @pytest.mark.parametrize("with_bias", [True, False], ids=["with a bias", "without a bias"])
 def test_folding_changes_nothing_that_is_given(observe: Observe, with_bias: bool, training: bool) -> None:
@@ -259,12 +303,13 @@ def test_folding_changes_nothing_that_is_given(observe: Observe, with_bias: bool
     for name, before in state.items():
         same = as_tensor(after[name], name).flatten()
         if same.shape != before.shape or not torch.equal(same, before):
-            fail(f"{name} of the layer changed; leave the layer as it is")
+            fail(f"{name} of the layer changed; leave the layer unchanged")
     if seen["training"] is not training:
         was, now = ("training", "evaluation") if training else ("evaluation", "training")
-        fail(f"the layer was in {was} mode before and is in {now} mode now; leave its mode as it is")
+        fail(f"the layer was in {was} mode before and is in {now} mode afterwards; leave its mode unchanged")
+    assert_same_settings(seen, "the layer's")
     if not (_holds(assert_folded_weight, case) or _holds(assert_folded_bias, case)):
-        fail("neither the weight nor the bias is right yet")
+        fail("not checked: neither the weight nor the bias is right yet")
 
 
 def _holds(check: Callable[[FoldCase], None], case: FoldCase) -> bool:

@@ -9,26 +9,29 @@ import torch
 from autograder.testing import (
     Observation,
     Observe,
+    agrees,
     as_dict,
     as_tensor,
     assert_close,
     assert_unchanged,
     describe_kind,
     fail,
+    mapping,
     question,
 )
 from torch import Tensor, nn
 
 from .batchnorm_reference import (
     Named,
-    agrees,
     assert_from_scratch,
     assert_gradients,
     inner,
     layer_state,
     normalise,
     normalised,
+    running_output,
     wrong_outputs,
+    wrong_running,
 )
 from .inputs import batch, normal, scale_and_shift
 
@@ -49,20 +52,28 @@ def reference_layer(features: int, settings: dict[str, float], start: Named) -> 
 
 
 def step(seen: Observation, index: int) -> Observation:
-    """One step of what the probe `layer_steps` saw; a forged reply has none."""
+    """Return one step of what the probe `layer_steps` saw; a forged reply has none."""
     steps = seen["steps"]
     return inner(steps[index] if isinstance(steps, list) and index < len(steps) else None)
 
 
+def assert_fitting(seen: Observation, features: int) -> None:
+    """Assert that the layer has a place for every value that the test sets."""
+    for name, shape in mapping(seen["misfits"]).items():
+        if not isinstance(shape, list):
+            fail(f"the layer has no tensor {name}; store it on self in __init__, under this name")
+        fail(f"{name} has shape {tuple(shape)} in a layer made with num_features={features}; use num_features")
+
+
 @contextlib.contextmanager
 def made_with(settings: dict[str, float]) -> Iterator[None]:
-    """Failures of a layer without settings point at the default values."""
+    """Point at the default values where a layer made without settings fails."""
     try:
         yield
     except AssertionError as error:
         if settings:
             raise
-        fail(f"{error}; this layer is made without eps and momentum: check the default values")
+        fail(f"{error}; this layer was created without eps and momentum, so check the default values")
 
 
 SETTINGS = [{"eps": 0.01, "momentum": 0.3}, {}, {"eps": 1e-3, "momentum": 0.02}]
@@ -77,19 +88,20 @@ def test_training_uses_batch_statistics(observe: Observe, settings: dict[str, fl
     batches = [batch(n, features, seed=402 + n) for n in (8, 5, 16)]
     modes = ["train", "train", "train_no_grad"]
     seen = observe("layer_steps", features=features, settings=settings, start=start, batches=batches, modes=modes)
+    assert_fitting(seen, features)
     assert_from_scratch(seen)
     eps = settings.get("eps", 1e-5)
     for index, x in enumerate(batches):
         gamma, beta = start["gamma"], start["beta"]
         mistakes = {
-            "the output with the default eps; use the eps given to __init__": normalise(x, gamma, beta, 1e-5),
-            "the output with the initial running statistics; training uses those of the batch": normalised(
+            "the output with the default eps; use the eps passed to __init__": normalise(x, gamma, beta, 1e-5),
+            "the output with the initial running statistics; in training use those of the batch": normalised(
                 x, torch.ones_like(gamma), gamma, beta, eps
             ),
-            "the output with the running statistics; training uses those of the batch": running_output(
+            "the output with the running statistics; in training use those of the batch": running_output(
                 batches[: index + 1], gamma, beta, eps, settings.get("momentum", 0.1)
             ),
-            "the output with the former running statistics; training uses those of the batch": running_output(
+            "the output with the previous running statistics; in training use those of the batch": running_output(
                 batches[:index], gamma, beta, eps, settings.get("momentum", 0.1), x
             ),
             **wrong_outputs(x, gamma, beta, eps),
@@ -100,18 +112,8 @@ def test_training_uses_batch_statistics(observe: Observe, settings: dict[str, fl
         assert_unchanged(step(seen, index)["x"], x, "x")
 
 
-def running_output(
-    batches: list[Tensor], gamma: Tensor, beta: Tensor, eps: float, momentum: float, x: Tensor | None = None
-) -> Tensor:
-    """The output on x, or else on the last batch, with the running statistics after these batches."""
-    mean, var = torch.zeros_like(gamma), torch.ones_like(gamma)
-    for one in batches:
-        mean, var = mean.lerp(one.mean(0), momentum), var.lerp(one.var(0), momentum)
-    return normalised((batches[-1] if x is None else x) - mean, var, gamma, beta, eps)
-
-
 @question(
-    "B4", points=2, hint="running = (1 - momentum) running + momentum new; running_var takes the unbiased variance."
+    "B4", points=2, hint="running = (1 - momentum) * running + momentum * new; running_var uses the unbiased variance."
 )
 @pytest.mark.parametrize("settings", SETTINGS, ids=["momentum 0.3", "defaults", "momentum 0.02"])
 def test_running_statistics(observe: Observe, settings: dict[str, float]) -> None:
@@ -120,6 +122,7 @@ def test_running_statistics(observe: Observe, settings: dict[str, float]) -> Non
     seen = observe(
         "layer_steps", features=features, settings=settings, start=start, batches=batches, modes=["train"] * 3
     )
+    assert_fitting(seen, features)
     momentum = settings.get("momentum", 0.1)
     reference = reference_layer(features, settings, start)
     wrong = wrong_running(batches, momentum)
@@ -127,7 +130,7 @@ def test_running_statistics(observe: Observe, settings: dict[str, float]) -> Non
     for x in batches:
         reference(x)
         expected.append({name: getattr(reference, name).clone() for name in ("running_mean", "running_var")})
-    # The last step first: there the wrong rules differ most.
+    # Start with the last step, where the wrong rules differ most.
     for index in reversed(range(len(batches))):
         now = step(seen, index)
         for name in ("running_mean", "running_var"):
@@ -137,60 +140,22 @@ def test_running_statistics(observe: Observe, settings: dict[str, float]) -> Non
         if counted(now["num_batches_tracked"]) != index + 1:
             fail(
                 f"num_batches_tracked is {counted(now['num_batches_tracked']):g} "
-                f"after {index + 1} training batches; it counts them"
+                f"after {index + 1} training {'batch' if index == 0 else 'batches'}; add 1 for each"
             )
 
 
 def counted(value: object) -> float:
-    """The number of batches, as an int or a tensor of one element. Raises AssertionError when it is none."""
+    """Return the number of batches, as an int or a tensor of one element. Raises AssertionError for anything else."""
     count = as_tensor(value, "num_batches_tracked")
     if count.numel() != 1:
         fail(f"your num_batches_tracked is {describe_kind(value)}; a single number was expected")
     return float(count)
 
 
-def wrong_running(batches: list[Tensor], momentum: float) -> dict[str, dict[str, list[Tensor]]]:
-    """The running statistics after each batch under known wrong rules."""
-    rules: dict[str, tuple[float, int, bool, float]] = {
-        "what the biased variance gives; running_var takes the unbiased one (N - 1)": (momentum, 0, False, 1.0),
-        "what momentum on the wrong term gives; it weighs the new value": (1.0 - momentum, 1, False, 1.0),
-        "what momentum on the wrong term and the biased variance give": (1.0 - momentum, 0, False, 1.0),
-        "what momentum 0.1 gives; use the momentum given to __init__": (0.1, 1, False, 1.0),
-        "what momentum 0.1 and the biased variance give; use the momentum given, and N - 1": (0.1, 0, False, 1.0),
-        "what the standard deviation gives; keep the variance": (momentum, 1, True, 1.0),
-        "what the biased standard deviation gives; keep the variance, over N - 1": (momentum, 0, True, 1.0),
-        "what a start at 0 gives; running_var starts at 1": (momentum, 1, False, 0.0),
-        "what a start at 0 and the biased variance give; running_var starts at 1": (momentum, 0, False, 0.0),
-        "its initial value: it is never updated in training": (0.0, 1, False, 1.0),
-        "the last batch's statistics; keep a running average": (1.0, 1, False, 1.0),
-        "the last batch's statistics, and the biased variance; keep a running average": (1.0, 0, False, 1.0),
-    }
-    found: dict[str, dict[str, list[Tensor]]] = {}
-    for label, (weight, correction, root, first) in rules.items():
-        mean, var = torch.zeros_like(batches[0][0]), torch.full_like(batches[0][0], first)
-        kept: dict[str, list[Tensor]] = {"running_mean": [], "running_var": []}
-        for x in batches:
-            new = x.var(0, correction=correction)
-            mean = (1 - weight) * mean + weight * x.mean(0)
-            var = (1 - weight) * var + weight * (new.sqrt() if root else new)
-            kept["running_mean"].append(mean)
-            kept["running_var"].append(var)
-        found[label] = kept
-    found["the sum of all updates; the old value has the weight 1 - momentum"] = {
-        "running_mean": [
-            sum((momentum * x.mean(0) for x in batches[: i + 1]), torch.zeros_like(mean)) for i in range(3)
-        ],
-        "running_var": [sum((momentum * x.var(0) for x in batches[: i + 1]), torch.ones_like(mean)) for i in range(3)],
-    }
-    found["the average over all batches; keep a running average with the given momentum"] = {
-        "running_mean": [torch.stack([x.mean(0) for x in batches[: i + 1]]).mean(0) for i in range(3)],
-        "running_var": [torch.stack([x.var(0) for x in batches[: i + 1]]).mean(0) for i in range(3)],
-    }
-    return found
-
-
 @question(
-    "B4", points=1.5, hint="In evaluation nothing depends on the batch: use the running statistics, and update nothing."
+    "B4",
+    points=1.5,
+    hint="In evaluation mode nothing depends on the batch: use the running statistics, and update nothing.",
 )
 @pytest.mark.parametrize("n", [9, 1])
 def test_evaluation_uses_running_statistics(observe: Observe, n: int) -> None:
@@ -200,13 +165,13 @@ def test_evaluation_uses_running_statistics(observe: Observe, n: int) -> None:
     seen = observe(
         "layer_steps", features=features, settings={"eps": 0.02}, start=start, batches=[x, x], modes=["eval"] * 2
     )
+    assert_fitting(seen, features)
     gamma, beta, mean, var = (start[name] for name in ("gamma", "beta", "running_mean", "running_var"))
     target = normalised(x - mean, var, gamma, beta, 0.02)
     mistakes = {
-        "the output with running_var unrooted; divide by sqrt(running_var + eps)": gamma * (x - mean) / (var + 0.02)
-        + beta,
+        "the output divided by running_var + eps; divide by its square root": gamma * (x - mean) / (var + 0.02) + beta,
         "the output with eps outside the square root": gamma * (x - mean) / (var.sqrt() + 0.02) + beta,
-        "the output with the default eps; use the eps given to __init__": normalised(x - mean, var, gamma, beta, 1e-5),
+        "the output with the default eps; use the eps passed to __init__": normalised(x - mean, var, gamma, beta, 1e-5),
         "the output without eps; divide by sqrt(running_var + eps)": gamma * (x - mean) / var.sqrt() + beta,
         "the output without gamma and beta": (x - mean) / torch.sqrt(var + 0.02),
         "the output without gamma": (x - mean) / torch.sqrt(var + 0.02) + beta,
@@ -214,56 +179,106 @@ def test_evaluation_uses_running_statistics(observe: Observe, n: int) -> None:
         "the output shifted before it is scaled; it is gamma * x_hat + beta": gamma
         * ((x - mean) / torch.sqrt(var + 0.02) + beta),
         "the output with gamma and beta swapped": normalised(x - mean, var, beta, gamma, 0.02),
-        "the output with running_mean not subtracted": normalised(x, var, gamma, beta, 0.02),
-        "the output with running_var over N - 1 once more; it is unbiased already": normalised(
+        "the output without the running mean subtracted": normalised(x, var, gamma, beta, 0.02),
+        "the output with running_var multiplied by N / (N - 1); it is unbiased already": normalised(
             x - mean, var * n / max(n - 1, 1), gamma, beta, 0.02
         ),
-        "the output multiplied by the deviation; divide by it": gamma * (x - mean) * torch.sqrt(var + 0.02) + beta,
+        "the output multiplied by the standard deviation; divide by it": gamma * (x - mean) * torch.sqrt(var + 0.02)
+        + beta,
         "the input itself": x,
     }
     if n > 1:
-        mistakes["the batch's own statistics; evaluation uses the running ones"] = normalise(x, gamma, beta, 0.02)
+        mistakes["the output with the batch's statistics; in evaluation use the running ones"] = normalise(
+            x, gamma, beta, 0.02
+        )
     for name, before in (("running_mean", mean), ("running_var", var)):
-        assert_close(step(seen, 1)[name], before, f"{name} after evaluation (it must not change)")
+        assert_close(step(seen, 1)[name], before, f"{name} after evaluation, which must not change it,")
     assert_close(step(seen, 0)["y"], target, "evaluation output", mistakes=mistakes)
-    assert_close(step(seen, 1)["y"], target, "evaluation output the second time")
+    assert_close(step(seen, 1)["y"], target, "evaluation output of a second call")
     first = inner(seen["first"])["num_batches_tracked"]
     if counted(first) != counted(step(seen, 1)["num_batches_tracked"]):
         fail("num_batches_tracked changed in evaluation; count training batches only")
+    assert_evaluation_after_training(observe)
+
+
+def assert_evaluation_after_training(observe: Observe) -> None:
+    """Assert that evaluation uses the running statistics as training left them, whatever these are."""
+    start = started(6, seed=446)
+    batches = [batch(n, 6, seed=447 + n) for n in (8, 5, 16, 9)]
+    settings, modes = {"eps": 0.02, "momentum": 0.3}, ["train"] * 3 + ["eval"]
+    seen = observe("layer_steps", features=6, settings=settings, start=start, batches=batches, modes=modes)
+    kept = {name: as_tensor(step(seen, 2)[name], name, (6,)) for name in ("running_mean", "running_var")}
+    correction = 1 - 0.7**3
+    mistakes = {
+        "the output with bias-corrected statistics; use the buffers as they are": normalised(
+            batches[3] - kept["running_mean"] / correction,
+            kept["running_var"] / correction,
+            start["gamma"],
+            start["beta"],
+            0.02,
+        ),
+        "the output with the batch's statistics; in evaluation use the running ones": normalise(
+            batches[3], start["gamma"], start["beta"], 0.02
+        ),
+    }
+    target = normalised(batches[3] - kept["running_mean"], kept["running_var"], start["gamma"], start["beta"], 0.02)
+    assert_close(step(seen, 3)["y"], target, "evaluation output after three training batches", mistakes=mistakes)
 
 
 @question(
     "B4",
     points=1.5,
-    hint="The batch's mean and variance are functions of x: let gradients through them, but not into the buffers.",
+    hint="Gradients flow through the batch's mean and variance in training, but never into the running statistics.",
 )
 @pytest.mark.parametrize("n", [2, 8])
 def test_gradients(observe: Observe, n: int) -> None:
-    features, start = 5, started(5, seed=460)
+    features, start = 5, layer_state(5, seed=460)
     x, cotangent = batch(n, features, seed=462), normal(n, features, seed=463)
     seen = observe("layer_gradients", settings={"eps": 1e-3}, start=start, x=x, cotangent=cotangent)
+    assert_fitting(seen, features)
     assert_from_scratch(seen)
     assert_gradients(seen, x, start["gamma"], start["beta"], cotangent, 1e-3)
     if seen["needs_grad"]:
         fail(
-            "the running statistics need a gradient: they hold on to the graph or are parameters; "
+            "the running statistics require a gradient: they keep the graph alive or are parameters; "
             "make them buffers and update them under torch.no_grad() or from detached values"
         )
-    if isinstance(cut_off := seen["evaluation"], list) and cut_off:
-        fail(
-            f"in evaluation mode no gradient reaches {cut_off[0]} (detach, .data or no_grad); "
-            "the running statistics alone are constants there"
+    assert_evaluation_gradients(inner(seen["evaluation"]), start, x, cotangent)
+
+
+def assert_evaluation_gradients(seen: Observation, state: Named, x: Tensor, cotangent: Tensor) -> None:
+    """Assert what a call in evaluation mode gives for an input that requires a gradient."""
+    gamma, beta, mean, var = (state[name] for name in ("gamma", "beta", "running_mean", "running_var"))
+    y = normalised(x - mean, var, gamma, beta, 1e-3)
+    wrong_y = {
+        "the output with the batch's statistics; self.training decides the mode, not requires_grad": normalise(
+            x, gamma, beta, 1e-3
         )
+    }
+    assert_close(seen["y"], y, "evaluation output for an input that requires a gradient", mistakes=wrong_y)
+    leaf, scale, shift = (value.clone().requires_grad_() for value in (x, gamma, beta))
+    goals = torch.autograd.grad(normalised(leaf - mean, var, scale, shift, 1e-3), (leaf, scale, shift), cotangent)
+    in_training = torch.autograd.grad(normalise(leaf, scale, shift, 1e-3), (leaf, scale, shift), cotangent)
+    for name, goal, other in zip(("dx", "dgamma", "dbeta"), goals, in_training, strict=True):
+        if seen[name] is None:
+            fail(
+                f"in evaluation mode no gradient reaches {name[1:]} (detach, .data or no_grad); "
+                "only the running statistics are constants there"
+            )
+        wrong = {"the gradient of training mode; in evaluation the running statistics are constants": other}
+        assert_close(seen[name], goal, f"gradient {name} in evaluation mode", mistakes=wrong)
+    for name in ("running_mean", "running_var"):
+        assert_close(seen[name], state[name], f"{name} after evaluation, which must not change it,")
 
 
-@question("B4", points=0.5, hint="One example has no variance over the batch.")
+@question("B4", points=0.5, hint="A single example has no variance over the batch.")
 def test_a_single_example_raises_in_training(observe: Observe) -> None:
     seen = observe("layer_single", features=4)
     as_tensor(seen["y"], "training output for four examples", (4, 4))
     if not isinstance(seen["raised"], str):
         fail(
-            "training on a batch of one went through; raise an error, "
-            "because its variance is 0 over N and undefined over N - 1"
+            "training on a batch of one example did not raise an error; raise ValueError, "
+            "because one example has no variance"
         )
 
 
@@ -274,14 +289,15 @@ def test_parameters_and_buffers(observe: Observe) -> None:
     parameters = as_dict(seen["parameters"], "table of parameters", ())
     buffers = as_dict(seen["buffers"], "table of buffers", ())
     if set(parameters) != {"gamma", "beta"}:
-        fail(f"the parameters should be gamma and beta, and are {', '.join(sorted(parameters)) or 'none'}")
+        found = ", ".join(sorted(parameters)) or "none at all"
+        fail(f"the parameters should be gamma and beta, each an nn.Parameter, but are {found}")
     assert_close(parameters["gamma"], torch.ones(features), "initial gamma")
     assert_close(parameters["beta"], torch.zeros(features), "initial beta")
     for name, value in inner(seen["trained"]).items():
-        if not agrees(value, as_tensor(parameters[name], name)):
+        if not agrees(value, parameters.get(name)):
             fail(
                 f"{name} changes in a forward pass, without any optimizer; does it share its memory with a buffer? "
-                f"Make a new tensor for each parameter and each buffer"
+                f"Create a new tensor for each parameter and each buffer"
             )
     statistics = inner(seen["statistics"])
     assert_close(statistics["running_mean"], torch.zeros(features), "initial running_mean")
@@ -292,25 +308,27 @@ def test_parameters_and_buffers(observe: Observe) -> None:
     for name, start in (("gamma", 1.0), ("beta", 0.0), ("running_mean", 0.0), ("running_var", 1.0)):
         if not agrees(second[name], torch.full((features,), start)):
             fail(
-                f"a second new layer does not start afresh: its {name} is no longer {start:g} after another layer "
-                f"has changed; each layer has tensors of its own, made in __init__"
+                f"{name} of a second new layer is not {start:g} once another layer has changed; "
+                f"create separate tensors for each layer, in __init__"
             )
     attributes = inner(seen["attributes"])
     for name, default in (("eps", 1e-5), ("momentum", 0.1)):
-        # An answer that ignores what is given has the default; other tests tell.
+        # An answer that ignores the arguments has the default; other tests find that.
         value = attributes[name]
         if not isinstance(value, float):
-            fail(f"{name} is not an attribute of the layer that can be read as a number; keep it as self.{name}")
+            fail(f"the layer has no attribute {name} that is a number; store it as self.{name}")
         if not any(math.isclose(value, goal, rel_tol=1e-6) for goal in (settings[name], default)):
-            fail(f"the attribute {name} is {value:g} for a layer made with {name}={settings[name]:g}")
+            fail(f"the attribute {name} is {value:g} for a layer created with {name}={settings[name]:g}")
     if missing := [name for name in ("running_mean", "running_var") if name not in buffers]:
         fail(
-            f"{' and '.join(missing)} should be a buffer (register_buffer), "
-            f"so that it is saved and moves with the model"
+            f"{' and '.join(missing)} should be {'a buffer' if len(missing) == 1 else 'buffers'} (register_buffer), "
+            f"which are saved and moved with the model"
         )
     if unsaved := [
         name for name in ("running_mean", "running_var") if name not in as_dict(seen["state"], "state_dict", ())
     ]:
-        fail(f"{' and '.join(unsaved)} should be in the state_dict, so that saving the model saves it")
+        fail(f"{' and '.join(unsaved)} should be in the state_dict, so that they are saved with the model")
     restored = as_tensor(seen["restored"], "output after load_state_dict")
-    assert_close(restored, as_tensor(seen["original"], "evaluation output"), "output of a copy made through state_dict")
+    assert_close(
+        restored, as_tensor(seen["original"], "evaluation output"), "output of a copy restored from the state_dict"
+    )

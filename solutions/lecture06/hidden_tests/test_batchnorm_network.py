@@ -16,11 +16,13 @@ from autograder.testing import (
     assert_close,
     assert_deviation,
     fail,
+    mapping,
     question,
+    sequence,
 )
 from torch import Tensor
 
-from .batchnorm_reference import Named, inner, layer_state
+from .batchnorm_reference import Named, inner, layer_state, sizes_passed_in
 from .inputs import VOCAB, names, normal
 from .network_reference import (
     Norm,
@@ -41,83 +43,101 @@ B7_MARGIN = 0.07
 
 
 def assert_complete(seen: Observation) -> None:
-    """The model has a place for every weight that the test gives it."""
-    missing = seen["missing"]
-    if not isinstance(missing, list) or not missing:
+    """Assert that the model has a place for every weight that the test sets."""
+    unfit = mapping(seen["misfits"])
+    if not unfit:
         return
-    first = str(missing[0])
+    first, shape = next(iter(unfit.items()))
     part, _, last = first.rpartition(".")
+    if isinstance(shape, list):
+        fail(f"{first} has shape {tuple(shape)} in a small model; use the sizes passed to __init__")
     if not part:
-        fail(f"the model has no {first}; each parameter of the table is an nn.Parameter stored on self")
+        fail(f"the model has no {first}; store each parameter of the table as an nn.Parameter on self")
     ready_made = seen["ready_made"]
     if isinstance(ready_made, list) and part in ready_made:
-        fail(f"{part} is a layer of PyTorch, which has no {last}; make it as your own BatchNorm1d(d_hidden)")
+        fail(f"{part} is a PyTorch layer, which has no {last}; use your own BatchNorm1d(d_hidden)")
     fail(
-        f"the model has no {first}: {part} is a BatchNorm1d(d_hidden) of its own, stored on self under this name, "
-        "not in a list or a dictionary"
+        f"the model has no {first}: store a BatchNorm1d(d_hidden) on self as {part}, not inside a list or a dictionary"
     )
 
 
+def assert_mode_kept(seen: Observation) -> None:
+    """Assert that calling the model leaves the mode of the model and of its layers alone."""
+    for key, training in (("resting", False), ("modes", True)):
+        modes = sequence(seen[key])
+        if any(mode is not training for mode in modes):
+            mode = "training" if training else "evaluation"
+            fail(f"after a forward pass in {mode} mode a layer is in the other mode; leave modes to train() and eval()")
+
+
+def assert_single_example(seen: Observation, target: Tensor, tolerance: float) -> None:
+    """Assert that one example alone, in evaluation mode, gives the logits that it has within a batch."""
+    value, error = seen["single"], seen["single_error"]
+    if isinstance(error, str) and error:
+        fail(f"a single example in evaluation mode raised {error[:200]}")
+    if isinstance(value, Tensor) and tuple(value.shape) == tuple(target.shape[1:]):
+        fail(f"for a single example the logits have shape {tuple(value.shape)}; keep the batch dimension (no squeeze)")
+    assert_close(value, target[:1], "logits for a single example in evaluation", tolerance=tolerance)
+
+
 def precision(seen: Observation) -> float:
-    """The tolerance for what the model computed, in double or in single precision."""
+    """Return the tolerance for what the model computed, in float64 or float32."""
     return FLOAT32 if any(isinstance(v, Tensor) and v.dtype is torch.float32 for v in seen.values()) else FLOAT64
 
 
 def assert_same_again(seen: Observation) -> None:
-    """Two evaluations of the same model on the same input agree."""
+    """Assert that two evaluations of the same model on the same input agree."""
     first, again = seen["eval"], seen["again"]
     if not isinstance(first, Tensor) or not isinstance(again, Tensor):
         return
     if first.shape == again.shape and not torch.allclose(first, again, rtol=1e-9, atol=1e-9, equal_nan=True):
         fail(
-            "the same input gives other logits the second time; "
-            "make weights and layers once in __init__, and none in forward"
+            "the same input gives different logits the second time; "
+            "create all weights and layers in __init__, none in forward"
         )
 
 
 def random_contexts(sizes: list[int], seed: int) -> Tensor:
-    """48 contexts of any tokens, also of the rare ones."""
+    """Return 48 contexts of any tokens, rare ones included."""
     return torch.randint(sizes[0], (48, sizes[1]), generator=torch.Generator().manual_seed(seed))
 
 
 def assert_learns(
     seen: Observation, forward: Callable[[Named], Tensor], weights: Named, cotangent: Tensor, optional: str = ""
 ) -> None:
-    """The gradients in training agree with those of the reference; None will do where `optional` has none."""
+    """Assert that the gradients in training agree with those of the reference; for `optional` None will do."""
     leaves = {name: value.clone().requires_grad_() for name, value in weights.items() if "running" not in name}
     goals = torch.autograd.grad(forward(weights | leaves), list(leaves.values()), cotangent)
     found = inner(seen["gradients"])
     for name, goal in zip(leaves, goals, strict=True):
-        if found[name] is not None:
+        if found.get(name) is not None:
             tolerance = max(precision(seen), 1e-7)
             assert_close(found[name], goal, f"gradient of {name} in training", tolerance=tolerance)
         elif name != optional:
             fail(
-                f"no gradient reaches {name} in training, so it cannot learn: "
-                "somewhere behind it the result is cut off (detach, .data or no_grad)"
+                f"no gradient reaches {name} in training: it is not an nn.Parameter, forward does not use it, "
+                "or the result is detached from it (detach, .data or no_grad)"
             )
 
 
 def assert_updated_once(
     seen: Observation, state: Named, pre: Tensor, name: str, unbiased: Tensor | None = None
 ) -> None:
-    """One call of the model in training updated the running statistics of the layer `name` once.
+    """Assert that one call of the model in training updated the running statistics of the layer `name` once.
 
-    pre: what the layer gets, (N, D); unbiased: the same without the bias that belongs to it.
+    pre: the input of the layer, (N, D); unbiased: the same without the bias that belongs to it
     """
     found = inner(seen["buffers"])
     for kept, new in (("running_mean", pre.mean(0)), ("running_var", pre.var(0))):
         goal, unchanged = state[kept].lerp(new, 0.1), state[kept]
         wrong = {
             f"two updates; call self.{name} once in a forward pass": goal.lerp(new, 0.1),
-            f"its value before; call self.{name} itself, in the mode of the model": unchanged,
+            f"its value before the call; call self.{name} itself, in the mode of the model": unchanged,
         }
         if unbiased is not None and kept == "running_mean":
-            wrong["that of products without their bias; add it before the norm"] = state[kept].lerp(
-                unbiased.mean(0), 0.1
-            )
+            wrong["the mean without the bias; add the bias before the norm"] = state[kept].lerp(unbiased.mean(0), 0.1)
         assert_close(
-            found[f"{name}.{kept}"],
+            found.get(f"{name}.{kept}"),
             goal,
             f"{name}.{kept} after one training batch",
             mistakes=wrong,
@@ -126,7 +146,7 @@ def assert_updated_once(
 
 
 def trained_loss(observe: Observe, name: str, options: dict[str, bool], seed: int) -> float:
-    """The held-out loss of a fresh model after training."""
+    """Return the held-out loss of a new model after training."""
     data = names()
     contexts, targets = data.batches(STEPS, BATCH_SIZE, seed)
     run = {"contexts": contexts, "targets": targets, "lr": LEARNING_RATE, "held_out": data.held_out.contexts}
@@ -149,12 +169,13 @@ def mlp_weights(sizes: list[int], seed: int) -> Named:
     }
 
 
-def assert_mlp_forward(observe: Observe, mode: str) -> None:
-    weights = mlp_weights(SMALL, seed=600)
-    inputs, cotangent = random_contexts(SMALL, seed=610), normal(48, VOCAB, seed=611)
-    seen = observe(
-        "mlp_outputs", name="MLPv2", sizes=SMALL, options={}, start=weights, inputs=inputs, cotangent=cotangent
-    )
+def assert_mlp_forward(observe: Observe, mode: str, sizes: list[int]) -> None:
+    weights = mlp_weights(sizes, seed=600)
+    inputs, cotangent = random_contexts(sizes, seed=610), normal(48, sizes[0], seed=611)
+    with sizes_passed_in(sizes):
+        seen = observe(
+            "mlp_outputs", name="MLPv2", sizes=sizes, options={}, start=weights, inputs=inputs, cotangent=cotangent
+        )
     assert_complete(seen)
     assert_same_again(seen)
 
@@ -167,28 +188,30 @@ def assert_mlp_forward(observe: Observe, mode: str) -> None:
     name = "output in training" if mode == "train" else "output in evaluation"
     mistakes = wrong_mlps(weights, inputs, norm_in(mode, within(weights, "bn.")))
     assert_close(seen[mode], forward(weights), name, mistakes=mistakes, tolerance=precision(seen))
+    if mode == "eval":
+        assert_mode_kept(seen)
+        assert_single_example(seen, forward(weights), precision(seen))
     if mode == "train":
         assert_learns(seen, forward, weights, cotangent, optional="b1")
         pre = before(weights)
         assert_updated_once(seen, within(weights, "bn."), pre, "bn", unbiased=pre - weights["b1"])
 
 
-@question(
-    "B6", points=2, hint="Embed and flatten, linear, norm, tanh, linear: where between the layers does the norm stand?"
-)
-def test_forward_pass_in_training(observe: Observe) -> None:
-    assert_mlp_forward(observe, "train")
+@question("B6", points=2, hint="Embed and flatten, linear, norm, tanh, linear: where does the norm belong?")
+@pytest.mark.parametrize("sizes", [SMALL, ODD], ids=["vocab_size 27", "vocab_size 11"])
+def test_forward_pass_in_training(observe: Observe, sizes: list[int]) -> None:
+    assert_mlp_forward(observe, "train", sizes)
 
 
-@question("B6", points=1, hint="self.bn knows by itself whether the model is in training; forward need not ask.")
+@question("B6", points=1, hint="self.bn knows whether the model is in training mode; forward does not need to check.")
 def test_forward_pass_in_evaluation(observe: Observe) -> None:
-    assert_mlp_forward(observe, "eval")
+    assert_mlp_forward(observe, "eval", SMALL)
 
 
 @question(
     "B6",
     points=2,
-    hint="300 steps at learning rate 0.1 reach about 3.7 with the norm in its place, and stay near 8 without it.",
+    hint="300 steps at learning rate 0.1 reach about 3.7 with the norm in the right place; without it, about 8.",
 )
 def test_trains_at_a_large_learning_rate(observe: Observe) -> None:
     loss = trained_loss(observe, "MLPv2", {}, seed=620)
@@ -199,7 +222,7 @@ def test_trains_at_a_large_learning_rate(observe: Observe) -> None:
 
 
 def deep_shapes(sizes: list[int], batch_norm: bool) -> dict[str, tuple[int, ...]]:
-    """The parameters of MLPv3 by name."""
+    """Return the shapes of the parameters of MLPv3 by name."""
     vocab, context, embed, hidden = sizes
     extra = ("bn1.gamma", "bn1.beta", "bn2.gamma", "bn2.beta") if batch_norm else ("b1", "b2")
     return {
@@ -213,7 +236,7 @@ def deep_shapes(sizes: list[int], batch_norm: bool) -> dict[str, tuple[int, ...]
 
 
 def flat(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """A (1, D) vector counts as (D,)."""
+    """Return the shape of a vector, with (1, D) as (D,)."""
     return shape[1:] if len(shape) == 2 and shape[0] == 1 else shape
 
 
@@ -227,50 +250,52 @@ SETTING_IDS = ["with BN", "without BN", "by default", "other sizes"]
 
 
 @question(
-    "B7", points=1, hint="The mean takes any constant away again: before a norm a bias is idle, and beta has its role."
+    "B7",
+    points=1,
+    hint="Subtracting the mean removes any constant: a bias before a norm has no effect, and beta replaces it.",
 )
 @pytest.mark.parametrize(("sizes", "options", "batch_norm"), SETTINGS, ids=SETTING_IDS)
 def test_parameters_with_and_without_norm(
     observe: Observe, sizes: list[int], options: dict[str, bool], batch_norm: bool
 ) -> None:
     seen = observe("mlp_parameters", name="MLPv3", sizes=sizes, options=options)
-    parameters = as_dict(seen["parameters"], "table of parameters", ())
+    parameters = as_dict(seen["parameters"], "model", ())
     found = {name: tuple(value.shape) for name, value in parameters.items() if isinstance(value, Tensor)}
     expected = deep_shapes(sizes, batch_norm)
     if batch_norm and (idle := sorted({"b1", "b2"} & set(found))):
-        fail(f"with BN {' and '.join(idle)} should not be there: the norm takes the mean away, and a bias with it")
+        fail(f"with BN the model should not have {' and '.join(idle)}: subtracting the mean cancels a bias")
     if not batch_norm and (norms := sorted(name for name in found if name.startswith("bn"))):
-        fail(f"without BN there should be no {norms[0]}; make the norms only when batch_norm is true")
+        fail(f"without BN the model should not have {norms[0]}; create the norms only if batch_norm is true")
     if batch_norm and "bn1.gamma" in found and "bn2.gamma" not in found:
-        fail("bn2.gamma is missing: is one norm shared by both layers? Each layer has a BatchNorm1d of its own")
+        fail("bn2.gamma is missing: do both layers share one norm? Each layer needs its own BatchNorm1d")
     missing = [name for name in expected if name not in found]
     if norms := [name for name in missing if name.startswith("bn")]:
-        fail(f"bn1 and bn2 are your BatchNorm1d layers, stored on self under these names; missing: {', '.join(norms)}")
+        fail(f"store your BatchNorm1d layers on self as bn1 and bn2; missing: {', '.join(norms)}")
     if missing:
-        fail(f"these parameters are missing: {', '.join(missing)}; each is an nn.Parameter stored on self")
+        fail(f"missing: {', '.join(missing)}; store each parameter of the table as an nn.Parameter on self")
     if extra := sorted(set(found) - set(expected)):
-        fail(f"these parameters do not belong there: {', '.join(extra[:4])}")
+        fail(f"the model has parameters that are not in the table: {', '.join(extra)[:200]}")
     for name, shape in expected.items():
         if flat(found[name]) != flat(shape):
-            given = " for vocab_size 11 and context_size 4; use the sizes given to __init__" if sizes is ODD else ""
+            given = " for vocab_size 11 and context_size 4; use the sizes passed to __init__" if sizes is ODD else ""
             fail(f"{name} has shape {found[name]}; {shape} was expected{given}")
 
 
 @question(
-    "B7", points=1, hint="kaiming_ with its default gain before a tanh, gain 1 for the output; biases start at 0."
+    "B7", points=1, hint="kaiming_ with its default gain before a tanh, gain 1 for the output layer; biases start at 0."
 )
 @pytest.mark.parametrize("batch_norm", [True, False], ids=["with BN", "without BN"])
 def test_starting_weights(observe: Observe, batch_norm: bool) -> None:
     vocab, context, embed, hidden = sizes = [VOCAB, 3, 32, 400]
     seen = observe("mlp_parameters", name="MLPv3", sizes=sizes, options={"batch_norm": batch_norm})
-    parameters = as_dict(seen["parameters"], "table of parameters", ("C", "W1", "W2", "W3"))
+    parameters = as_dict(seen["parameters"], "model", ("C", "W1", "W2", "W3"))
     fans = {"W1": (context * embed, hidden, 5 / 3), "W2": (hidden, hidden, 5 / 3), "W3": (hidden, vocab, 1.0)}
     for name, (fan_in, fan_out, gain) in fans.items():
         wrong = {
-            "the standard normal one; use kaiming_": 1.0,
-            "gain 1; a layer before tanh has the default gain 5/3": 1 / math.sqrt(fan_in),
-            "gain 5/3; the output layer has no activation, and gain 1": 5 / 3 / math.sqrt(fan_in),
-            "the one for fan_out": gain / math.sqrt(fan_out),
+            "that of the standard normal distribution; use kaiming_": 1.0,
+            "that of gain 1; before tanh use the default gain 5/3": 1 / math.sqrt(fan_in),
+            "that of gain 5/3; the output layer has no activation, so use gain 1": 5 / 3 / math.sqrt(fan_in),
+            "that for fan_out; use fan_in": gain / math.sqrt(fan_out),
             "that of a uniform distribution": gain / math.sqrt(3 * fan_in),
         }
         assert_deviation(parameters[name], gain / math.sqrt(fan_in), f"initial {name}", mistakes=wrong)
@@ -292,16 +317,17 @@ def deep_weights(sizes: list[int], batch_norm: bool, seed: int) -> Named:
     return weights
 
 
-@question("B7", points=1.5, hint="Twice: product, then the norm or the bias of this layer, then tanh. Then the output.")
+@question("B7", points=1.5, hint="Twice: product, then this layer's norm or bias, then tanh. Then the output layer.")
 @pytest.mark.parametrize("mode", ["train", "eval"])
 @pytest.mark.parametrize("batch_norm", [True, False], ids=["with BN", "without BN"])
 def test_deep_forward_pass(observe: Observe, batch_norm: bool, mode: str) -> None:
     weights = deep_weights(SMALL, batch_norm, seed=700)
     inputs, cotangent = random_contexts(SMALL, seed=710), normal(48, VOCAB, seed=711)
     options = {"batch_norm": batch_norm}
-    seen = observe(
-        "mlp_outputs", name="MLPv3", sizes=SMALL, options=options, start=weights, inputs=inputs, cotangent=cotangent
-    )
+    with sizes_passed_in(SMALL):
+        seen = observe(
+            "mlp_outputs", name="MLPv3", sizes=SMALL, options=options, start=weights, inputs=inputs, cotangent=cotangent
+        )
     assert_complete(seen)
     assert_same_again(seen)
 
@@ -316,17 +342,20 @@ def test_deep_forward_pass(observe: Observe, batch_norm: bool, mode: str) -> Non
     mistakes = wrong_deep(weights, inputs, first, second, batch_norm)
     if batch_norm:
         other = "eval" if mode == "train" else "train"
-        switched = "the running statistics; in training" if mode == "train" else "the batch's statistics; in evaluation"
-        mistakes[f"logits with {switched} the norms use the others"] = deep_forward(
+        used, right = ("running", "batch's") if mode == "train" else ("batch's", "running")
+        mistakes[f"logits with the {used} statistics; in this mode the norms use the {right} ones"] = deep_forward(
             weights, inputs, *both(weights, mode=other)
         )
         for eps in (1e-2, 1e-3, 1e-8):
             coarse = both(weights, eps=eps)
             norms = {"bn1": (coarse[0], second), "bn2": (first, coarse[1]), "bn1 and bn2": coarse}
             for which, pair in norms.items():
-                label = f"logits of {which} with eps {eps:g}; BatchNorm1d(d_hidden) has its default eps"
+                label = f"logits with eps {eps:g} in {which}; leave eps at the default of BatchNorm1d"
                 mistakes[label] = deep_forward(weights, inputs, *pair)
     assert_close(seen[mode], target, name, mistakes=mistakes, tolerance=precision(seen))
+    assert_mode_kept(seen)
+    if mode == "eval":
+        assert_single_example(seen, target, precision(seen))
     if mode == "train":
         assert_learns(seen, lambda w: deep_forward(w, inputs, *both(w)), weights, cotangent)
     if mode == "train" and batch_norm:
@@ -338,9 +367,9 @@ def test_deep_forward_pass(observe: Observe, batch_norm: bool, mode: str) -> Non
 @question(
     "B7",
     points=1.5,
-    hint="Every weight must be a parameter that forward uses: what is drawn anew or cut off cannot learn.",
+    hint="Every weight must be a parameter that forward uses: what forward redraws or detaches cannot learn.",
 )
 def test_learns_more_than_letter_frequencies(observe: Observe) -> None:
     loss = trained_loss(observe, "MLPv3", {"batch_norm": True}, seed=720)
     limit = names().unigram - B7_MARGIN
-    assert_below(loss, limit, "the held-out loss after 300 steps", "do all weights learn, and do both layers count?")
+    assert_below(loss, limit, "the held-out loss after 300 steps", "do all weights learn, and are both layers used?")

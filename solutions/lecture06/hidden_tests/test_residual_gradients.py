@@ -25,7 +25,7 @@ PLAIN = [VOCAB, 3, 4, 8, 5]
 
 
 def weight_gradients(logits: Callable[[dict[str, Tensor]], Tensor], weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The gradient of the cross-entropy for every weight by name."""
+    """Return the gradient of the cross-entropy for every weight by name."""
     leaves = {name: value.clone().requires_grad_() for name, value in weights.items() if "running" not in name}
     loss = F.cross_entropy(logits(weights | leaves), look().targets)
     found = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True)
@@ -37,26 +37,28 @@ def sizes_of(gradients: dict[str, Tensor], layers: int, part: str = "fc1.weight"
 
 
 def wrong_norms(gradients: dict[str, Tensor], weights: dict[str, Tensor], layers: int) -> dict[str, Tensor]:
-    """What known wrong ways to measure give."""
+    """Return what known wrong ways to measure give."""
     each = [gradients[f"blocks.{layer}.fc1.weight"] for layer in range(layers)]
     right = sizes_of(gradients, layers)
     wrong = {
         "the squared norms; take the square root": right**2,
-        "the sums of absolute values; the norm is the root of the sum of squares": torch.stack(
+        "the sums of absolute values; the norm is the square root of the sum of squares": torch.stack(
             [g.abs().sum() for g in each]
         ),
-        "the means of absolute values; the norm is the root of the sum of squares": torch.stack(
+        "the means of absolute values; the norm is the square root of the sum of squares": torch.stack(
             [g.abs().mean() for g in each]
         ),
-        "the largest absolute values; the norm is the root of the sum of squares": torch.stack(
+        "the largest absolute values; the norm is the square root of the sum of squares": torch.stack(
             [g.abs().max() for g in each]
         ),
-        "the root mean squares; the norm sums the squares": torch.stack([g.square().mean().sqrt() for g in each]),
-        "the largest singular values; the norm is the root of the sum of squares": torch.stack(
+        "the root mean squares; sum the squares instead of averaging them": torch.stack(
+            [g.square().mean().sqrt() for g in each]
+        ),
+        "the largest singular values; the norm is the square root of the sum of squares": torch.stack(
             [torch.linalg.matrix_norm(g, 2) for g in each]
         ),
         "the norms of the summed loss; cross_entropy averages over the examples": right * len(look().targets),
-        "the norms in reverse; item 0 belongs to the block next to the input": right.flip(0),
+        "the norms in reverse order; item 0 belongs to the first block": right.flip(0),
         "the norms of the weights; take those of their gradients": torch.stack(
             [weights[f"blocks.{layer}.fc1.weight"].norm() for layer in range(layers)]
         ),
@@ -65,9 +67,9 @@ def wrong_norms(gradients: dict[str, Tensor], weights: dict[str, Tensor], layers
     }
     for part in ("fc1.bias", "fc2.weight"):
         if f"blocks.0.{part}" in gradients:
-            wrong[f"the norms at {part}; measure at fc1.weight"] = sizes_of(gradients, layers, part)
+            wrong[f"the norms of the gradients at {part}; measure at fc1.weight"] = sizes_of(gradients, layers, part)
             both = (right**2 + sizes_of(gradients, layers, part) ** 2).sqrt()
-            wrong[f"the norms over fc1.weight and {part} together; measure at fc1.weight alone"] = both
+            wrong[f"the norms over fc1.weight and {part} together; measure only fc1.weight"] = both
     return wrong
 
 
@@ -88,15 +90,15 @@ def seen_norms(observe: Observe, name: str, training: bool, stored: dict[str, Te
 @question(
     "R1",
     points=1.5,
-    hint="One number for each block: the root of the sum of the squared entries of the gradient at its fc1.weight. "
-    "cross_entropy takes the logits as they are.",
+    hint="One number for each block: the square root of the sum of the squared entries of the gradient at its "
+    "fc1.weight. cross_entropy expects the logits, without softmax.",
 )
 def test_norms_of_a_plain_network(observe: Observe) -> None:
     weights = plain_weights(5, seed=1110)
     gradients = weight_gradients(lambda w: plain_logits(w, look().contexts, 5), weights)
     wrong = wrong_norms(gradients, weights, 5)
     twice = weight_gradients(lambda w: torch.softmax(plain_logits(w, look().contexts, 5), 1), weights)
-    wrong["the norms with softmax before cross_entropy, which takes logits"] = sizes_of(twice, 5)
+    wrong["the norms with softmax before cross_entropy, which expects logits"] = sizes_of(twice, 5)
     seen = seen_norms(observe, "PlainMLP", True, {})
     assert_close(seen["returned"], sizes_of(gradients, 5), "grad_norms", mistakes=wrong, tolerance=COLLECTED)
 
@@ -104,8 +106,8 @@ def test_norms_of_a_plain_network(observe: Observe) -> None:
 @question(
     "R1",
     points=1,
-    hint="Any model with blocks that have an fc1 will do, and it is measured in the mode it is in: with batch norm in "
-    "it, the two modes give different gradients.",
+    hint="The function works for any model whose blocks have an fc1, in the mode that the model is in: with batch "
+    "norm, the two modes give different gradients.",
 )
 @pytest.mark.parametrize("training", [True, False], ids=["training", "evaluation"])
 def test_norms_of_a_residual_network_in_its_own_mode(observe: Observe, training: bool) -> None:
@@ -113,7 +115,7 @@ def test_norms_of_a_residual_network_in_its_own_mode(observe: Observe, training:
     gradients = weight_gradients(lambda w: mlp_logits(w, look().contexts, 3, training), weights)
     other = weight_gradients(lambda w: mlp_logits(w, look().contexts, 3, not training), weights)
     mode = "evaluation" if training else "training"
-    wrong = {f"the norms of the model in {mode} mode; leave it in the mode it is in": sizes_of(other, 3)}
+    wrong = {f"the norms in {mode} mode; use the model in the mode it is in": sizes_of(other, 3)}
     seen = seen_norms(observe, "ResidualMLP", training, {})
     assert_close(
         seen["returned"],
@@ -127,8 +129,8 @@ def test_norms_of_a_residual_network_in_its_own_mode(observe: Observe, training:
 @question(
     "R1",
     points=1.5,
-    hint="Measuring must not disturb: gradients that were in .grad stay there, and none are added. Which function of "
-    "torch.autograd hands the gradients out and stores nothing?",
+    hint="Measuring must not change anything: what is in .grad stays there, and nothing is added. Which function of "
+    "torch.autograd returns the gradients without storing them?",
 )
 @pytest.mark.parametrize("stored", ["none", "some", "all"])
 @pytest.mark.parametrize("training", [True, False], ids=["training", "evaluation"])
@@ -139,9 +141,9 @@ def test_measuring_leaves_no_trace(observe: Observe, training: bool, stored: str
     clean, seen = seen_norms(observe, "PlainMLP", training, {}), seen_norms(observe, "PlainMLP", training, grads)
     first, second = (as_tensor(one["returned"], "grad_norms", (5,)) for one in (clean, seen))
     if not bool((first > 0).all()):
-        fail("your grad_norms holds a norm that is not positive: was anything measured?")
+        fail("not checked: your grad_norms contain a norm that is not positive")
     assert_left_alone(seen)
-    mistake = "the norms of new gradients added to those that were in .grad"
+    mistake = "the norms of the new gradients plus those already in .grad; do not use what .grad holds"
     added = weight_gradients(lambda w: plain_logits(w, look().contexts, 5), weights)
     for name, value in grads.items():
         added[name] = added[name] + value

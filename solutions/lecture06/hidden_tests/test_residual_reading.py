@@ -29,14 +29,14 @@ from .residual_reference import (
 )
 
 LARGE_EPS = 0.02
-"""An eps of the last norm that no answer can take for PyTorch's default."""
-EVALUATION = "use evaluation mode: there the norms know their running statistics, and no example depends on the others"
+"""An eps of the last norm that differs clearly from PyTorch's default."""
+EVALUATION = "use evaluation mode, where norms use their running statistics and examples do not affect each other"
 
 
 def settled(w: dict[str, Tensor], inputs: Tensor, layers: int) -> dict[str, Tensor]:
-    """The weights with running statistics equal to those of this batch, so that both modes compute the same.
+    """Return the weights with running statistics equal to those of this batch, so that both modes compute the same.
 
-    With them a test sees what is computed, whatever the mode; the mode has a test of its own.
+    A test then judges the formula whatever the mode; another test judges the mode.
     """
     w = dict(w)
     for layer, x in enumerate(mlp_stream(w, inputs, layers, True)):
@@ -48,7 +48,7 @@ def settled(w: dict[str, Tensor], inputs: Tensor, layers: int) -> dict[str, Tens
 def reading(
     observe: Observe, name: str, seed: int, *, layers: int = 3, eps: float = EPS
 ) -> tuple[Observation, dict[str, Tensor], list[Tensor]]:
-    """What `name` gave where both modes compute the same; the weights, and the stream."""
+    """Return what `name` gave where both modes compute the same, the weights, and the stream."""
     sizes, inputs = [*SMALL[:-1], layers], names().train.contexts[300:312]
     weights = settled(mlp_weights(sizes, seed), inputs, layers)
     seen = observe("stream_reading", name=name, sizes=sizes, start=weights, inputs=inputs, training=True, eps=eps)
@@ -56,19 +56,19 @@ def reading(
 
 
 def assert_uses_evaluation_mode(observe: Observe, name: str, seed: int, last: int) -> None:
-    """Assert that neither the mode that a model comes in nor the rest of the batch changes what `name` gives."""
+    """Assert that neither the mode of the model nor the rest of the batch changes what `name` gives."""
     weights, inputs = mlp_weights(SMALL, seed), names().train.contexts[300:312]
     given = {"name": name, "sizes": SMALL, "start": weights, "eps": EPS}
     usual = observe("stream_reading", inputs=inputs, training=True, **given)["returned"]
     usual = as_tensor(usual, name, (4, 12, last))
     if bool((usual == usual[:, :1]).all()):
-        fail(f"your {name} gives the same for every example: was the stream read?")
+        fail(f"not checked: {name} gives the same for every example")
     resting = observe("stream_reading", inputs=inputs, training=False, **given)["returned"]
     if not torch.allclose(as_tensor(resting, name, (4, 12, last)), usual, rtol=1e-9, atol=1e-9):
-        fail(f"your {name} depends on the mode that the model comes in; {EVALUATION}")
+        fail(f"the result of {name} depends on the mode that the model is in; {EVALUATION}")
     few = observe("stream_reading", inputs=inputs[:2], training=True, **given)["returned"]
     if not torch.allclose(as_tensor(few, name, (4, 2, last)), usual[:, :2], rtol=1e-9, atol=1e-9):
-        fail(f"your {name} gives something else for two examples alone than among twelve; {EVALUATION}")
+        fail(f"{name} gives different results for two examples alone and within a batch of twelve; {EVALUATION}")
 
 
 def assert_reading_leaves_the_model_alone(observe: Observe, name: str, seed: int, training: bool) -> None:
@@ -77,20 +77,20 @@ def assert_reading_leaves_the_model_alone(observe: Observe, name: str, seed: int
     seen = observe("stream_reading", inputs=inputs, training=training, **given)
     value = seen["returned"]
     if not isinstance(value, Tensor) or value.dim() != 3 or not bool((value != value.flatten()[:1]).any()):
-        fail(f"your {name} returned {describe_kind(value)}; a tensor with three dimensions was expected")
+        fail(f"not checked: {name} returned {describe_kind(value)} without three dimensions or with equal entries")
     assert_left_alone(seen)
     assert_unchanged(seen["inputs"], inputs, "inputs")
 
 
 def assert_items(value: Value, target: Tensor, name: str, mistakes: dict[str, Tensor]) -> None:
-    """Like assert_close, with a word on a list or a wrong number of items."""
+    """Assert that a tensor agrees with its target; name a list, and a wrong number of items."""
     if isinstance(value, list | tuple) and value and all(isinstance(one, Tensor) for one in value):
-        fail(f"your {name} is {describe_kind(value)} tensors; stack them to one, with the items as first dimension")
+        fail(f"{name} returned {describe_kind(value)}; stack the tensors along a new first dimension")
     if isinstance(value, Tensor) and value.dim() == target.dim() and value.shape[1:] == target.shape[1:]:
         if len(value) == len(target) - 1:
-            fail(f"your {name} has L items; L + 1 were expected: item 0 belongs to the embedding")
+            fail(f"{name} returned L items; L + 1 were expected, with that of the embedding first")
         if len(value) == len(target) + 1:
-            fail(f"your {name} has L + 2 items; L + 1 were expected")
+            fail(f"{name} returned L + 2 items; L + 1 were expected")
     assert_close(value, target, name, mistakes=mistakes)
 
 
@@ -100,29 +100,28 @@ def assert_items(value: Value, target: Tensor, name: str, mistakes: dict[str, Te
 @question(
     "R7",
     points=1.5,
-    hint="Nothing is lost and nothing counted twice: what the embedding and all blocks write is, "
-    "together, the stream that "
-    "norm_f reads.",
+    hint="Nothing is lost and nothing counted twice: the writes of the embedding and all blocks add up to the stream "
+    "that norm_f reads.",
 )
 @pytest.mark.parametrize("layers", [1, 4])
 def test_writes_add_up_to_the_end_of_the_stream(observe: Observe, layers: int) -> None:
     seen, w, stream = reading(observe, "contributions", 1700, layers=layers)
     value = as_tensor(seen["returned"], "contributions", (layers + 1, 12, 8))
     wrong = {
-        "the writes of blocks that all read the beginning of the stream; each reads what the one before it leaves": (
+        "the writes of blocks that all read the initial stream; each reads the output of the one before": (
             apart(w, stream).sum(0)
         ),
-        "what norm_f makes of the end of the stream; it takes no part": norm(w, stream[-1], False, "norm_f."),
-        "the beginning of the stream less what the blocks write; they add": stream[0] - (stream[-1] - stream[0]),
+        "the output of norm_f; leave it out": norm(w, stream[-1], False, "norm_f."),
+        "the initial stream minus the blocks' writes; add them": stream[0] - (stream[-1] - stream[0]),
         "a sum of streams; add up differences": torch.stack(stream).sum(0),
-        "the sum of the blocks' writes without the embedding's": stream[-1] - stream[0],
+        "the sum of the blocks' writes without that of the embedding": stream[-1] - stream[0],
         "the stream before the last block": stream[-2],
     }
     assert_close(value.sum(0), stream[-1], "sum of all contributions", mistakes=wrong)
 
 
 def apart(w: dict[str, Tensor], stream: list[Tensor]) -> Tensor:
-    """The writes of blocks that all read the beginning of the stream. (L+1, N, d_model)."""
+    """Return the writes of blocks that all read the initial stream. (L+1, N, d_model)."""
     first, layers = stream[0], range(len(stream) - 1)
     return torch.stack([first, *(block_forward(w, first, False, f"blocks.{i}.") - first for i in layers)])
 
@@ -130,9 +129,8 @@ def apart(w: dict[str, Tensor], stream: list[Tensor]) -> Tensor:
 @question(
     "R7",
     points=2,
-    hint="Item 0 is the stream before the first block. Item i is what block i - 1 of the list adds: the "
-    "stream behind it "
-    "minus the stream before it.",
+    hint="Item 0 is the stream before the first block. Item i is what block i - 1 of the list adds: the stream after "
+    "it minus the stream before it.",
 )
 def test_each_write_is_that_of_its_block(observe: Observe) -> None:
     seen, w, stream = reading(observe, "contributions", 1720)
@@ -140,32 +138,30 @@ def test_each_write_is_that_of_its_block(observe: Observe) -> None:
     read = [norm(w, x, False, f"blocks.{layer}.norm.") for layer, x in enumerate(stream[:-1])]
     normed = norm(w, stream[-1], False, "norm_f.") - stream[-2]
     mistakes = {
-        "the writes of blocks that all read the beginning of the stream; each reads what the one before it leaves": (
+        "the writes of blocks that all read the initial stream; each reads the output of the one before": (
             apart(w, stream)
         ),
-        "the writes with that of the last block taken behind norm_f, which takes no part": torch.cat(
+        "the writes with the last one measured after norm_f; norm_f is not part of the stream": torch.cat(
             [target[:-1], normed[None]]
         ),
-        "the streams; a write is the difference of the stream behind and before a block": torch.stack(stream),
-        "the writes with their signs turned; take what is behind the block minus what is before it": torch.cat(
+        "the streams; a write is the stream after a block minus the stream before it": torch.stack(stream),
+        "the writes with the wrong sign; subtract the stream before the block from the stream after it": torch.cat(
             [target[:1], -target[1:]]
         ),
-        "the writes in reverse": target.flip(0),
-        "the writes of the blocks in reverse; item 1 is that of the first block": torch.cat(
+        "the writes in reverse order": target.flip(0),
+        "the writes of the blocks in reverse order; item 1 is that of the first block": torch.cat(
             [target[:1], target[1:].flip(0)]
         ),
-        "the writes without the bias of inp; it belongs to the embedding's write": torch.cat(
-            [target[:1] - w["inp.bias"], target[1:]]
-        ),
-        "the differences to the stream's beginning; take those to the stream before the block": torch.stack(
+        "the writes without the bias of inp; it is part of item 0": torch.cat([target[:1] - w["inp.bias"], target[1:]]),
+        "the differences to the initial stream; subtract the stream before the block": torch.stack(
             [stream[0], *(x - stream[0] for x in stream[1:])]
         ),
-        "zeros in the place of the embedding's write": torch.cat([0 * target[:1], target[1:]]),
-        "the writes with the end of the stream as item 0; there belongs its beginning": torch.cat(
+        "zeros in item 0 instead of the embedding's write": torch.cat([0 * target[:1], target[1:]]),
+        "the writes with the final stream as item 0; item 0 is the initial stream": torch.cat(
             [stream[-1][None], target[1:]]
         ),
-        "the writes of the blocks first and the embedding's last; it is item 0": target.roll(-1, 0),
-        "what the blocks read, in the place of what they write": torch.stack([stream[0], *read]),
+        "the writes with the embedding's last; it is item 0": target.roll(-1, 0),
+        "what the blocks read; return what they write": torch.stack([stream[0], *read]),
     }
     assert_items(seen["returned"], target, "contributions", mistakes)
 
@@ -173,8 +169,8 @@ def test_each_write_is_that_of_its_block(observe: Observe) -> None:
 @question(
     "R7",
     points=1.5,
-    hint="In training mode the norms subtract this batch's mean. Whatever mode the model comes in, "
-    "measure in evaluation mode.",
+    hint="In training mode the norms subtract this batch's mean. Whatever mode the model is in, measure in evaluation "
+    "mode.",
 )
 def test_writes_are_those_of_evaluation_mode(observe: Observe) -> None:
     assert_uses_evaluation_mode(observe, "contributions", seed=1740, last=8)
@@ -183,9 +179,8 @@ def test_writes_are_those_of_evaluation_mode(observe: Observe) -> None:
 @question(
     "R7",
     points=1,
-    hint="Reading the stream changes nothing: the mode is afterwards the one it was, the statistics stay, "
-    "and so do the "
-    "weights and the inputs.",
+    hint="Reading the stream changes nothing: restore the mode, and leave running statistics, weights and inputs as "
+    "they are.",
 )
 @pytest.mark.parametrize("training", [True, False], ids=["from training", "from evaluation"])
 def test_reading_the_writes_leaves_the_model_alone(observe: Observe, training: bool) -> None:
@@ -198,27 +193,26 @@ def test_reading_the_writes_leaves_the_model_alone(observe: Observe, training: b
 @question(
     "R8",
     points=1.5,
-    hint="The head reads through norm_f at every place, as if the stream ended there: head(norm_f(x_i)) "
-    "for the stream after "
-    "i blocks, from i = 0 on. The last item is what the model itself says.",
+    hint="At every place, the head reads the stream through norm_f as if it ended there: head(norm_f(x_i)) for the "
+    "stream after i blocks, from i = 0. The last item is the model's logits.",
 )
 def test_lens(observe: Observe) -> None:
     seen, w, stream = reading(observe, "logit_lens", 1800)
     target, writes, head = torch.stack([mlp_head(w, x, False) for x in stream]), mlp_writes(stream), w["head.weight"].T
     mistakes = {
-        "the head's reading of the writes; let it read the streams, their running sum": torch.stack(
+        "the head applied to the writes; apply it to the streams, their running sum": torch.stack(
             [mlp_head(w, x, False) for x in writes]
         ),
-        "the head's reading without norm_f": torch.stack([x @ head + w["head.bias"] for x in stream]),
+        "the lens without norm_f": torch.stack([x @ head + w["head.bias"] for x in stream]),
         "the lens with norm_f in training mode; use evaluation mode": torch.stack(
             [mlp_head(w, x, True) for x in stream]
         ),
         "the lens without the head's bias": target - w["head.bias"],
         "probabilities; return logits": target.softmax(-1),
         "log-probabilities; return logits": target.log_softmax(-1),
-        "the lens in reverse": target.flip(0),
-        "the attribution; the lens reads the stream": terms(w, writes, EPS),
-        "the model's own logits at every place": target[-1:].expand_as(target),
+        "the lens in reverse order": target.flip(0),
+        "the attribution; the lens reads the streams": terms(w, writes, EPS),
+        "the model's final logits in every item": target[-1:].expand_as(target),
         "the lens on a running sum over the examples; sum over the items (dim 0)": torch.stack(
             [mlp_head(w, x, False) for x in writes.cumsum(1)]
         ),
@@ -227,13 +221,13 @@ def test_lens(observe: Observe) -> None:
 
 
 def terms(w: dict[str, Tensor], writes: Tensor, eps: float) -> Tensor:
-    """The attribution: W (gamma * c / sqrt(var + eps)) for every write c. (L+1, N, V)."""
+    """Return the attribution W (gamma * c / sqrt(var + eps)) of every write c. (L+1, N, V)."""
     gain = w["norm_f.weight"] / torch.sqrt(w["norm_f.running_var"] + eps)
     return (writes * gain) @ w["head.weight"].T
 
 
 def wrong_terms(w: dict[str, Tensor], stream: list[Tensor], eps: float) -> dict[str, Tensor]:
-    """What known wrong attributions give."""
+    """Return what known wrong attributions give."""
     writes, head = mlp_writes(stream), w["head.weight"].T
     target = terms(w, writes, eps)
     mean, var, gamma, beta = (w[f"norm_f.{part}"] for part in ("running_mean", "running_var", "weight", "bias"))
@@ -244,7 +238,7 @@ def wrong_terms(w: dict[str, Tensor], stream: list[Tensor], eps: float) -> dict[
     last = first.flip(0)
     return {
         "the terms with the constant k in every item; leave m, beta and b out": target + constant,
-        "the terms with the constant k shared out among the items; leave it out": target + constant / len(stream),
+        "the terms with the constant k split among the items; leave it out": target + constant / len(stream),
         "the terms with the constant k in item 0; leave it out": target + first * constant,
         "the terms with the constant k in the last item; leave it out": target + last * constant,
         "the terms with the head's bias in every item; leave it out": target + w["head.bias"],
@@ -253,17 +247,17 @@ def wrong_terms(w: dict[str, Tensor], stream: list[Tensor], eps: float) -> dict[
         "the terms with norm_f's beta and the head's bias in every item; leave both out": target
         + beta @ head
         + w["head.bias"],
-        "the terms with the running mean taken from every item; leave it out": target - (mean * gain) @ head,
+        "the terms with the running mean subtracted from every item; leave it out": target - (mean * gain) @ head,
         "the writes through the head without norm_f; multiply by gamma / sqrt(v + eps) first": writes @ head,
         "the writes through norm_f without its gamma": (writes / torch.sqrt(var + eps)) @ head,
-        "the writes times gamma, not divided by the deviation": (writes * gamma) @ head,
+        "the writes times gamma; also divide by the standard deviation": (writes * gamma) @ head,
         "the terms divided by the variance; take its square root": (writes * gamma / (var + eps)) @ head,
-        "the terms times the deviation; divide by it": (writes * gamma * torch.sqrt(var + eps)) @ head,
-        "the terms without eps; it is sqrt(v + eps)": (writes * gamma / var.sqrt()) @ head,
+        "the terms times the standard deviation; divide by it": (writes * gamma * torch.sqrt(var + eps)) @ head,
+        "the terms without eps; divide by sqrt(v + eps)": (writes * gamma / var.sqrt()) @ head,
         "the terms with eps outside the square root": (writes * gamma / (var.sqrt() + eps)) @ head,
-        "the terms with eps = 1e-5; take that of norm_f": (writes * gamma / torch.sqrt(var + EPS)) @ head,
-        "the terms of the streams; attribute to the writes": (torch.stack(stream) * gain) @ head,
-        "the logit lens; attribute to the writes, without the constant": torch.stack(
+        "the terms with eps = 1e-5; use norm_f.eps": (writes * gamma / torch.sqrt(var + EPS)) @ head,
+        "the terms of the streams; use the writes": (torch.stack(stream) * gain) @ head,
+        "the logit lens; use the writes, without the constant": torch.stack(
             [mlp_head(w, x, False, eps) for x in stream]
         ),
     }
@@ -272,9 +266,8 @@ def wrong_terms(w: dict[str, Tensor], stream: list[Tensor], eps: float) -> dict[
 @question(
     "R8",
     points=2,
-    hint="An affine map without its constant is linear, so that it can be applied to each write alone. "
-    "Which numbers of norm_f "
-    "and head multiply the stream, and which are only added?",
+    hint="An affine map without its constant is linear, so it can be applied to each write separately. Which numbers "
+    "of norm_f and head multiply the stream, and which are only added?",
 )
 def test_attribution_of_each_write(observe: Observe) -> None:
     seen, w, stream = reading(observe, "attribution", 1820)
@@ -284,9 +277,8 @@ def test_attribution_of_each_write(observe: Observe) -> None:
 @question(
     "R8",
     points=1,
-    hint="Exact means exact, for every norm_f: also for one with another eps. Sum over the items, add k = "
-    "head(norm_f(0)), and "
-    "compare with the logits.",
+    hint="The attribution is exact for every norm_f, also for one with another eps. Sum over the items, add k = "
+    "head(norm_f(0)), and compare with the logits.",
 )
 @pytest.mark.parametrize("layers", [1, 4])
 def test_attribution_and_constant_make_the_logits(observe: Observe, layers: int) -> None:
@@ -294,9 +286,7 @@ def test_attribution_and_constant_make_the_logits(observe: Observe, layers: int)
     value = as_tensor(seen["returned"], "attribution", (layers + 1, 12, VOCAB))
     constant = mlp_head(w, torch.zeros(1, 8, dtype=torch.float64), False, LARGE_EPS)
     logits = mlp_head(w, stream[-1], False, LARGE_EPS)
-    mistakes = {
-        "the logits plus k: k is counted in the sum of your items already; it belongs to none": logits + constant
-    }
+    mistakes = {"the logits plus k: your items already contain k, which belongs to none of them": logits + constant}
     mistakes |= {name: wrong.sum(0) + constant for name, wrong in wrong_terms(w, stream, LARGE_EPS).items()}
     assert_close(value.sum(0) + constant, logits, "sum of the attributions, plus k", mistakes=mistakes)
 
@@ -304,9 +294,8 @@ def test_attribution_and_constant_make_the_logits(observe: Observe, layers: int)
 @question(
     "R8",
     points=1,
-    hint="With batch statistics the way from a write to the logits is not linear, and every example "
-    "depends on the others. "
-    "Whatever mode the model comes in, both functions work in evaluation mode.",
+    hint="With batch statistics the map from a write to the logits is not linear, and every example depends on the "
+    "others. Whatever mode the model is in, both functions use evaluation mode.",
 )
 @pytest.mark.parametrize("name", ["logit_lens", "attribution"])
 def test_both_use_evaluation_mode(observe: Observe, name: str) -> None:
@@ -316,7 +305,7 @@ def test_both_use_evaluation_mode(observe: Observe, name: str) -> None:
 @question(
     "R8",
     points=0.5,
-    hint="Both functions only look: mode, running statistics and weights are afterwards what they were.",
+    hint="Both functions only read: restore the mode, and leave running statistics and weights as they are.",
 )
 @pytest.mark.parametrize("training", [True, False], ids=["from training", "from evaluation"])
 @pytest.mark.parametrize("name", ["logit_lens", "attribution"])

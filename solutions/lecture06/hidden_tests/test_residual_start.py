@@ -40,38 +40,38 @@ def seen_zeroed(observe: Observe) -> tuple[Observation, Tensor]:
 
 
 def assert_not_a_copy(seen: Observation, function: str) -> None:
-    """Assert that a model came back as itself, or nothing did, which one test alone asks for."""
+    """Assert that a function returned its model, or None; only one test fails for None."""
     kind = seen["returned"]
     if seen["same"] is not True and kind != "NoneType":
         what = "a copy" if kind == "ResidualMLP" else f"another object, of type {kind}"
-        fail(f"{function} returned {what}; change the model in place, and return this same model")
+        fail(f"{function} returned {what}; change the model in place and return it")
 
 
 def assert_same_model(seen: Observation, function: str) -> None:
     assert_not_a_copy(seen, function)
     if seen["same"] is not True:
-        fail(f"{function} returned None; return the model that it was given")
+        fail(f"{function} returned None; return the model that is passed in")
 
 
-@question("R4", points=1.5, hint="A block that writes exactly zero returns what it was given, in either mode.")
+@question("R4", points=1.5, hint="A block that writes exactly zero returns its input unchanged, in either mode.")
 def test_every_block_starts_as_the_identity(observe: Observe) -> None:
     seen, stream = seen_zeroed(observe)
     assert_not_a_copy(seen, "zero_init_")
     for mode in ("training", "evaluation"):
         outputs = mapping(seen["outputs"]).get(mode)
         if not isinstance(outputs, list) or len(outputs) != 3:
-            fail("the model has no longer its three blocks")
+            fail("the model no longer has its three blocks")
         for layer, output in enumerate(outputs):
             if not torch.equal(as_tensor(output, "block's output", (10, 8)), stream):
-                fail(f"block {layer} still changes the stream in {mode} mode: it is not the identity")
+                fail(f"block {layer} still changes the stream in {mode} mode, so it is not the identity")
     assert_same_model(seen, "zero_init_")
 
 
 @question(
     "R4",
     points=1,
-    hint="One weight in each block is enough: that of the layer which writes to the stream. What the block reads with, "
-    "and everything outside the blocks, stays as it was drawn.",
+    hint="One weight per block is enough: that of the layer that writes to the stream. The layer that reads, and "
+    "everything outside the blocks, keeps its initial values.",
 )
 def test_only_the_writing_layer_is_zeroed(observe: Observe) -> None:
     seen, _ = seen_zeroed(observe)
@@ -81,15 +81,15 @@ def test_only_the_writing_layer_is_zeroed(observe: Observe) -> None:
     writing = [f"blocks.{layer}.fc2.weight" for layer in range(3)]
     others = [name for name in was if name not in writing and name.endswith("weight")]
     if changed := [n for n in others if n in now and bool((now[n] == 0).all()) and not bool((was[n] == 0).all())]:
-        too = ", too" if all(name in now and not bool(now[name].any()) for name in writing) else ""
-        fail(f"{changed[0]} is zero{too}: the layer that writes is fc2, and zeroing it alone is enough")
+        too = " too" if all(name in now and not bool(now[name].any()) for name in writing) else ""
+        fail(f"{changed[0]} is zero{too}; zero only fc2, the layer that writes to the stream")
     for name in writing:
         if name in now and not bool((now[name] == 0).all()):
-            fail(f"{name} is not zero: this is the layer with which the block writes")
+            fail(f"{name} is not zero, but it is the layer that writes to the stream")
     if missing := [name for name in writing if name not in now]:
         fail(
-            f"{missing[0]} is gone, or is the same parameter as that of another block: "
-            "set its numbers to zero, and leave the layer and its weight where they are"
+            f"{missing[0]} is missing, or is the same parameter as that of another block; "
+            "set its entries to zero, and keep the layer and its weight"
         )
     after, before = dict(mapping(seen["after"])), dict(mapping(seen["before"]))
     for table, found in ((after, now), (before, was)):
@@ -100,9 +100,8 @@ def test_only_the_writing_layer_is_zeroed(observe: Observe) -> None:
 @question(
     "R4",
     points=1.5,
-    hint="fc1's gradient has fc2 as a factor, and fc2's gradient has tanh(fc1(...)) as a factor: if both "
-    "are zero, both "
-    "stay zero for ever. With fc2 alone at zero, the first step moves fc2, and the second one fc1, too.",
+    hint="fc1's gradient has fc2 as a factor, and fc2's gradient has tanh(fc1(...)) as a factor: if both are zero, "
+    "both stay zero forever. With only fc2 at zero, the first step changes fc2, and the second one fc1 too.",
 )
 def test_every_block_can_still_learn(observe: Observe) -> None:
     contexts, targets = names().batches(2, 32, seed=1420)
@@ -117,22 +116,22 @@ def test_every_block_can_still_learn(observe: Observe) -> None:
     assert_not_a_copy(seen, "zero_init_")
     frozen = seen["frozen"]
     if isinstance(frozen, list) and frozen:
-        fail(f"{frozen[0]} is frozen after zero_init_ (its requires_grad is False), so that it can never learn")
+        fail(f"{frozen[0]} is frozen after zero_init_ (requires_grad is False); leave requires_grad unchanged")
     steps = [tensors(step) for step in seen["steps"]] if isinstance(seen["steps"], list) else []
     names_ = [f"blocks.{layer}.{part}.weight" for layer in range(3) for part in ("fc2", "fc1")]
     if len(steps) != 3 or any(name not in step for step in steps for name in names_):
-        fail("after zero_init_ the blocks have no longer an fc1 and an fc2 that can learn")
+        fail("after zero_init_ the blocks no longer have an fc1 and an fc2 with trainable weights")
     for layer in range(3):
         write, read = f"blocks.{layer}.fc2.weight", f"blocks.{layer}.fc1.weight"
         if bool(steps[0][write].any()):
             fail(f"fc2 of block {layer} does not start at zero")
         if not bool(steps[1][write].any()):
             fail(
-                f"fc2 of block {layer} is still zero after a training step: it can never learn, since its "
-                "gradient is zero"
+                f"fc2 of block {layer} is still zero after a training step; "
+                "fc1 must keep its values, since they are a factor of fc2's gradient"
             )
         if torch.equal(steps[2][read], steps[0][read]):
-            fail(f"fc1 of block {layer} has not moved after two training steps")
+            fail(f"fc1 of block {layer} has not changed after two training steps")
 
 
 # --- R5 ---------------------------------------------------------------------------------------------------------------
@@ -143,43 +142,49 @@ def variances(stream: list[Tensor]) -> Tensor:
 
 
 def wrong_variances(weights: dict[str, Tensor], inputs: Tensor) -> dict[str, Tensor]:
-    """What known wrong measurements of the stream's variance give."""
+    """Return what known wrong measurements of the stream's variance give."""
     stream = mlp_stream(weights, inputs, 3, True)
     writes = mlp_writes(stream)
     still = mlp_stream(weights, inputs, 3, False)
     read = [norm(weights, x, True, f"blocks.{layer}.norm.") for layer, x in enumerate(stream[:-1])]
     beginning = weights["embedding.weight"][inputs].flatten(1)
     return {
-        "the variances with that of the embedding's vectors as item 0; the stream begins behind inp": variances(
+        "the variances with that of the embedding vectors as item 0; the stream begins after inp": variances(
             [beginning, *stream[1:]]
         ),
-        "the variances with that behind norm_f as item L; norm_f takes no part": variances(
+        "the variances with the one after norm_f as item L; norm_f is not part of the stream": variances(
             [*stream[:-1], norm(weights, stream[-1], True, "norm_f.")]
         ),
         "the unbiased variances (N - 1); divide by N": torch.stack([x.var(0).mean() for x in stream]),
         "the variances of the stream in evaluation mode; measure in training mode": variances(still),
-        "the unbiased variances in evaluation mode": torch.stack([x.var(0).mean() for x in still]),
-        "the variances of all numbers at once; take each feature's own over the batch, then average": torch.stack(
+        "the unbiased variances in evaluation mode; measure in training mode, and divide by N": torch.stack(
+            [x.var(0).mean() for x in still]
+        ),
+        "the variances over all entries at once; take them per feature over the batch, then average": torch.stack(
             [x.var(correction=0) for x in stream]
         ),
-        "the unbiased variances of all numbers at once": torch.stack([x.var() for x in stream]),
+        "the unbiased variances over all entries at once; take them per feature, then average": torch.stack(
+            [x.var() for x in stream]
+        ),
         "the variances over the features (dim 1); take them over the batch (dim 0)": torch.stack(
             [x.var(1, correction=0).mean() for x in stream]
         ),
-        "the unbiased variances over the features (dim 1)": torch.stack([x.var(1).mean() for x in stream]),
+        "the unbiased variances over the features (dim 1); take them over the batch (dim 0), divided by N": torch.stack(
+            [x.var(1).mean() for x in stream]
+        ),
         "the sums over the features; average them": torch.stack([x.var(0, correction=0).sum() for x in stream]),
         "the medians over the features; average them": torch.stack([x.var(0, correction=0).median() for x in stream]),
         "the standard deviations; return variances": torch.stack([x.std(0, correction=0).mean() for x in stream]),
-        "the roots of the variances; return variances": variances(stream).sqrt(),
+        "the square roots of the variances; return variances": variances(stream).sqrt(),
         "the mean squares; subtract each feature's mean first": torch.stack([x.square().mean() for x in stream]),
         "the variances of the writes; measure the stream itself": variances(list(writes)),
         "the variances of what the blocks read; measure the stream before the norm": variances([*read, stream[-1]]),
-        "the variances of what the blocks read, behind that of the stream's beginning; measure the stream": variances(
+        "the initial variance and those of what the blocks read after their norm; measure the stream itself": variances(
             [stream[0], *read]
         ),
         "the variances relative to the first; do not divide": variances(stream) / variances(stream)[0],
-        "the variances in reverse; item 0 is the stream before the first block": variances(stream).flip(0),
-        "the running sum of the variances": variances(stream).cumsum(0),
+        "the variances in reverse order; item 0 is the stream before the first block": variances(stream).flip(0),
+        "the running sum of the variances; do not add them up": variances(stream).cumsum(0),
     }
 
 
@@ -191,14 +196,14 @@ def seen_variances(observe: Observe, training: bool) -> tuple[Observation, dict[
 
 def assert_no_list(value: Value) -> None:
     if not isinstance(value, Tensor):
-        fail(f"stream_variance returned {describe_kind(value)}; one tensor (L + 1,) was expected")
+        fail(f"stream_variance returned {describe_kind(value)}; one tensor of shape (L + 1,) was expected")
 
 
 @question(
     "R5",
     points=1.5,
-    hint="L + 1 places: before the first block and behind each. At each: the variance of every feature over the batch, "
-    "with N below the fraction line, then the mean over the features. The norms work as in training.",
+    hint="L + 1 places: before the first block and after each. At each: the variance of every feature over the batch, "
+    "divided by N, then the mean over the features. The norms are in training mode.",
 )
 @pytest.mark.parametrize("training", [True, False], ids=["training", "evaluation"])
 def test_variance_of_the_stream(observe: Observe, training: bool) -> None:
@@ -206,7 +211,7 @@ def test_variance_of_the_stream(observe: Observe, training: bool) -> None:
     value = seen["returned"]
     assert_no_list(value)
     if isinstance(value, Tensor) and tuple(value.shape) == (3,):
-        fail("your stream_variance has L items; L + 1 were expected: one before the first block and one behind each")
+        fail("your stream_variance has L items; L + 1 were expected: one before the first block, one after each")
     target = variances(mlp_stream(weights, inputs, 3, True))
     wrong = wrong_variances(weights, inputs)
     assert_close(value, target, "stream_variance", mistakes=wrong, tolerance=COLLECTED)
@@ -215,7 +220,7 @@ def test_variance_of_the_stream(observe: Observe, training: bool) -> None:
 @question(
     "R5",
     points=1,
-    hint="A forward pass in training mode moves the running statistics of every norm. Measure where that does no harm.",
+    hint="A forward pass in training mode changes the running statistics of every norm. Measure on a copy.",
 )
 @pytest.mark.parametrize("training", [True, False], ids=["training", "evaluation"])
 def test_measuring_the_variance_leaves_the_model_alone(observe: Observe, training: bool) -> None:
@@ -223,14 +228,14 @@ def test_measuring_the_variance_leaves_the_model_alone(observe: Observe, trainin
     value = seen["returned"]
     assert_no_list(value)
     if not isinstance(value, Tensor) or value.numel() < 3 or not bool((value > 0).all()):
-        fail("your stream_variance holds no positive variances: was anything measured?")
+        fail("not checked: your stream_variance contains no positive variances")
     assert_left_alone(seen)
 
 
 @question(
     "R5",
     points=1.5,
-    hint="Every fc2, and nothing else, times 1 / sqrt(2 L), where L is the number of blocks of this model.",
+    hint="Multiply every fc2, and nothing else, by 1 / sqrt(2 L); L is the number of blocks of this model.",
 )
 @pytest.mark.parametrize("times", [1, 2])
 @pytest.mark.parametrize("layers", [3, 5])
@@ -242,39 +247,39 @@ def test_scales_what_the_blocks_write(observe: Observe, layers: int, times: int)
     was = tensors(mapping(seen["before"]).get("parameters"))
     ways = {
         "1 / sqrt(2 * 12); L is the number of blocks of this model": 24**-0.5,
-        "1 / sqrt(L); there is a 2 under the root": layers**-0.5,
+        "1 / sqrt(L); the square root is of 2 L": layers**-0.5,
         "1 / (2 L); take the square root": 1 / (2 * layers),
-        "1 / L; it is the square root of 2 L": 1 / layers,
+        "1 / L; divide by the square root of 2 L": 1 / layers,
         "sqrt(2 L); divide by it": (2 * layers) ** 0.5,
-        "1 / (sqrt(2) L); L stands under the root, too": 1 / (2**0.5 * layers),
-        "sqrt(2 / L); the 2 stands below the fraction line": (2 / layers) ** 0.5,
-        "1 / (2 sqrt(L)); the 2 stands under the root, too": 0.5 * layers**-0.5,
-        "1 / sqrt(2 (L + 1)); count the blocks, not the places of the stream": (2 * (layers + 1)) ** -0.5,
-        "1, that is not at all": 1.0,
-        "1 / sqrt(2 L) twice over": 1 / (2 * layers),
-        "1 / sqrt(2 L) once for every block of the model": (2 * layers) ** (-0.5 * layers),
+        "1 / (sqrt(2) L); L belongs inside the square root too": 1 / (2**0.5 * layers),
+        "sqrt(2 / L); use 1 / sqrt(2 L)": (2 / layers) ** 0.5,
+        "1 / (2 sqrt(L)); the 2 belongs inside the square root too": 0.5 * layers**-0.5,
+        "1 / sqrt(2 (L + 1)); L is the number of blocks": (2 * (layers + 1)) ** -0.5,
+        "1, so it is unchanged": 1.0,
+        "1 / sqrt(2 L) applied twice": 1 / (2 * layers),
+        "1 / sqrt(2 L) applied once for every block of the model": (2 * layers) ** (-0.5 * layers),
         "1 / sqrt(2)": 2**-0.5,
     }
     factor = (2 * layers) ** -0.5
     each = {f"blocks.{layer}.fc2.weight": (2 * (layer + 1)) ** -0.5 for layer in range(layers)}
     if all(name in now and torch.allclose(now[name], was[name] * own**times) for name, own in each.items()):
-        fail("each block was scaled by a factor of its own, 1 / sqrt(2 i); L is the number of all blocks")
+        fail("the blocks are scaled by different factors, 1 / sqrt(2 i); L is the number of all blocks")
     for name in each:
         if name not in now:
             fail(f"{name} is gone after the call")
         if times == 2 and torch.allclose(now[name], was[name] * factor):
-            fail("called twice, it scaled only once; it multiplies whatever it finds")
+            fail("called twice, it scales only once; each call must multiply the weights")
         wrong = {f"the weight times {way}": was[name] * value**times for way, value in ways.items()}
         if not bool(now[name].any()):
-            fail(f"{name} is zero; multiply the weights that are there by 1 / sqrt(2 L)")
+            fail(f"{name} is zero; multiply the existing weights by 1 / sqrt(2 L)")
         if abs(float(F.cosine_similarity(now[name].flatten(), was[name].flatten(), dim=0))) < 0.9:
-            fail(f"{name} was drawn anew; multiply the weights that are there")
+            fail(f"{name} was redrawn; multiply the existing weights")
         # A factor from torch.sqrt(torch.tensor(2 * L)) is a float32 number.
         assert_close(now[name], was[name] * factor**times, name, mistakes=wrong, tolerance=COLLECTED)
     writing = [f"blocks.{layer}.fc2.weight" for layer in range(layers)]
     for name, value in was.items():
         if name not in writing and name in now and torch.allclose(now[name], value * factor**times):
-            fail(f"{name} was scaled, too; only what the blocks write is: fc2")
+            fail(f"{name} was scaled too; scale only fc2")
     after, before = dict(mapping(seen["after"])), dict(mapping(seen["before"]))
     for table, found in ((after, now), (before, was)):
         table["parameters"] = {name: value for name, value in found.items() if name not in writing}
@@ -284,7 +289,7 @@ def test_scales_what_the_blocks_write(observe: Observe, layers: int, times: int)
 
 @functools.cache
 def unscaled(layers: int) -> dict[str, Tensor]:
-    """Weights as drawn with scale 1, for 24 features and 48 units."""
+    """Return weights as drawn with scale 1, for 24 features and 48 units."""
     weights = mlp_weights([VOCAB, 3, 8, 24, 48, layers], seed=1520)
     for name, value in weights.items():
         if name.startswith("blocks.") and name.endswith(("fc1.weight", "fc2.weight")):
@@ -297,15 +302,14 @@ def unscaled(layers: int) -> dict[str, Tensor]:
 
 
 GROWTH = (1.02, 2.5)
-"""Between these the stream's variance must end up, relative to its start; measured 1.2 at every depth."""
+"""Limits of the stream's variance at the end, relative to its start; measured: 1.2 at every depth."""
 
 
 @question(
     "R5",
     points=1,
-    hint="Without the factor, L independent writes make the variance grow with L. With it, their sum is "
-    "worth one half of "
-    "a write, at any depth. Do your two functions show this together?",
+    hint="Without the factor, L independent writes make the variance grow with L. With it, their sum has half the "
+    "variance of one write, at any depth. Do your two functions show this together?",
 )
 @pytest.mark.parametrize("layers", [4, 32])
 def test_the_scaled_stream_does_not_grow_with_depth(observe: Observe, layers: int) -> None:
@@ -316,8 +320,8 @@ def test_the_scaled_stream_does_not_grow_with_depth(observe: Observe, layers: in
     growth, kept = float(wild[-1] / wild[0]), float(tame[-1] / tame[0])
     if not growth > 1 + 0.15 * layers:
         fail(
-            f"without the factor, stream_variance grows only {growth:.2f}-fold over {layers} blocks: is it "
-            "the stream's?"
+            f"without the factor, stream_variance grows only {growth:.2f}-fold over {layers} blocks; "
+            "measure the stream itself"
         )
     if not GROWTH[0] < kept < GROWTH[1]:
         fail(
