@@ -42,14 +42,14 @@ def stub(question_id: str) -> Callable[..., None]:
 
 
 @pytest.mark.parametrize("question", ASSIGNMENT.questions, ids=lambda question: question.id)
-def test_an_unwritten_answer_is_told_what_to_do(question: Question) -> None:
+def test_an_unanswered_question_says_what_to_do(question: Question) -> None:
     stubs = {name: stub(one.id) for one in ASSIGNMENT.questions for name in one.defines}
     found = checks(question)
     assert found
     for check in found:
         for env, advice in (
             ({}, "run the cell of question"),
-            (stubs, "is not written yet: replace|run the given cell"),
+            (stubs, "is not answered yet: replace|run the given cell"),
         ):
             with pytest.raises(Exception, match=advice) as caught:
                 check.test_func(env)

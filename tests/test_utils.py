@@ -60,7 +60,7 @@ def test_find_data_prefers_the_nearest_folder(utils: ModuleType, course: Path, m
     assert utils.load_text() == "mia"
 
 
-def test_find_data_looks_beside_src(
+def test_find_data_looks_next_to_src(
     course: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (course / "src").mkdir()

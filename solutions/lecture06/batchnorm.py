@@ -27,37 +27,37 @@
 # %% [markdown]
 # # Lecture 6, notebook 1: Batch Normalization
 #
-# You will take a small network that predicts the next letter of a name, look at what goes wrong inside it when it
-# starts to learn, and mend it in two ways: with better starting weights, and with **batch normalization**, which you
+# You will take a small network that predicts the next letter of a name, look at what goes wrong inside it when
+# training starts, and fix it in two ways: with better initial weights, and with **batch normalization**, which you
 # write yourself, forward and backward. At the end your network makes up new names.
 #
 # | part | questions | points |
 # |---|---|---|
-# | 1. The names and a first model | none: read and run | 0 |
+# | 1. The names and a first model | none, just read and run | 0 |
 # | 2. A look inside | B1, B2 | 7 |
 # | 3. Batch normalization | B3, B4, B5 | 19 |
 # | 4. Batch normalization in a network | B6, B7 | 10 |
 # | 5. Evaluation and inference | B8, B9, B10 | 14 |
-# | **together** | | **50** |
+# | **total** | | **50** |
 #
-# Expect three to four hours. The whole notebook runs in about a minute once everything is written.
+# Expect three to four hours. Once everything is written, the whole notebook runs in about a minute.
 
 # %% [markdown]
 # ## How to work
 #
 # 1. **Run** the cells from top to bottom. Each question has one code cell with a block that starts with `TODO`.
-# 2. **Fill** the block between the lines `START OF YOUR CODE` and `END OF YOUR CODE`, in place of
-#    `raise NotImplementedError(...)`. Please leave those two lines and the line with `def` or `class` as they are.
-#    You may write helper functions inside the block or in cells of your own.
+# 2. **Fill** the block between the lines `START OF YOUR CODE` and `END OF YOUR CODE`, replacing `raise
+#    NotImplementedError(...)`. Do not change those two lines or the line with `def` or `class`. You may write helper
+#    functions inside the block or in new cells.
 # 3. **Run** your cell, then **check** it with the cell `grader.check("...")` below it. A check tells you what it
-#    compared and where the first difference is. Checks are quick and see only the most common slips; grading looks
-#    closer.
-# 4. **Look** at the picture or table that follows. A demonstration whose question is still open says so and waits, so
-#    you can always run the whole notebook.
+#    compared and where the first difference is. Checks are quick and catch only common mistakes; grading is more
+#    thorough.
+# 4. **Look** at the plot or table that follows. A demonstration that needs a question you have not answered yet is
+#    skipped with a message, so you can always run the whole notebook.
 #
 # Dots show how hard a question is (● to ●●●●). If you get stuck, unfold the hints one at a time: the first gives the
-# idea, the second the shapes, the third almost the line. A mistake in one question costs points in that question
-# only.
+# idea, the second the shapes, and the third nearly gives the code away. A mistake in one question costs points in
+# that question only.
 
 # %%
 import copy
@@ -78,10 +78,10 @@ from tqdm import tqdm
 
 from src.utils import configure_device, load_text, set_seed, sparkline
 
-# The layers here are so small that sharing the work among threads takes longer than the work.
+# The layers here are so small that a second thread costs more time than it saves.
 torch.set_num_threads(1)
 
-# Colours that colour-blind readers can tell apart.
+# Colours that remain distinguishable with colour blindness.
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#666666"
 
 # %% [markdown]
@@ -89,7 +89,7 @@ BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#666666"
 #
 # ## The settings
 #
-# Everything that can be turned is in one place.
+# All settings are in one place.
 
 
 # %%
@@ -117,19 +117,19 @@ print(f"{config}\nrunning on: {device}")
 # %% [markdown]
 # ## The names
 #
-# The data are first names, one a line. A tenth of them is set aside for validation.
+# The data are first names, one per line. A tenth of them is held out for validation.
 
 # %%
 text = load_text()
 names = text.splitlines()
 train_names, val_names = train_test_split(names, test_size=config.val_size, random_state=config.seed)
 print(f"{len(names):,} names: {len(train_names):,} for training, {len(val_names):,} for validation")
-print("some of them:", ", ".join(train_names[:8]))
+print("examples:", ", ".join(train_names[:8]))
 
 # %% [markdown]
 # ## The tokenizer
 #
-# There are 27 tokens: the dot, which stands for the beginning and the end of a name, and the letters a to z.
+# There are 27 tokens: the dot, which marks the beginning and the end of a name, and the letters a to z.
 
 # %%
 chars = [".", *string.ascii_lowercase]
@@ -144,13 +144,13 @@ print(f"{vocab_size} tokens: {''.join(chars)}")
 # An example is a context of three characters and the character that comes next. The name `ada` gives four of them:
 # `... → a`, `..a → d`, `.ad → a`, `ada → .`
 #
-# The examples are kept as two tensors, so that drawing a batch is a single indexing operation. A `DataLoader` would
-# collect the examples one by one, which takes longer than the training step of a network as small as ours.
+# The examples are stored as two tensors, so that drawing a batch is a single indexing operation. A `DataLoader` would
+# fetch the examples one by one, which takes longer than a training step of a network as small as ours.
 
 
 # %%
 class NamesDataset:
-    """All contexts and next characters of a list of names.
+    """All contexts and next characters in a list of names.
 
     inputs (N, context_size) and targets (N,), both int64, on `device`.
     """
@@ -181,7 +181,7 @@ for row in range(4):
 #
 # A model that knows nothing gives each of the 27 tokens the same probability; its loss is $\ln 27$. A model that only
 # knows how often each character occurs does better; its loss is called the *unigram* cross-entropy. A useful model
-# lies below both.
+# has a lower loss than either.
 
 # %%
 uniform_loss = math.log(vocab_size)
@@ -193,14 +193,13 @@ print(f"letter frequency only: {unigram_loss:.3f}")
 # %% [markdown]
 # ## The model of the lecture
 #
-# Each of the three characters is looked up in a table `C`, the three rows are laid side by side, and a hidden layer
-# with $\tanh$ and an output layer follow. All weights are drawn from the standard normal distribution, as in the
-# lecture.
+# Each of the three characters is looked up in a table `C`, the three rows are concatenated, and a hidden layer with
+# $\tanh$ and an output layer follow. All weights are drawn from the standard normal distribution, as in the lecture.
 
 
 # %%
 class MLP(nn.Module):
-    """Contexts (N, context_size) to logits (N, vocab_size), with one hidden layer."""
+    """Map contexts (N, context_size) to logits (N, vocab_size) with one hidden layer."""
 
     def __init__(self, vocab_size, context_size, d_embed, d_hidden):
         super().__init__()
@@ -218,12 +217,12 @@ class MLP(nn.Module):
 
 
 def count_parameters(model):
-    """The number of numbers that training can change."""
+    """Return the number of trainable parameters."""
     return sum(parameter.numel() for parameter in model.parameters())
 
 
 def new_model(model_class, **options):
-    """A model of the configured size. The seed is set first: each call starts from the same numbers."""
+    """Build a model of the configured size, always from the same seed."""
     set_seed(config.seed)
     sizes = vocab_size, config.context_size, config.d_embed, config.d_hidden
     return model_class(*sizes, **options).to(device)
@@ -234,19 +233,18 @@ print(f"MLP has {count_parameters(new_model(MLP)):,} parameters")
 # %% [markdown]
 # ## Training
 #
-# `train` takes plain gradient steps on batches drawn at random and measures the validation loss every `val_interval`
-# steps, on the **whole** validation set, with the model in evaluation mode. Here the set is small enough to go
-# through the model at once, so that each example counts the same. (In question B8 you write a version for sets that
-# are not.)
+# `train` takes plain gradient steps on random batches and measures the validation loss every `val_interval` steps, on
+# the **whole** validation set, with the model in evaluation mode. This set is small enough to go through the model in
+# one batch, so each example has the same weight. (In question B8 you write a version for larger sets.)
 #
-# If you use [Weights & Biases](https://wandb.ai) and have set `WANDB_API_KEY`, the losses are sent there too. Nothing
-# is sent otherwise.
+# If you use [Weights & Biases](https://wandb.ai) and have set `WANDB_API_KEY`, the losses are sent there as well.
+# Otherwise nothing is sent.
 
 
 # %%
 @torch.no_grad()
 def validation_loss(model, data):
-    """Mean cross-entropy over all examples of `data`, in one batch and in evaluation mode."""
+    """Return the mean cross-entropy over all examples of `data`, in one batch and in evaluation mode."""
     model.eval()
     loss = F.cross_entropy(model(data.inputs), data.targets)
     model.train()
@@ -254,7 +252,7 @@ def validation_loss(model, data):
 
 
 def wandb_run(settings):
-    """A Weights & Biases run when the user has set that up, else None."""
+    """Return a Weights & Biases run if it is set up, else None."""
     if not os.environ.get("WANDB_API_KEY"):
         return None
     try:
@@ -267,8 +265,8 @@ def wandb_run(settings):
 def train(model, train_data, val_data, config, *, lr=None, steps=None, label="model", quiet=False):
     """Train with plain SGD and return the history.
 
-    `lr` and `steps` replace those of the config; `quiet` leaves out bar, text and W&B.
-    Returns {"train": loss of each step, "val_step": steps, "val": validation loss at those}.
+    `lr` and `steps` override the config; `quiet` turns off the progress bar, the text and W&B.
+    Returns {"train": loss of each step, "val_step": steps, "val": validation loss at those steps}.
     """
     lr = config.lr if lr is None else lr
     steps = config.max_steps if steps is None else steps
@@ -302,19 +300,19 @@ def train(model, train_data, val_data, config, *, lr=None, steps=None, label="mo
         run.finish()
     if not quiet:
         print(f"training loss, step 1 to {steps}: {sparkline(history['train'])}")
-        print(f"its mean over all steps: {np.mean(history['train']):.2f}")
-        print(f"validation loss at the end: {history['val'][-1]:.2f}")
+        print(f"mean training loss over all steps: {np.mean(history['train']):.2f}")
+        print(f"final validation loss: {history['val'][-1]:.2f}")
     return history
 
 
 # %% [markdown]
-# Two helpers for the demonstrations: one plots histories, the other lets a demonstration wait for a question that is
-# still open.
+# Two helpers for the demonstrations: one plots training histories, the other skips a demonstration that needs a
+# question you have not answered yet.
 
 
 # %%
 def plot_losses(histories, title, colours=(ORANGE, BLUE, GREEN, GREY)):
-    """Training loss (thin, mean of ten steps) and validation loss (dots) of histories by label."""
+    """Plot the training loss (thin line, mean of ten steps) and validation loss (dots) of each history."""
     _, ax = plt.subplots(figsize=(7, 3))
     for (label, history), colour in zip(histories.items(), colours, strict=False):
         losses = np.asarray(history["train"])
@@ -330,34 +328,34 @@ def plot_losses(histories, title, colours=(ORANGE, BLUE, GREEN, GREY)):
 
 @contextmanager
 def demonstration():
-    """While a question that the demonstration needs is open, say so and go on with the notebook."""
+    """Skip a demonstration, with a message, while a question that it needs is unanswered."""
     try:
         yield
     except NotImplementedError as missing:
-        print(f"This waits for question {missing}: write it, run its cell, then this cell again.")
+        print(f"Skipped: answer {missing} first, run its cell, then re-run this one.")
     except NameError as missing:
         if missing.name != "final_model":
             raise
-        print("This waits for `final_model`: run the cell that trains it, then this cell again.")
+        print("Skipped: run the cell that trains `final_model` first, then re-run this one.")
 
 
 # %% tags=["demo"]
 model = new_model(MLP)
 history = train(model, train_data, val_data, config, label="MLP")
-title = "A hockey stick: a steep fall first, then a slow slide"
+title = "A hockey stick: a steep drop, then a slow decline"
 plot_losses({"MLP (dots: validation)": history}, title)
 
 # %% [markdown]
-# This is the **hockey stick** of the lecture. The first loss is many times that of a uniform guess, so the network
-# starts out *sure of wrong answers*. The steep part of the curve only unlearns this, and after a thousand steps the
-# model is still worse than guessing. Where does it come from?
+# This is the **hockey stick** of the lecture. The initial loss is many times that of a uniform guess, so the network
+# starts out *confidently wrong*. The steep part of the curve only unlearns this, and after a thousand steps the model
+# is still worse than guessing. Where does this come from?
 
 # %% [markdown]
 # # 2. A look inside
 #
-# The hidden layer computes $h = \tanh(a)$ with the *pre-activation* $a = x W_1 + b_1$. The slope of $\tanh$ is
-# $1 - \tanh^2(a)$: where $|h|$ is almost 1, the slope is almost 0, and so is the gradient that passes back through
-# that unit. Such an entry is called **saturated**.
+# The hidden layer computes $h = \tanh(a)$ with the *pre-activation* $a = x W_1 + b_1$. The slope of $\tanh$ is $1 -
+# \tanh^2(a)$: where $|h|$ is close to 1, the slope is close to 0, and so is the gradient that flows back through that
+# unit. Such an entry is called **saturated**.
 
 # %% [raw]
 # # BEGIN QUESTION
@@ -369,32 +367,32 @@ plot_losses({"MLP (dots: validation)": history}, title)
 #
 # ●○○○ · 10 minutes
 #
-# Before you mend a network, measure it. Write `activation_stats(pre)`, which takes pre-activations of shape $(N, D)$,
+# Before you fix a network, measure it. Write `activation_stats(pre)`, which takes pre-activations of shape $(N, D)$,
 # applies $h = \tanh(a)$ and returns a dictionary with three Python floats, each taken over all $N \cdot D$ entries of
 # $h$:
 #
 # | key | value |
 # |---|---|
 # | `"mean"` | the mean |
-# | `"std"` | the standard deviation: torch divides by the number of entries less one, NumPy by the number; both count |
-# | `"saturated"` | the share of entries with $\lvert h \rvert > 0.97$ (strictly greater), between 0 and 1 |
+# | `"std"` | the standard deviation; dividing by the number of entries minus one (torch's default) or by the number of entries (NumPy's) are both accepted |
+# | `"saturated"` | the fraction of entries with $\lvert h \rvert > 0.97$ (strictly greater), between 0 and 1 |
 #
-# `pre` itself must not change, and the result must be plain numbers that hold on to no graph.
+# `pre` itself must not change, and the values must be plain Python floats, detached from the autograd graph.
 #
 # <details><summary>Hint 1: the concept</summary>
 #
-# The share of entries that fulfil a condition is the mean of a tensor of zeros and ones.
+# The fraction of entries that satisfy a condition is the mean of a tensor of zeros and ones.
 #
 # </details>
 # <details><summary>Hint 2: the shapes</summary>
 #
-# `tanh` keeps the shape (N, D); without a `dim`, `mean` and `std` reduce all of it to one number. `.item()` turns a
-# tensor with one element into a float, which has no graph.
+# `tanh` keeps the shape (N, D); without a `dim`, `mean` and `std` reduce everything to one number. `.item()` turns a
+# one-element tensor into a Python float, which carries no graph.
 #
 # </details>
-# <details><summary>Hint 3: almost the line</summary>
+# <details><summary>Hint 3: nearly the code</summary>
 #
-# Compare the absolute value with the limit, turn the True and False into floats, take their mean, then `.item()`.
+# Compare the absolute value with the threshold, convert the booleans to floats, take their mean, then `.item()`.
 #
 # </details>
 
@@ -404,14 +402,14 @@ plot_losses({"MLP (dots: validation)": history}, title)
 
 # %%
 def activation_stats(pre):
-    """Statistics of tanh(pre).
+    """Return statistics of tanh(pre).
 
     pre: pre-activations (N, D).
     Returns {"mean": float, "std": float, "saturated": float}, each over all entries of tanh(pre).
     """
     ############################################################################
     # TODO B1 (3 points): apply tanh, then return its mean, its standard       #
-    # deviation and the share of entries with an absolute value above 0.97.    #
+    # deviation and the fraction of entries with an absolute value above 0.97. #
     ############################################################################
     # *****START OF YOUR CODE (DO NOT DELETE/MODIFY THIS LINE)*****
     # BEGIN SOLUTION NO PROMPT
@@ -454,13 +452,13 @@ def test_activation_statistics(env):
         )
         for key in keys:
             kind = type(stats[key]).__name__
-            require(isinstance(stats[key], float), f"{key} is a {kind}; a Python float was expected")
-        require(torch.equal(wide, before), "pre was changed; leave the input as it is")
+            require(isinstance(stats[key], float), f"{key} has type {kind}; it should be a Python float")
+        require(torch.equal(wide, before), "pre was modified; leave the input unchanged")
         require(
             stats["saturated"] <= 1,
-            "saturated is a share between 0 and 1, not a count or a percentage",
+            "saturated should be a fraction between 0 and 1, not a count or a percentage",
         )
-        compare("saturated (for 12 entries, of which 4 are saturated)", stats["saturated"], 1 / 3)
+        compare("saturated (12 entries, 4 of them saturated)", stats["saturated"], 1 / 3)
         values = wide.numpy()
         import numpy as np
 
@@ -473,9 +471,9 @@ def test_activation_statistics(env):
         recorded = activation_stats(wide.clone().requires_grad_() * 1.0)  # as in a model, whose weights need gradients
         require(
             all(isinstance(recorded[key], float) for key in keys),
-            "for a pre that autograd has recorded the values are no Python floats; .item() makes them",
+            "if pre requires gradients, the values are not Python floats; use .item()",
         )
-        compare("mean for a pre that autograd has recorded", recorded["mean"], stats["mean"])
+        compare("mean (pre requires gradients)", recorded["mean"], stats["mean"])
 
 
 # %% [raw]
@@ -490,13 +488,13 @@ def test_activation_statistics(env):
 
 # %%
 def pre_activations(model, inputs):
-    """What reaches the tanh of an MLP, without a graph: (N, d_hidden)."""
+    """Return the pre-activations of an MLP, detached: (N, d_hidden)."""
     with torch.no_grad():
         return F.linear(F.embedding(inputs, model.C).flatten(1), model.W1.T, model.b1)
 
 
 def plot_activations(panels):
-    """Histograms of tanh of pre-activations by label, with the share that is saturated."""
+    """Plot a histogram of tanh(pre) for each panel, with the saturated fraction in the title."""
     width = 7 if len(panels) > 1 else 4
     fig, axes = plt.subplots(1, len(panels), figsize=(width, 3), sharey=True, squeeze=False)
     for ax, (label, pre) in zip(axes[0], panels.items(), strict=True):
@@ -516,9 +514,8 @@ with demonstration():
     plot_activations({"weights from randn": pre})
 
 # %% [markdown]
-# About three quarters of the activations sit at the two ends, where $\tanh$ is flat. The reason is a sum: each
-# pre-activation adds up 48 products of standard normal numbers, so its variance is about 48 and its standard
-# deviation about 7.
+# About three quarters of the activations sit at the two ends, where $\tanh$ is flat. Each pre-activation is a sum of
+# 48 products of standard normal numbers, so its variance is about 48 and its standard deviation about 7.
 
 # %% [raw]
 # # BEGIN QUESTION
@@ -526,27 +523,27 @@ with demonstration():
 # points: 4
 
 # %% [markdown]
-# ## B2. Better starting weights (4 points)
+# ## B2. Better initial weights (4 points)
 #
 # ●○○○ · 10 minutes
 #
 # If inputs and weights are independent with mean 0, a sum of `fan_in` products has `fan_in` times the variance of one
-# product. Drawing the weights with a smaller deviation takes this factor away (He et al., 2015):
+# product. Drawing the weights with a smaller standard deviation cancels this factor (He et al., 2015):
 #
 # $$W_{ij} \sim \mathcal{N}\left(0,\ \sigma^2\right), \qquad \sigma = \frac{\text{gain}}{\sqrt{n_\text{in}}}, \qquad
 # n_\text{in} = \text{number of inputs (fan-in)}$$
 #
-# The gain makes up for what the activation function squeezes: torch recommends $5/3$ for $\tanh$, and $1$ for a layer
-# without an activation.
+# The gain compensates for the activation function, which shrinks its input: PyTorch recommends $5/3$ for $\tanh$ and
+# $1$ for a layer without an activation.
 #
 # Write `kaiming_(weight, gain)`, where `weight` has shape (fan_in, fan_out). As the underscore says, it works **in
-# place**: it fills the given tensor with new random numbers and returns that same tensor. Nothing of it may be
-# recorded by autograd, and it must work on an `nn.Parameter`. Draw from torch's global random numbers, so that
-# `torch.manual_seed` decides them.
+# place**: it fills the given tensor with new random numbers and returns that same tensor. Autograd must not record
+# any of this, and the function must work on an `nn.Parameter`. Draw from torch's global random number generator, so
+# that `torch.manual_seed` makes the result reproducible.
 #
 # <details><summary>Hint 1: the concept</summary>
 #
-# Only the number of inputs of a unit counts, not the number of units. In-place methods of tensors end in an underscore.
+# Only the number of inputs per unit matters, not the number of units. In-place tensor methods end in an underscore.
 #
 # </details>
 # <details><summary>Hint 2: the shapes</summary>
@@ -555,9 +552,9 @@ with demonstration():
 # transpose.)
 #
 # </details>
-# <details><summary>Hint 3: almost the line</summary>
+# <details><summary>Hint 3: nearly the code</summary>
 #
-# Inside `with torch.no_grad():` call the in-place method of tensors that fills them with normal numbers; its
+# Inside `with torch.no_grad():` call the in-place tensor method that fills a tensor with normal random numbers; its
 # arguments are a mean and a standard deviation. Then return `weight`.
 #
 # </details>
@@ -574,7 +571,7 @@ def kaiming_(weight, gain=5 / 3):
     """
     ############################################################################
     # TODO B2 (4 points): fill the tensor itself with normal random numbers    #
-    # of the right deviation, unseen by autograd, and return it.               #
+    # with the right std, not recorded by autograd, and return it.             #
     ############################################################################
     # *****START OF YOUR CODE (DO NOT DELETE/MODIFY THIS LINE)*****
     # BEGIN SOLUTION NO PROMPT
@@ -608,15 +605,15 @@ def test_deviation_in_place(env):
                 weight = torch.nn.Parameter(torch.full(shape, 5.0))
                 torch.manual_seed(6)
                 result = kaiming_(weight, **options)
-                require(result is weight, "return the tensor that was given, filled in place, not a new one")
+                require(result is weight, "return the given tensor itself, filled in place, not a new one")
                 require(
                     weight.grad_fn is None and weight.requires_grad,
-                    "autograd recorded the filling; use torch.no_grad()",
+                    "autograd recorded the operation; use torch.no_grad()",
                 )
                 std = weight.detach().std().item()
                 require(
                     abs(std / target - 1) < 0.05,
-                    f"for shape {shape} and {options or 'the default gain'} the weights have a standard deviation of "
+                    f"for shape {shape} and gain {options.get('gain', '5/3')}, the weights have a standard deviation of "
                     f"{std:.4f}; it should be about {target:.4f}",
                 )
                 mean = weight.detach().mean().item()
@@ -632,13 +629,13 @@ def test_deviation_in_place(env):
 # # END QUESTION
 
 # %% [markdown]
-# What does this do to the model of the lecture? We take the same architecture, fill `W1` and `W2` with `kaiming_`
-# (gain 1 for the output layer), and set the biases to zero.
+# What does this do for the lecture's model? We take the same architecture, fill `W1` and `W2` with `kaiming_` (gain 1
+# for the output layer), and set the biases to zero.
 
 
 # %%
 def rescale(mlp):
-    """Give an MLP scaled weights and zero biases; returns the model."""
+    """Give an MLP scaled weights and zero biases; return the model."""
     kaiming_(mlp.W1)
     kaiming_(mlp.W2, gain=1.0)
     with torch.no_grad():
@@ -663,14 +660,14 @@ with demonstration():
     plot_losses(histories, "Scaled weights: no hockey stick")
 
 # %% [markdown]
-# The scaled model starts close to a uniform guess and learns from the first step. A good start is worth a great deal,
-# but somebody has to work out the right scale for each layer, and training then moves the weights away from it. Batch
-# normalization takes another road: it *measures* the scale, in each batch.
+# The scaled model starts close to a uniform guess and learns from the first step. A good initialization is worth a
+# lot, but somebody has to work out the right scale for each layer, and training then moves the weights away from it.
+# Batch normalization takes a different approach: it *measures* the scale, in every batch.
 
 # %% [markdown]
 # # 3. Batch normalization
 #
-# Ioffe and Szegedy (2015) normalise each feature over the batch, then let the network choose scale and shift anew.
+# Ioffe and Szegedy (2015) normalise each feature over the batch, then let the network learn a new scale and shift.
 # For one feature with the values $x_1, \dots, x_N$ in the batch $\mathcal{B}$:
 #
 # $$\mu_\mathcal{B} = \frac{1}{N} \sum_{i=1}^{N} x_i \qquad
@@ -678,8 +675,8 @@ with demonstration():
 # \hat{x}_i = \frac{x_i - \mu_\mathcal{B}}{\sqrt{\sigma^2_\mathcal{B} + \epsilon}} \qquad
 # y_i = \gamma \hat{x}_i + \beta$$
 #
-# Note three things that are easy to get wrong: the variance divides by $N$, not by $N - 1$; $\epsilon$ stands
-# **under** the root; and every feature has a mean, a variance, a $\gamma$ and a $\beta$ of its own.
+# Three details are easy to get wrong: the variance divides by $N$, not by $N - 1$; $\epsilon$ is **inside** the
+# square root; and every feature has its own mean, variance, $\gamma$ and $\beta$.
 
 # %% [raw]
 # # BEGIN QUESTION
@@ -696,25 +693,25 @@ with demonstration():
 # elements each.
 #
 # Do not change `x`. Write it with elementary tensor operations: in B3, B4 and B5 a built-in batch normalization
-# (`nn.BatchNorm1d`, `F.batch_norm`, `torch.native_batch_norm` and their kin) is not allowed. Gradients must flow
-# through everything, the mean and the variance included, so leave out `detach` and `no_grad` here.
+# (`nn.BatchNorm1d`, `F.batch_norm`, `torch.native_batch_norm` and the like) is not allowed. Gradients must flow
+# through everything, including the mean and the variance, so do not use `detach` or `no_grad` here.
 #
 # <details><summary>Hint 1: the concept</summary>
 #
-# A feature is a column. "Over the batch" means that the rows are averaged away. torch's `var` divides by $N - 1$
-# unless you tell it otherwise: look for `correction` in its documentation.
+# A feature is a column. "Over the batch" means averaging over the rows. torch's `var` divides by $N - 1$ by default:
+# look for `correction` in its documentation.
 #
 # </details>
 # <details><summary>Hint 2: the shapes</summary>
 #
 # `mean` and `var` have shape (D,). In `x - mean` the shapes (N, D) and (D,) are broadcast: the vector is subtracted
-# from each row. `gamma` and `beta` work in the same way.
+# from each row. `gamma` and `beta` work the same way.
 #
 # </details>
-# <details><summary>Hint 3: almost the line</summary>
+# <details><summary>Hint 3: nearly the code</summary>
 #
-# The normalised value is the centred `x` divided by the square root of (variance plus eps). Multiply by `gamma`
-# first, then add `beta`.
+# The normalised value is the centred `x` divided by the square root of (variance plus eps). First multiply by
+# `gamma`, then add `beta`.
 #
 # </details>
 
@@ -724,7 +721,7 @@ with demonstration():
 
 # %%
 def batchnorm_forward(x, gamma, beta, eps=1e-5):
-    """Batch normalization of a batch, with the statistics of that batch.
+    """Normalise a batch with its own statistics.
 
     x: (N, D); gamma, beta: (D,); eps: added to the variance.
     Returns (y, mean, var): y (N, D), mean and var with D elements; var divides by N (biased).
@@ -772,7 +769,7 @@ def test_forward_values(env):
                 "return three things: the normalised batch, the mean and the variance",
             )
             y, mean, var = result
-            require(torch.equal(x, before), "x was changed in place; leave the input as it is")
+            require(torch.equal(x, before), "x was modified in place; leave the input unchanged")
             judge = torch.nn.BatchNorm1d(5, eps=eps, momentum=1.0, dtype=torch.float64)
             judge.load_state_dict({"weight": gamma, "bias": beta}, strict=False)
             target = judge(x)  # with momentum 1 it keeps the statistics of this batch; its variance divides by N - 1
@@ -812,7 +809,7 @@ def test_gradient_reaches_x(env):
 # # END QUESTION
 
 # %% [markdown]
-# First the effect on one batch: the mean and the standard deviation of 40 hidden units, before and after.
+# First, the effect on one batch: the mean and standard deviation of 40 hidden units, before and after.
 
 # %% tags=["demo"]
 with demonstration():
@@ -827,13 +824,13 @@ with demonstration():
             ax.plot(statistic, "o", color=colour, markersize=4, label=label)
         ax.set(xlabel="hidden unit", ylabel=f"{name} over the batch")
     axes[0].legend(frameon=False)
-    fig.suptitle("After normalization each unit has mean 0 and deviation 1")
+    fig.suptitle("After normalization, each unit has mean 0 and standard deviation 1")
     fig.tight_layout()
     plt.show()
 
 # %% [markdown]
-# Then the histogram of the activations, beside those of the two sets of starting weights. Batch normalization starts
-# from the *badly scaled* weights here.
+# Next, the histogram of the activations, next to those for the two initializations. Batch normalization is applied to
+# the *badly scaled* weights here.
 
 # %% tags=["demo"]
 with demonstration():
@@ -855,53 +852,54 @@ with demonstration():
 # points: 9
 
 # %% [markdown]
-# ## B4. A layer with a memory (9 points)
+# ## B4. A layer with running statistics (9 points)
 #
 # ●●●○ · 35 minutes
 #
-# In training, the output for one name depends on which other names happen to be in the batch. When the model is used,
-# there may be only one. So the layer keeps **running statistics** while it trains and uses those in evaluation mode:
+# During training, the output for one example depends on which other examples happen to be in the batch. At inference
+# there may be only one. So the layer keeps **running statistics** during training and uses them in evaluation mode:
 #
 # $$\mu_\text{run} \leftarrow (1 - m)\, \mu_\text{run} + m\, \mu_\mathcal{B} \qquad
 # \sigma^2_\text{run} \leftarrow (1 - m)\, \sigma^2_\text{run} + m\, \frac{N}{N - 1}\, \sigma^2_\mathcal{B}$$
 #
-# with the momentum $m$. The factor $N / (N - 1)$ makes the variance *unbiased*: the running variance estimates that
-# of the population, while the batch itself is still normalised with the biased variance.
+# with the momentum $m$. The factor $N / (N - 1)$ makes the variance *unbiased*: the running variance estimates the
+# variance of the population, while the batch itself is still normalised with the biased variance.
 #
-# Write the class `BatchNorm1d` so that it behaves as `nn.BatchNorm1d` does:
+# Write the class `BatchNorm1d` so that it behaves like `nn.BatchNorm1d`:
 #
-# | | name | start |
+# | | name | initial value |
 # |---|---|---|
 # | parameters | `gamma`, `beta`, each (D,) | ones, zeros |
 # | buffers | `running_mean`, `running_var`, each (D,) | zeros, ones |
-# | buffer | `num_batches_tracked` | 0, plus 1 for each training batch |
+# | buffer | `num_batches_tracked` | 0, incremented by 1 for each training batch |
 # | attributes | `eps`, `momentum` | as given |
 #
 # - In training mode (`self.training` is true) normalise with the statistics of the batch, let gradients flow through
-#   them, and update the buffers. Nothing of the update may be part of the graph. One example alone has no variance:
+#   them, and update the buffers. The update must not be part of the autograd graph. A single example has no variance:
 #   raise a `ValueError`.
 # - In evaluation mode use the running statistics, at any batch size, and change no buffer. Gradients still flow, to the
 #   input and to both parameters; the running statistics are constants.
-# - The mode decides, not autograd: in training mode under `torch.no_grad()` the statistics of the batch are used too.
+# - The mode decides, not autograd: in training mode, the batch statistics are used under `torch.no_grad()` too.
 #
-# You may call your `batchnorm_forward`; no built-in batch normalization.
+# You may call your `batchnorm_forward`, but no built-in batch normalization.
 #
 # <details><summary>Hint 1: the concept</summary>
 #
 # A parameter is learned by the optimizer; a buffer is state that is saved and moved with the module but not learned.
-# Look at `register_buffer`. The method `forward` has two branches, and only one of them writes to buffers.
+# See `register_buffer`. `forward` has two branches, and only one of them updates the buffers.
 #
 # </details>
 # <details><summary>Hint 2: the shapes</summary>
 #
-# All statistics are (D,), `num_batches_tracked` is a single number. The batch size is the first dimension of the input.
+# All statistics have shape (D,); `num_batches_tracked` is a single number. The batch size is the first dimension of
+# the input.
 #
 # </details>
-# <details><summary>Hint 3: almost the line</summary>
+# <details><summary>Hint 3: nearly the code</summary>
 #
 # Under `torch.no_grad()`: new running value = old value plus momentum times (batch value minus old value), for both
-# buffers; the batch value of the variance is first multiplied by $N / (N - 1)$. The tensor method `lerp_` does just
-# this, in place.
+# buffers; the batch value of the variance is first multiplied by $N / (N - 1)$. The tensor method `lerp_` does
+# exactly this, in place.
 #
 # </details>
 
@@ -940,7 +938,7 @@ class BatchNorm1d(nn.Module):
             return self.gamma * x_hat + self.beta
         n = x.shape[0]
         if n < 2:
-            raise ValueError("one example has no variance: training needs a batch of two or more")
+            raise ValueError("a single example has no variance: training needs a batch of at least two")
         y, mean, var = batchnorm_forward(x, self.gamma, self.beta, self.eps)
         with torch.no_grad():
             self.running_mean.lerp_(mean, self.momentum)
@@ -976,17 +974,17 @@ def test_parameters_and_buffers(env):
         parameters, buffers = dict(bn.named_parameters()), dict(bn.named_buffers())
         require(
             set(parameters) == {"gamma", "beta"},
-            f"the parameters are {sorted(parameters)}; they should be beta and gamma, nothing else",
+            f"the parameters are {sorted(parameters)}; they should be exactly beta and gamma",
         )
-        require(hasattr(bn, "num_batches_tracked"), "num_batches_tracked is missing; it counts the training batches")
+        require(hasattr(bn, "num_batches_tracked"), "num_batches_tracked is missing; it should count the training batches")
         for name in ("running_mean", "running_var"):
             require(
-                name in buffers, f"{name} is not a buffer; a plain attribute would not be saved: use register_buffer"
+                name in buffers, f"{name} is not a buffer, so it would not be saved with the model; use register_buffer"
             )
-        compare("gamma at the start", bn.gamma, torch.ones(5))
-        compare("beta at the start", bn.beta, torch.zeros(5))
-        compare("running_mean at the start", bn.running_mean, torch.zeros(5))
-        compare("running_var at the start", bn.running_var, torch.ones(5))
+        compare("the initial gamma", bn.gamma, torch.ones(5))
+        compare("the initial beta", bn.beta, torch.zeros(5))
+        compare("the initial running_mean", bn.running_mean, torch.zeros(5))
+        compare("the initial running_var", bn.running_var, torch.ones(5))
 
 
 # %%
@@ -1006,7 +1004,7 @@ def test_as_torch_on_one_batch(env):
         compare("the output in training mode", bn(x), judge(x), **FLOAT64)
         require(
             not (bn.running_mean.requires_grad or bn.running_var.requires_grad),
-            "the running statistics hold on to the graph; update them without autograd",
+            "the running statistics are attached to the autograd graph; update them under torch.no_grad()",
         )
         compare("running_mean after one batch", bn.running_mean, judge.running_mean, **FLOAT64)
         compare("running_var after one batch", bn.running_var, judge.running_var, **FLOAT64)
@@ -1023,7 +1021,7 @@ def test_as_torch_on_one_batch(env):
             bn(x[:1])
         except Exception:
             return
-        require(False, "training on a batch of one example went through; it has no variance: raise a ValueError")
+        require(False, "training mode accepted a batch of one example, which has no variance; raise a ValueError")
 
 
 # %% [raw]
@@ -1033,8 +1031,8 @@ def test_as_torch_on_one_batch(env):
 # # END QUESTION
 
 # %% [markdown]
-# Do the running statistics find those of the population? Here the population is the validation set, and the layer
-# sees 150 batches of its pre-activations in the untrained model. The dots are the means and variances of single
+# Do the running statistics converge to those of the population? Here the population is the validation set, and the
+# layer sees 150 batches of its pre-activations in the untrained model. The dots are the means and variances of single
 # batches, for one hidden unit.
 
 # %% tags=["demo"]
@@ -1061,7 +1059,7 @@ with demonstration():
         ax.axhline(target, color=ORANGE, linestyle="--", label="population")
         ax.set(xlabel="batch", ylabel=f"{name} of hidden unit 0")
     axes[1].legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
-    fig.suptitle("A large momentum arrives soon and trembles, a small one is slow and steady")
+    fig.suptitle("A large momentum is fast but noisy, a small one slow but smooth")
     fig.tight_layout()
     plt.show()
 
@@ -1071,48 +1069,48 @@ with demonstration():
 # points: 6
 
 # %% [markdown]
-# ## B5. The way back (6 points)
+# ## B5. The backward pass (6 points)
 #
 # ●●●● · 40 minutes
 #
-# Autograd has done the backward pass for you so far. Do it once by hand: it shows why batch normalization makes a
-# layer blind to the scale of its input. You are given $\partial \ell / \partial y_i$ (called `dout`), and the values
-# $\hat{x}_i$, $\gamma$ and $\sigma^2_\mathcal{B}$ from the forward pass. Wanted are
+# So far autograd has done the backward pass for you. Doing it once by hand shows why batch normalization makes a
+# layer insensitive to the scale of its input. You are given $\partial \ell / \partial y_i$ (called `dout`), and the
+# values $\hat{x}_i$, $\gamma$ and $\sigma^2_\mathcal{B}$ from the forward pass. Compute
 #
 # $$\frac{\partial \ell}{\partial x_i}, \qquad
 # \frac{\partial \ell}{\partial \gamma} = \sum_{i=1}^{N} \frac{\partial \ell}{\partial y_i}\, \hat{x}_i,
 # \qquad \frac{\partial \ell}{\partial \beta} = \sum_{i=1}^{N} \frac{\partial \ell}{\partial y_i}.$$
 #
-# The first is the hard one, because $x_i$ acts on the loss in **three** ways: directly through $\hat{x}_i$, through
-# the mean $\mu_\mathcal{B}$, and through the variance $\sigma^2_\mathcal{B}$. Section 3 of the paper has the chain
-# rule for each; put them together on paper, and much cancels.
+# The first is the hard one, because $x_i$ affects the loss along **three** paths: directly through $\hat{x}_i$,
+# through the mean $\mu_\mathcal{B}$, and through the variance $\sigma^2_\mathcal{B}$. Section 3 of the paper gives
+# the chain rule for each; combine them on paper, and much of it cancels.
 #
 # Write `batchnorm_backward(dout, x_hat, gamma, var, eps)` and return `(dx, dgamma, dbeta)`, of shapes $(N, D)$,
-# $(D,)$, $(D,)$. `var` is the biased batch variance. Use elementary operations only: no autograd, no built-in batch
-# normalization. Do not change the inputs.
+# $(D,)$, $(D,)$. `var` is the biased batch variance. Use elementary operations only: no autograd and no built-in
+# batch normalization. Do not modify the inputs.
 #
 # <details><summary>Hint 1: the concept</summary>
 #
-# Start with $g_i = \gamma\, \partial \ell / \partial y_i$, the gradient at $\hat{x}_i$. The way through the mean
-# takes away the average of $g$: adding the same number to all $x_i$ changes nothing, so the gradient cannot point
-# that way. The way through the variance takes away the part of $g$ along $\hat{x}$: stretching all $x_i$ changes
-# (almost) nothing either.
+# Start with $g_i = \gamma\, \partial \ell / \partial y_i$, the gradient at $\hat{x}_i$. The path through the mean
+# removes the average of $g$: adding the same number to all $x_i$ changes nothing, so the gradient cannot point in
+# that direction. The path through the variance removes the component of $g$ along $\hat{x}$: stretching all $x_i$
+# changes (almost) nothing either.
 #
 # </details>
 # <details><summary>Hint 2: the shapes</summary>
 #
-# All sums run over the batch, so they reduce (N, D) to (D,), which is broadcast when it meets (N, D) again. For the
-# way through the variance,
+# All sums run over the batch, so they reduce (N, D) to (D,), which broadcasts against (N, D). For the path through
+# the variance,
 #
 # $$\frac{\partial \ell}{\partial \sigma^2_\mathcal{B}} =
 # -\frac{1}{2} \cdot \frac{1}{\sigma^2_\mathcal{B} + \epsilon} \sum_{i=1}^{N} g_i\, \hat{x}_i, \qquad
 # \frac{\partial \sigma^2_\mathcal{B}}{\partial x_i} = \frac{2}{N} (x_i - \mu_\mathcal{B}).$$
 #
 # </details>
-# <details><summary>Hint 3: almost the line</summary>
+# <details><summary>Hint 3: nearly the code</summary>
 #
 # From each $g_i$ subtract two things: the batch mean of $g$, and $\hat{x}_i$ times the batch mean of $g\, \hat{x}$.
-# Divide the rest by the standard deviation of the forward pass (with eps under the root).
+# Divide the result by the standard deviation used in the forward pass (with eps inside the square root).
 #
 # </details>
 
@@ -1122,7 +1120,7 @@ with demonstration():
 
 # %%
 def batchnorm_backward(dout, x_hat, gamma, var, eps=1e-5):
-    """The gradients of batch normalization in training mode.
+    """Return the gradients of batch normalization in training mode.
 
     dout: gradient with respect to y, (N, D); x_hat: normalised input, (N, D); gamma: (D,);
     var: biased variance of the batch, (D,); eps: as in the forward pass.
@@ -1131,7 +1129,7 @@ def batchnorm_backward(dout, x_hat, gamma, var, eps=1e-5):
     """
     ############################################################################
     # TODO B5 (6 points): return the gradients with respect to x, gamma and    #
-    # beta, with all three ways in which x acts on the loss.                   #
+    # beta, along all three paths from x to the loss.                          #
     ############################################################################
     # *****START OF YOUR CODE (DO NOT DELETE/MODIFY THIS LINE)*****
     # BEGIN SOLUTION NO PROMPT
@@ -1190,13 +1188,13 @@ def test_against_autograd(env):
             gap = (mine.detach().reshape(target.shape) - target).abs().max().item()
             rows.append((name, bool(torch.equal(mine.detach().reshape(target.shape), target)), gap < 1e-9, gap))
         if not all(approximate for _, _, approximate, _ in rows):
-            print(f"B5, yours against autograd\n{'gradient':<10}{'exact':<8}{'approximate':<13}largest difference")
+            print(f"B5: yours compared with autograd\n{'gradient':<10}{'exact':<8}{'approximate':<13}largest difference")
             for name, exact, approximate, gap in rows:
                 print(f"{name:<10}{exact!s:<8}{approximate!s:<13}{gap:.1e}")
         for name, mine, target in zip(("dbeta", "dgamma", "dx"), reversed(result), reversed(targets), strict=True):
             compare(name, mine, target, **FLOAT64)
         for name, now, then in zip(("dout", "x_hat", "gamma", "var"), given, before, strict=True):
-            require(torch.equal(now, then), f"{name} was changed in place; leave the inputs as they are")
+            require(torch.equal(now, then), f"{name} was modified in place; leave the inputs unchanged")
 
 
 # %% [raw]
@@ -1206,9 +1204,9 @@ def test_against_autograd(env):
 # # END QUESTION
 
 # %% [markdown]
-# "Exact" is seldom true and need not be: two correct formulas add up the same numbers in another order and differ in
-# the last digits. What counts is that they agree *approximately*. Here is the comparison on a real batch in single
-# precision, as in training. The last line shows that `dx` sums to zero over the batch: to add the same number to all
+# "Exact" need not be true: two correct formulas may add the same numbers in a different order and then differ in the
+# last digits. What matters is that they agree *approximately*. Here is the comparison on a real batch in single
+# precision, as in training. The last line shows that `dx` sums to zero over the batch: adding the same number to all
 # $x_i$ changes nothing.
 
 # %% tags=["demo"]
@@ -1237,34 +1235,33 @@ with demonstration():
 # points: 5
 
 # %% [markdown]
-# ## B6. The model of the lecture, normalised (5 points)
+# ## B6. The lecture's model, normalised (5 points)
 #
 # ●●○○ · 10 minutes
 #
-# `MLPv2` is `MLP` with one layer more, and with the same badly scaled weights. Ioffe and Szegedy put the normalization
+# `MLPv2` is `MLP` with one extra layer and the same badly scaled weights. Ioffe and Szegedy put the normalization
 # **between the linear map and the nonlinearity**:
 #
 # $$h = \tanh\left(\mathrm{BN}(x W_1 + b_1)\right), \qquad \text{logits} = h W_2 + b_2$$
 #
-# where $x$ is the embedded context. `__init__` is given and makes a `BatchNorm1d` called `bn`. Write the body of
-# `forward`, which takes contexts of shape $(N, 3)$ and returns logits of shape $(N, 27)$. All weights are made in
-# `__init__`; `forward` uses them and makes none.
+# where $x$ is the embedded context. `__init__` is given and creates a `BatchNorm1d` called `bn`. Write the body of
+# `forward`, which takes contexts of shape $(N, 3)$ and returns logits of shape $(N, 27)$. All weights are created in
+# `__init__`; `forward` only uses them.
 #
 # <details><summary>Hint 1: the concept</summary>
 #
-# Read `MLP.forward` above. One step is added, at the one place where it can keep the tanh out of its flat ends.
+# Read `MLP.forward` above. Add one step, at the one place where it keeps the tanh out of its flat ends.
 #
 # </details>
 # <details><summary>Hint 2: the shapes</summary>
 #
-# contexts (N, 3) → looked up (N, 3, d_embed) → side by side (N, 3 · d_embed) → pre-activation and hidden layer (N,
+# contexts (N, 3) → embedded (N, 3, d_embed) → concatenated (N, 3 · d_embed) → pre-activation and hidden layer (N,
 # d_hidden) → logits (N, vocab_size)
 #
 # </details>
-# <details><summary>Hint 3: almost the line</summary>
+# <details><summary>Hint 3: nearly the code</summary>
 #
-# The hidden layer is tanh of `self.bn(...)`, and what stands in the brackets is the whole pre-activation, bias
-# included.
+# The hidden layer is tanh of `self.bn(...)`, and the argument is the whole pre-activation, including the bias.
 #
 # </details>
 
@@ -1334,10 +1331,10 @@ def test_logits_of_mlpv2(env):
 
         gamma, beta = weights["bn.gamma"].flatten(), weights["bn.beta"].flatten()
         logits = model(x)
-        require(isinstance(logits, torch.Tensor), "forward returned nothing that is a tensor; did you write `return`?")
+        require(isinstance(logits, torch.Tensor), "forward did not return a tensor; did you write `return`?")
         require(
             not torch.allclose(logits.detach(), F.linear(pre.tanh(), weights["W2"].T, weights["b2"]), atol=1e-4),
-            "these are the logits without any normalization; self.bn is not used",
+            "these are the logits without normalization; self.bn is not used",
         )
         in_training = F.batch_norm(pre, None, None, gamma, beta, training=True)
         compare("the logits in training mode", logits, target(in_training))
@@ -1355,7 +1352,7 @@ def test_logits_of_mlpv2(env):
 # # END QUESTION
 
 # %% [markdown]
-# Same weights, same batches, same learning rate; the only difference is the normalization, with its 512 additional
+# Same weights, same batches, same learning rate; the only difference is the normalization, with its 512 extra
 # parameters.
 
 # %% tags=["demo"]
@@ -1369,9 +1366,9 @@ with demonstration():
     plot_losses(histories, f"Bad weights hurt less with BN (learning rate {config.lr})")
 
 # %% [markdown]
-# Batch normalization repairs the hidden layer. It cannot repair the output layer, whose weights are as badly scaled
-# as before: the loss still starts far above a uniform guess. What it does to the choice of the learning rate is shown
-# by a small table.
+# Batch normalization fixes the hidden layer. It cannot fix the output layer, whose weights are as badly scaled as
+# before: the loss still starts far above that of a uniform guess. The table below shows the effect of the learning
+# rate.
 
 # %% tags=["demo"]
 with demonstration():
@@ -1396,17 +1393,17 @@ with demonstration():
 #
 # ●●●○ · 25 minutes
 #
-# Now build a model with two hidden layers yourself, good weights included, in which batch normalization can be
+# Now build a model with two hidden layers and good initial weights yourself, in which batch normalization can be
 # switched on:
 #
 # $$h_1 = \tanh\left(\mathrm{norm}_1(x W_1)\right), \qquad
 # h_2 = \tanh\left(\mathrm{norm}_2(h_1 W_2)\right), \qquad
 # \text{logits} = h_2 W_3 + b_3$$
 #
-# With batch normalization, $\mathrm{norm}_l$ is a `BatchNorm1d` of its own for each layer. Without it,
+# With batch normalization, $\mathrm{norm}_l$ is a separate `BatchNorm1d` for each layer. Without it,
 # $\mathrm{norm}_l$ only adds a bias: $a \mapsto a + b_l$.
 #
-# | parameter | shape | start | there |
+# | parameter | shape | initial value | present |
 # |---|---|---|---|
 # | `C` | (vocab_size, d_embed) | standard normal | always |
 # | `W1`, `W2` | (context_size · d_embed, d_hidden), (d_hidden, d_hidden) | `kaiming_` with its default gain | always |
@@ -1415,26 +1412,26 @@ with demonstration():
 # | `b1`, `b2` | (d_hidden,) | zeros | only without BN |
 # | `bn1`, `bn2` | `BatchNorm1d(d_hidden)` | | only with BN |
 #
-# With BN there is no `b1` and no `b2`. Subtracting the mean takes any constant away again, so such a bias would do
-# nothing, and $\beta$ has its role. You will see this below the check.
+# With BN there is no `b1` and no `b2`. Subtracting the mean cancels any constant, so such a bias would have no
+# effect, and $\beta$ takes over its role. You will see this below the check.
 #
 # <details><summary>Hint 1: the concept</summary>
 #
-# A tensor becomes a parameter of the module when you wrap it in `nn.Parameter` and store it on `self`. Make only
-# those that the setting needs, and remember the setting, so that `forward` can ask for it. Each layer has statistics
-# of its own, hence two layers `bn1` and `bn2`.
+# A tensor becomes a parameter of the module when you wrap it in `nn.Parameter` and store it on `self`. Create only
+# those that the setting needs, and store the setting so that `forward` can use it. Each layer has its own statistics,
+# hence two layers `bn1` and `bn2`.
 #
 # </details>
 # <details><summary>Hint 2: the shapes</summary>
 #
 # contexts (N, 3) → (N, 3 · d_embed) → (N, d_hidden) → (N, d_hidden) → logits (N, vocab_size). `kaiming_` needs a
-# tensor to fill: `torch.empty` makes one of a given shape.
+# tensor to fill: `torch.empty` creates one of a given shape.
 #
 # </details>
-# <details><summary>Hint 3: almost the line</summary>
+# <details><summary>Hint 3: nearly the code</summary>
 #
-# In `forward`: product with the weights; then, by an `if`, either through the BN of this layer or plus the bias of
-# this layer; then tanh. Twice, then the output layer.
+# In `forward`: multiply by the weights; then, with an `if`, either apply this layer's BN or add this layer's bias;
+# then tanh. Do this twice, then apply the output layer.
 #
 # </details>
 
@@ -1444,7 +1441,7 @@ with demonstration():
 
 # %%
 class MLPv3(nn.Module):
-    """Two hidden tanh layers: contexts (N, context_size) to logits (N, vocab_size).
+    """Map contexts (N, context_size) to logits (N, vocab_size) with two hidden tanh layers.
 
     Parameters C, W1, W2, W3, b3 always; b1, b2 only without batch normalization; layers bn1, bn2
     only with it.
@@ -1508,17 +1505,17 @@ def test_parameters_of_mlpv3(env):
             found = dict(model.named_parameters())
             wanted = set(shapes) | set(more)
             label = f"with batch_norm={batch_norm}"
-            require(not wanted - set(found), f"{label} these parameters are missing: {sorted(wanted - set(found))}")
-            require(not set(found) - wanted, f"{label} these parameters are too many: {sorted(set(found) - wanted)}")
+            require(not wanted - set(found), f"{label}, these parameters are missing: {sorted(wanted - set(found))}")
+            require(not set(found) - wanted, f"{label}, these parameters should not exist: {sorted(set(found) - wanted)}")
             for name, shape in shapes.items():
                 got = tuple(found[name].shape)
-                require(got in (shape, (1, *shape)), f"{label} {name} has shape {got}; it should be {shape}")
+                require(got in (shape, (1, *shape)), f"{label}, {name} has shape {got}; it should have shape {shape}")
         for name, deviation in (("W2", 5 / 3 / 8), ("W3", 1 / 8)):
             std = found[name].std().item()
             require(
                 abs(std / deviation - 1) < 0.15,
                 f"{name} starts with a standard deviation of {std:.3f}; "
-                f"with kaiming_ and its gain it would be about {deviation:.3f}",
+                f"with kaiming_ and the right gain it should be about {deviation:.3f}",
             )
 
 
@@ -1558,21 +1555,20 @@ def test_logits_of_mlpv3(env):
 # # END QUESTION
 
 # %% [markdown]
-# **Why no bias before BN?** `MLPv2` has kept the bias of the lecture. Here are the gradients that one batch gives:
+# **Why no bias before BN?** `MLPv2` kept the bias from the lecture. Here are the gradients for one batch:
 
 # %% tags=["demo"]
 with demonstration():
     model = new_model(MLPv2)
     F.cross_entropy(model(train_data.inputs[:1024]), train_data.targets[:1024]).backward()
     for name, parameter in model.named_parameters():
-        print(f"{name:<9} norm of the gradient {parameter.grad.norm().item():.1e}")
+        print(f"{name:<9} gradient norm {parameter.grad.norm().item():.1e}")
 
 # %% [markdown]
-# The gradient of `b1` is zero up to rounding: whatever $b_1$ is, the mean over the batch contains it and takes it
-# away. Those 256 parameters never learn anything.
+# The gradient of `b1` is zero up to rounding: whatever $b_1$ is, the mean over the batch contains it, and subtracting
+# the mean cancels it. Those 256 parameters never learn anything.
 #
-# **Is the deeper model better with batch normalization?** With good weights and a learning rate that suits them,
-# hardly:
+# **Is the deeper model better with batch normalization?** With good weights and a suitable learning rate, hardly:
 
 # %% tags=["demo"]
 with demonstration():
@@ -1582,11 +1578,12 @@ with demonstration():
         histories[label] = train(model, train_data, val_data, config, lr=0.1, quiet=True)
     for label, history in histories.items():
         print(f"{label}: validation loss {history['val'][-1]:.3f}")
-    plot_losses(histories, "From good weights both learn alike (learning rate 0.1)")
+    plot_losses(histories, "With good weights, both learn equally well (learning rate 0.1)")
 
 # %% [markdown]
-# **So what is it good for?** It makes training robust. In the next table the hidden weights `W1` and `W2` start too
-# small or too large by a factor, and the learning rate is either suitable or ten times too large.
+# **So what is it good for?** It makes training robust. In the next table the initial weights `W1` and `W2` are
+# multiplied by a factor, so that they are too small or too large, and the learning rate is either suitable or ten
+# times too large.
 
 # %% tags=["demo"]
 with demonstration():
@@ -1608,8 +1605,8 @@ with demonstration():
         print(f"{lr:<15}{factor:<15}{without:>12.2f}{with_bn:>12.2f}")
 
 # %% [markdown]
-# With batch normalization all six runs end close together: the factor is divided out again in the forward pass, and
-# the large learning rate does little harm. Without it, much depends on getting both right.
+# With batch normalization, all six runs end close together: the factor is divided out in the forward pass, and the
+# large learning rate does little harm. Without it, the result depends more on both.
 
 # %% [markdown]
 # # 5. Evaluation and inference
@@ -1620,35 +1617,34 @@ with demonstration():
 # points: 4
 
 # %% [markdown]
-# ## B8. Evaluate, and leave no trace (4 points)
+# ## B8. Evaluate without side effects (4 points)
 #
 # ●●○○ · 15 minutes
 #
 # A validation set is often too large for one batch. Write `evaluate(model, inputs, targets, batch_size)`, which
-# returns the mean cross-entropy over all examples as a float, going through them `batch_size` at a time:
+# returns the mean cross-entropy over all examples as a float, processing them `batch_size` at a time:
 #
 # - in evaluation mode, so that batch normalization uses its running statistics, and without gradients;
-# - each **example** counts the same. The last batch may be smaller than the others, so a mean of batch means is not
-#   enough;
-# - afterwards the model is in the mode it was in before, even when something went wrong in between; the error itself
-#   goes on to the caller. No parameter and no buffer has changed.
+# - each **example** has the same weight. The last batch may be smaller than the others, so the mean of the batch
+#   means is wrong;
+# - afterwards the model is in the same mode as before, even if an exception was raised; the exception itself
+#   propagates to the caller. No parameter or buffer changes.
 #
 # <details><summary>Hint 1: the concept</summary>
 #
-# Add up the losses of the examples, not of the batches, and divide once, at the end. Look at the `reduction` argument
-# of `F.cross_entropy`. Python's `try: ... finally: ...` runs its last part whatever happens.
+# Sum the losses of the examples, not of the batches, and divide once at the end. See the `reduction` argument of
+# `F.cross_entropy`. In Python's `try: ... finally: ...`, the `finally` part always runs.
 #
 # </details>
 # <details><summary>Hint 2: the shapes</summary>
 #
 # A slice of the inputs is (n, context_size), its logits are (n, vocab_size), its targets (n,), and n is `batch_size`
-# but for the last slice.
+# except for the last slice.
 #
 # </details>
-# <details><summary>Hint 3: almost the line</summary>
+# <details><summary>Hint 3: nearly the code</summary>
 #
-# Remember `model.training` before you call `model.eval()`; in `finally`, hand what you remembered to
-# `model.train(...)`.
+# Save `model.training` before you call `model.eval()`; in `finally`, pass the saved value to `model.train(...)`.
 #
 # </details>
 
@@ -1658,13 +1654,13 @@ with demonstration():
 
 # %%
 def evaluate(model, inputs, targets, batch_size=1024):
-    """Mean cross-entropy over all examples, in evaluation mode.
+    """Return the mean cross-entropy over all examples, in evaluation mode.
 
     inputs: (N, context_size); targets: (N,). Returns a float. The mode of the model is restored.
     """
     ############################################################################
-    # TODO B8 (4 points): go through the examples in batches, weigh each       #
-    # example alike, and restore the mode of the model.                        #
+    # TODO B8 (4 points): go through the examples in batches, weight each      #
+    # example equally, and restore the mode of the model.                      #
     ############################################################################
     # *****START OF YOUR CODE (DO NOT DELETE/MODIFY THIS LINE)*****
     # BEGIN SOLUTION NO PROMPT
@@ -1721,7 +1717,7 @@ def test_same_loss_at_any_batch_size(env):
             for training in (True, False):
                 model.train(training)
                 loss = evaluate(model, inputs, targets, batch_size)
-                require(isinstance(loss, float), f"the result is a {type(loss).__name__}; a Python float was expected")
+                require(isinstance(loss, float), f"the result has type {type(loss).__name__}; it should be a Python float")
                 compare(f"the loss of 103 examples at batch size {batch_size}", loss, target, rtol=1e-5, atol=1e-5)
                 require(
                     model.training == training,
@@ -1743,8 +1739,8 @@ def test_same_loss_at_any_batch_size(env):
             evaluate(model, inputs, targets, 25)
         except Fault:
             went_on = True
-        require(went_on, "an error in the model was swallowed; let it go on to the caller")
-        require(model.training, "after an error in the model its mode is not restored; look at try: ... finally: ...")
+        require(went_on, "an exception raised by the model was swallowed; let it propagate to the caller")
+        require(model.training, "after an exception in the model, its mode is not restored; use try: ... finally: ...")
 
 
 # %% [raw]
@@ -1755,7 +1751,8 @@ def test_same_loss_at_any_batch_size(env):
 
 # %% [markdown]
 # From here on we use one model, with batch normalization, trained for a thousand steps. Its validation loss is the
-# same at each batch size. In training mode it is not: there the loss of an example depends on its neighbours.
+# same at every batch size. In training mode it is not: there the loss of an example depends on the other examples in
+# its batch.
 
 # %% tags=["demo"]
 with demonstration():
@@ -1786,31 +1783,32 @@ with demonstration():
 # points: 4
 
 # %% [markdown]
-# ## B9. Fold it away (4 points)
+# ## B9. Fold the normalization away (4 points)
 #
 # ●●●○ · 20 minutes
 #
-# In evaluation mode the statistics are constants, and batch normalization is nothing but a multiplication and an
-# addition per feature. So is the linear layer before it, and two such maps in a row are one. That makes inference
-# faster, and the normalization disappears:
+# In evaluation mode the statistics are constants, so batch normalization is just a multiplication and an addition per
+# feature. The layer before it is linear too, and the composition of the two is a single linear layer. This makes
+# inference faster, and the normalization disappears:
 #
 # $$z = \gamma\, \frac{(x W + b) - \mu_\text{run}}{\sqrt{\sigma^2_\text{run} + \epsilon}} + \beta \;=\; x W' + b'$$
 #
 # Find $W'$ and $b'$ on paper, then write `fold_batchnorm(weight, bias, bn)`. `weight` has shape (in, out), `bias` has
-# shape (out,) or is `None` (no bias, as in `MLPv3`), and `bn` is a `BatchNorm1d(out)`, in whichever mode it is. Return
-# the new weight and the new bias, of shapes (in, out) and (out,). The given tensors and the layer must not change.
+# shape (out,) or is `None` (no bias, as in `MLPv3`), and `bn` is a `BatchNorm1d(out)` in either mode. Return the new
+# weight and the new bias, of shapes (in, out) and (out,). The given tensors and the layer must not change.
 #
 # <details><summary>Hint 1: the concept</summary>
 #
-# Collect what multiplies $x$, and what does not. All that multiplies is one factor per output feature.
+# Separate the terms that multiply $x$ from those that do not. What multiplies $x W$ is one factor per output feature.
 #
 # </details>
 # <details><summary>Hint 2: the shapes</summary>
 #
-# The factor has shape (out,). Broadcast against (in, out) it stretches the columns, and a column belongs to an output.
+# The factor has shape (out,). Broadcast against (in, out), it scales the columns, and each column belongs to one
+# output.
 #
 # </details>
-# <details><summary>Hint 3: almost the line</summary>
+# <details><summary>Hint 3: nearly the code</summary>
 #
 # With the factor $s = \gamma / \sqrt{\sigma^2_\text{run} + \epsilon}$, the new weight is the old one times $s$; the
 # new bias is (old bias minus running mean) times $s$, plus $\beta$.
@@ -1823,14 +1821,14 @@ with demonstration():
 
 # %%
 def fold_batchnorm(weight, bias, bn):
-    """Fold a batch normalization in evaluation mode into the linear layer before it.
+    """Fold an evaluation-mode batch normalization into the linear layer before it.
 
     weight: (in, out); bias: (out,) or None; bn: BatchNorm1d(out).
-    Returns (weight, bias) of shapes (in, out), (out,): a linear layer equal to both in a row.
+    Returns (weight, bias) of shapes (in, out), (out,): one linear layer equivalent to the two.
     """
     ############################################################################
-    # TODO B9 (4 points): return the weight and the bias of one linear layer   #
-    # that does the work of both.                                              #
+    # TODO B9 (4 points): return the weight and bias of a single linear layer  #
+    # that is equivalent to both.                                              #
     ############################################################################
     # *****START OF YOUR CODE (DO NOT DELETE/MODIFY THIS LINE)*****
     # BEGIN SOLUTION NO PROMPT
@@ -1883,15 +1881,15 @@ def test_folded_layer(env):
                 isinstance(result, tuple | list) and len(result) == 2,
                 "return two things: the new weight and the new bias",
             )
-            require(result[1] is not None, "the new bias is None; even without a bias before, there is one afterwards")
-            require(torch.equal(given[0], weight), "the given weight was changed; return a new one")
-            require(bias is None or torch.equal(given[1], bias), "the given bias was changed; return a new one")
+            require(result[1] is not None, "the new bias is None; even if the layer had no bias, the folded one needs one")
+            require(torch.equal(given[0], weight), "the given weight was modified; return a new tensor")
+            require(bias is None or torch.equal(given[1], bias), "the given bias was modified; return a new tensor")
             for name, value in bn.state_dict().items():
                 require(
                     torch.equal(torch.as_tensor(value), state[name]),
-                    f"{name} of the layer was changed; leave it as it is",
+                    f"{name} of the batch norm was modified; leave it unchanged",
                 )
-            require(not bn.training, "the layer was in evaluation mode before and is not now; leave its mode as it is")
+            require(not bn.training, "the batch norm was in evaluation mode before the call and is not now; leave its mode unchanged")
             unfolded = F.batch_norm(
                 F.linear(x, weight.T, bias),
                 state["running_mean"].flatten(),
@@ -1911,8 +1909,8 @@ def test_folded_layer(env):
 # # END QUESTION
 
 # %% [markdown]
-# The trained model without its two normalization layers gives the same logits, up to rounding. The new weights go
-# into an `MLPv3` that was built without batch normalization, which has room for the two biases.
+# Without its two normalization layers, the trained model gives the same logits up to rounding. The new weights go
+# into an `MLPv3` built without batch normalization, which has the two biases that folding needs.
 
 # %% tags=["demo"]
 with demonstration():
@@ -1942,7 +1940,7 @@ with demonstration():
 #
 # ●●○○ · 20 minutes
 #
-# At last the model may speak. Start with a context of dots. Ask for the logits of the next character, turn them into
+# Now let the model generate. Start with a context of dots. Compute the logits of the next character, turn them into
 # probabilities
 #
 # $$p_k = \frac{e^{z_k / T}}{\sum_j e^{z_j / T}}$$
@@ -1952,25 +1950,25 @@ with demonstration():
 #
 # Write `generate(model, context_size, generator, temperature, max_len)`, which returns the name without the dot.
 #
-# - The model is asked in evaluation mode, one context at a time, without gradients; its mode is restored afterwards.
-# - All chance comes from `generator`, a `torch.Generator` on the CPU: the same state gives the same name, and torch's
-#   global random numbers are not touched.
-# - `idx2str` and `device` are those of the data part. Put the context on `device`, and bring the probabilities back
-#   to the CPU before you draw.
+# - Call the model in evaluation mode, on one context at a time, without gradients; restore its mode afterwards.
+# - All randomness comes from `generator`, a `torch.Generator` on the CPU: the same state gives the same name, and
+#   torch's global generator is not used.
+# - `idx2str` and `device` are defined in part 1. Put the context on `device`, and move the probabilities back to the
+#   CPU before you draw.
 #
 # <details><summary>Hint 1: the concept</summary>
 #
-# `torch.multinomial` draws an index by its probability and takes a `generator`. A small temperature makes the likely
-# characters likelier.
+# `torch.multinomial` draws an index according to given probabilities and accepts a `generator`. A low temperature
+# makes likely characters even likelier.
 #
 # </details>
 # <details><summary>Hint 2: the shapes</summary>
 #
-# The model wants a batch: a context of shape (1, context_size) gives logits (1, vocab_size). Token 0 is the dot. The
-# new context is the old one without its first token and with the new token at its end.
+# The model expects a batch: a context of shape (1, context_size) gives logits (1, vocab_size). Token 0 is the dot.
+# The new context is the old one without its first token and with the new token appended.
 #
 # </details>
-# <details><summary>Hint 3: almost the line</summary>
+# <details><summary>Hint 3: nearly the code</summary>
 #
 # Draw one sample with `torch.multinomial` from the softmax of (logits divided by the temperature), passing
 # `generator=generator`; `.item()` gives the token as an integer.
@@ -1983,10 +1981,10 @@ with demonstration():
 
 # %%
 def generate(model, context_size, generator, temperature=1.0, max_len=50):
-    """Draw a name from the model.
+    """Sample a name from the model.
 
-    generator: a torch.Generator on the CPU, the only source of chance.
-    Returns the name as a string of at most max_len letters, without the closing dot. The mode of
+    generator: a torch.Generator on the CPU, the only source of randomness.
+    Returns the name as a string of at most max_len letters, without the final dot. The mode of
     the model is restored.
     """
     ############################################################################
@@ -2045,7 +2043,7 @@ def test_known_transitions(env):
 
             def forward(self, x):
                 self.calls += 1
-                require(self.calls <= 200, "the model was asked 200 times: does the loop end at a dot, and at max_len?")
+                require(self.calls <= 200, "the model was called 200 times: does the loop stop at a dot and at max_len?")
                 logits = torch.full((len(x), 27), -1e4, device=x.device)
                 for row, context in enumerate(x.tolist()):
                     logits[row, self.next.get(tuple(context), 24)] = 0.0
@@ -2054,7 +2052,7 @@ def test_known_transitions(env):
         draw = torch.Generator().manual_seed(12)
         for word in ("ada", "emmanuel"):
             name = generate(Speller(word), 3, draw)
-            require(isinstance(name, str), f"the result is a {type(name).__name__}; a string was expected")
+            require(isinstance(name, str), f"the result has type {type(name).__name__}; it should be a string")
             require(
                 name == word,
                 f"a model that can only say {word!r} said {name!r}: "
@@ -2084,7 +2082,7 @@ def test_chance_and_mode(env):
 
             def forward(self, x):
                 self.calls += 1
-                require(self.calls <= 1000, "seven names took 1000 letters: does the loop end at a dot, and at max_len?")
+                require(self.calls <= 1000, "seven names took 1000 letters: does the loop stop at a dot and at max_len?")
                 return torch.linspace(-1, 1, 27, device=x.device).repeat(len(x), 1)
 
         model = Ramp()
@@ -2092,16 +2090,16 @@ def test_chance_and_mode(env):
         names = [generate(model, 3, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2, 3)]
         require(
             torch.equal(torch.get_rng_state(), state),
-            "torch's global random numbers were used; draw with generator=generator",
+            "torch's global random number generator was used; draw with generator=generator",
         )
-        require(names[0] == names[1], "the same state of the generator gave two different names")
+        require(names[0] == names[1], "the same generator state gave two different names")
         require(
             len(set(names)) > 1,
-            "different states of the generator gave the same name; draw, do not take the likeliest letter",
+            "different generator states gave the same name; sample instead of taking the likeliest letter",
         )
         cold = generate(model, 3, torch.Generator().manual_seed(1), temperature=0.001, max_len=6)
         require(
-            cold == "zzzzzz", f"at temperature 0.001 only the likeliest letter z is left, but the model said {cold!r}"
+            cold == "zzzzzz", f"at temperature 0.001 only the likeliest letter, z, should be drawn, but the result is {cold!r}"
         )
         for training in (True, False):
             model.train(training)
@@ -2126,29 +2124,30 @@ with demonstration():
         print(f"temperature {temperature}: {', '.join(ten)}")
 
 # %% [markdown]
-# A low temperature makes the names more ordinary, a high one makes them wild. A model that sees only three characters
-# cannot do much better, but it knows how names begin, and how they end.
+# A low temperature makes the names more ordinary, a high one makes them wilder. A model that sees only three
+# characters cannot do much better, but it has learned how names begin and end.
 #
 # Without running statistics none of this would work. In training mode the single context would be a batch of one,
-# every centred value would be zero, and the network could not see its input at all. That is why your layer refuses
-# it.
+# every centred value would be zero, and the network could not see its input at all. That is why your layer raises an
+# error for it.
 
 # %% [markdown]
 # # What you learned
 #
-# - A network with badly scaled weights starts saturated and sure of wrong answers; the hockey stick in its loss is
+# - A network with badly scaled weights starts saturated and confidently wrong; the steep part of the hockey stick is
 #   the time it takes to unlearn that.
-# - Weights with the deviation gain / √fan_in start it close to a uniform guess.
-# - Batch normalization gives each unit mean 0 and variance 1 over the batch, then lets it choose scale and shift. It
-#   uses the biased variance to normalise and keeps the unbiased one, in training; it uses the running statistics in
-#   evaluation, and there it folds into the layer before it.
-# - Gradients flow through the statistics. What is left of the gradient cannot point along "shift all" or "stretch all".
-# - A bias before batch normalization does nothing.
+# - With weights of standard deviation gain / √fan_in, it starts close to a uniform guess.
+# - Batch normalization gives each unit mean 0 and variance 1 over the batch, then lets it learn a scale and a shift.
+#   In training it normalises with the biased variance and stores the unbiased one; in evaluation it uses the running
+#   statistics and can be folded into the layer before it.
+# - Gradients flow through the statistics. The remaining gradient has no component along "shift all inputs" and almost
+#   none along "stretch all inputs".
+# - A bias right before batch normalization has no effect.
 # - On a shallow, well-initialised network batch normalization does not lower the loss. It makes training robust to
-#   bad weights, large learning rates and depth. *Why* it does is still discussed: the paper's "internal covariate
-#   shift" was called into question by Santurkar et al., who found a smoother loss instead.
+#   bad weights, large learning rates and depth. *Why* is still debated: Santurkar et al. questioned the paper's
+#   "internal covariate shift" and found a smoother loss landscape instead.
 #
-# The second notebook, on residual streams, goes deep.
+# The second notebook, on residual streams, turns to depth.
 #
 # ## References
 #
@@ -2163,7 +2162,7 @@ with demonstration():
 #
 # ## Handing in
 #
-# Save the notebook. Then run the last cell, which runs the saved notebook once more from top to bottom, shows the
-# results of the checks and makes a zip file (one to two minutes). Hand in the zip file or the notebook itself: both are
-# graded alike. If the cell says that it could not save the notebook, as it does in VS Code, save it yourself and run
-# the cell again.
+# Save the notebook. Then run the last cell, which runs the saved notebook again from top to bottom, shows the results
+# of the checks and creates a zip file (one to two minutes). Hand in either the zip file or the notebook itself; they
+# are graded the same way. If the cell says that it could not save the notebook, as it does in VS Code, save it
+# yourself and run the cell again.

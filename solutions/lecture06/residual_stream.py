@@ -28,40 +28,40 @@
 # # Lecture 6, notebook 2: Residual Streams
 #
 # A deep plain network barely learns, because hardly any gradient reaches its first layers. You will measure this, and
-# then build the network that most deep models use today: a **residual stream** that runs from the input to the
+# then build the architecture that most deep models use today: a **residual stream** that runs from the input to the
 # output, and blocks that read from it and write to it. Then you will look into the stream and see what each block
 # contributes to a prediction.
 #
 # | part | questions | points |
 # |---|---|---|
-# | 1. The names | none: read and run | 0 |
+# | 1. The names | none, just read and run | 0 |
 # | 2. What depth does to a plain network | R1 | 4 |
 # | 3. The residual stream | R2, R3 | 12 |
-# | 4. How to start | R4, R5 | 9 |
+# | 4. Initialization | R4, R5 | 9 |
 # | 5. Where the norm goes | R6 | 5 |
 # | 6. Reading the stream | R7, R8 | 12 |
 # | 7. Training and inference | R9, R10 | 8 |
-# | **together** | | **50** |
+# | **total** | | **50** |
 #
-# Expect three to four hours. The whole notebook runs in under a minute once everything is written. It uses PyTorch's
-# own `nn.BatchNorm1d`, so nothing here depends on your answers in the first notebook.
+# Expect three to four hours. Once everything is written, the whole notebook runs in about a minute. It uses PyTorch's
+# own `nn.BatchNorm1d`, so nothing here depends on your answers to the first notebook.
 
 # %% [markdown]
 # ## How to work
 #
 # 1. **Run** the cells from top to bottom. Each question has one code cell with a block that starts with `TODO`.
-# 2. **Fill** the block between the lines `START OF YOUR CODE` and `END OF YOUR CODE`, in place of
-#    `raise NotImplementedError(...)`. Please leave those two lines and the line with `def` or `class` as they are.
-#    You may write helper functions inside the block or in cells of your own.
+# 2. **Fill** the block between the lines `START OF YOUR CODE` and `END OF YOUR CODE`, replacing `raise
+#    NotImplementedError(...)`. Do not change those two lines or the line with `def` or `class`. You may write helper
+#    functions inside the block or in new cells.
 # 3. **Run** your cell, then **check** it with the cell `grader.check("...")` below it. A check tells you what it
-#    compared and where the first difference is. Checks are quick and see only the most common slips; grading looks
-#    closer.
-# 4. **Look** at the picture or table that follows. A demonstration whose question is still open says so and waits, so
-#    you can always run the whole notebook.
+#    compared and where the first difference is. Checks are quick and catch only common mistakes; grading is more
+#    thorough.
+# 4. **Look** at the plot or table that follows. A demonstration that needs a question you have not answered yet is
+#    skipped with a message, so you can always run the whole notebook.
 #
 # Dots show how hard a question is (● to ●●●●). If you get stuck, unfold the hints one at a time: the first gives the
-# idea, the second the shapes, the third almost the line. A mistake in one question costs points in that question
-# only.
+# idea, the second the shapes, and the third nearly gives the code away. A mistake in one question costs points in
+# that question only.
 
 # %%
 import copy
@@ -80,10 +80,10 @@ from sklearn.model_selection import train_test_split
 
 from src.utils import configure_device, load_text, set_seed, sparkline
 
-# The layers here are so small that sharing the work among threads takes longer than the work.
+# The layers here are so small that a second thread costs more time than it saves.
 torch.set_num_threads(1)
 
-# Colours that colour-blind readers can tell apart.
+# Colours that remain distinguishable with colour blindness.
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#666666"
 
 # %% [markdown]
@@ -91,7 +91,7 @@ BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#666666"
 #
 # ## The settings
 #
-# Everything that can be turned is in one place.
+# All settings are in one place.
 
 
 # %%
@@ -119,19 +119,19 @@ print(f"{config}\nrunning on: {device}")
 # %% [markdown]
 # ## The names
 #
-# The data are first names, one a line. A tenth of them is set aside for validation.
+# The data are first names, one per line. A tenth of them is held out for validation.
 
 # %%
 text = load_text()
 names = text.splitlines()
 train_names, val_names = train_test_split(names, test_size=config.val_size, random_state=config.seed)
 print(f"{len(names):,} names: {len(train_names):,} for training, {len(val_names):,} for validation")
-print("some of them:", ", ".join(train_names[:8]))
+print("examples:", ", ".join(train_names[:8]))
 
 # %% [markdown]
 # ## The tokenizer
 #
-# There are 27 tokens: the dot, which stands for the beginning and the end of a name, and the letters a to z.
+# There are 27 tokens: the dot, which marks the beginning and the end of a name, and the letters a to z.
 
 # %%
 chars = [".", *string.ascii_lowercase]
@@ -146,13 +146,13 @@ print(f"{vocab_size} tokens: {''.join(chars)}")
 # An example is a context of three characters and the character that comes next. The name `ada` gives four of them:
 # `... → a`, `..a → d`, `.ad → a`, `ada → .`
 #
-# The examples are kept as two tensors, so that drawing a batch is a single indexing operation. A `DataLoader` would
-# collect the examples one by one, which takes longer than the training step of a network as small as ours.
+# The examples are stored as two tensors, so that drawing a batch is a single indexing operation. A `DataLoader` would
+# fetch the examples one by one, which takes longer than a training step of a network as small as ours.
 
 
 # %%
 class NamesDataset:
-    """All contexts and next characters of a list of names.
+    """All contexts and next characters in a list of names.
 
     inputs (N, context_size) and targets (N,), both int64, on `device`.
     """
@@ -181,13 +181,13 @@ for row in range(4):
 # %% [markdown]
 # ## Sizes and helpers of this notebook
 #
-# The deep networks below have a stream of `d_model` numbers per example; the blocks compute with `d_ff` units. Three
-# helpers are given. `eval_mode` is handy in R7, R8 and R10: inside `with eval_mode(model):` the model is in
-# evaluation mode, and after it every module is in the mode that it had before, even when an error stopped the code
-# inside.
+# The deep networks below have a stream of `d_model` numbers per example; inside a block, the computation uses `d_ff`
+# units. Three helpers are given. `eval_mode` is useful in R7, R8 and R10: inside `with eval_mode(model):` the model
+# is in evaluation mode, and afterwards every module is back in its former mode, even if the code inside raised an
+# exception.
 #
-# (Of the settings above, this notebook uses `context_size`, `d_embed`, `val_size` and `seed`; the others belong to
-# the first one.)
+# (Of the settings above, this notebook uses `context_size`, `d_embed`, `val_size` and `seed`; the others are for the
+# first notebook.)
 
 
 # %%
@@ -197,18 +197,18 @@ class StreamConfig:
 
     d_model: int = 64  # width of the stream
     d_ff: int = 128  # units inside a block
-    n_layers: int = 12  # blocks, where nothing else is said
+    n_layers: int = 12  # blocks, unless stated otherwise
 
 
 stream_config = StreamConfig()
 
-# A fixed batch to look at the networks with.
+# A fixed batch for inspecting the networks.
 look_inputs, look_targets = train_data.inputs[:512], train_data.targets[:512]
 
 
 @contextmanager
 def eval_mode(model):
-    """`with eval_mode(model):` evaluation mode inside, the former modes afterwards."""
+    """Put the model into evaluation mode inside a `with` block and restore every module's mode afterwards."""
     modes = {module: module.training for module in model.modules()}
     model.eval()
     try:
@@ -220,32 +220,32 @@ def eval_mode(model):
 
 @contextmanager
 def demonstration(what):
-    """Let a demonstration wait, with a line that says so, as long as a question it needs is not written."""
+    """Skip a demonstration, with a message, while a question that it needs is unanswered."""
     try:
         yield
     except NotImplementedError as error:
-        print(f"{what}: this waits for question {error}.")
+        print(f"{what}: skipped. Answer {error} first, run its cell, then re-run this one.")
 
 
 def unigram_cross_entropy(targets):
-    """The cross-entropy in nats of guessing by letter frequency alone, without looking at the context."""
+    """Return the cross-entropy in nats of predicting by letter frequency alone, ignoring the context."""
     shares = torch.bincount(targets, minlength=vocab_size) / len(targets)
     return -torch.special.xlogy(shares, shares).sum().item()
 
 
 unigram = unigram_cross_entropy(train_data.targets)
-print(f"guessing uniformly costs {math.log(vocab_size):.3f} nats, by letter frequency {unigram:.3f}")
+print(f"cross-entropy of a uniform guess: {math.log(vocab_size):.3f} nats, of letter frequency only: {unigram:.3f}")
 
 # %% [markdown]
 # # 2. What depth does to a plain network
 #
 # Here is a plain deep network: an embedding, a linear layer to the width `d_model`, then `n_layers` blocks $h_{l+1} =
-# \tanh(W_l h_l + b_l)$ one after the other, then a linear layer to 27 logits. All layers start as PyTorch makes them.
+# \tanh(W_l h_l + b_l)$ one after the other, then a linear layer to 27 logits. All layers have PyTorch's default initialization.
 
 
 # %%
 class PlainBlock(nn.Module):
-    """One plain layer: (N, d_model) -> (N, d_model)."""
+    """A plain tanh layer: (N, d_model) -> (N, d_model)."""
 
     def __init__(self, d_model):
         super().__init__()
@@ -271,7 +271,7 @@ class PlainMLP(nn.Module):
 
 
 def make_plain(n_layers=stream_config.n_layers):
-    """A PlainMLP of this notebook's sizes."""
+    """Build a PlainMLP of this notebook's sizes."""
     sizes = vocab_size, config.context_size, config.d_embed, stream_config.d_model
     return PlainMLP(*sizes, n_layers).to(device)
 
@@ -286,8 +286,9 @@ def make_plain(n_layers=stream_config.n_layers):
 #
 # ●○○○ · 15 minutes
 #
-# A layer learns from the gradient that reaches its weights. On its way from the loss down to the first layer, the
-# gradient passes every layer above, and each one may shrink or stretch it. So before we mend anything, we measure.
+# A layer learns from the gradient that reaches its weights. On its way from the loss back to the first layer, the
+# gradient passes through every layer above, and each one may shrink or amplify it. So before we fix anything, we
+# measure.
 #
 # Write `grad_norms`. With the cross-entropy $\mathcal L$ of the model's logits on the batch (averaged over the
 # examples, as `F.cross_entropy` does), and $W^{(i)}$ the weight `model.blocks[i].fc1.weight`, it returns
@@ -296,26 +297,26 @@ def make_plain(n_layers=stream_config.n_layers):
 #
 # the square root of the sum of all squared entries, as a tensor of shape `(L,)`.
 #
-# - It must work for every model with `blocks` whose items have an `fc1`: for `PlainMLP` here, and for the network
-#   that you will write in part 3.
-# - Measuring must not disturb. Afterwards the weights, the model's mode and the `.grad` of **every** parameter are as
-#   they were before (a `.grad` that was `None` is `None` again). Use the model in the mode it is in.
+# - It must work for every model with `blocks` whose items have an `fc1`: for `PlainMLP` here, and for the network you
+#   will write in part 3.
+# - Measuring must have no side effects. Afterwards the weights, the model's mode and the `.grad` of **every**
+#   parameter are as before (a `.grad` that was `None` is `None` again). Use the model in the mode it is in.
 #
 # <details><summary>Hint 1: the concept</summary>
 #
 # `loss.backward()` stores gradients in `.grad`, where the next training step would find them. There is a function in
-# `torch.autograd` that hands the gradients to you and stores nothing.
+# `torch.autograd` that returns the gradients without storing them.
 #
 # </details>
 #
 # <details><summary>Hint 2: the shapes</summary>
 #
 # The gradient at a weight has the weight's shape, `(out, in)`. Each gives one number, so L weights give L numbers,
-# which `torch.stack` makes into a tensor `(L,)`.
+# which `torch.stack` turns into a tensor `(L,)`.
 #
 # </details>
 #
-# <details><summary>Hint 3: almost the line</summary>
+# <details><summary>Hint 3: nearly the code</summary>
 #
 # Put the L weights into a list. `torch.autograd.grad(<the loss>, <the list>)` returns their gradients in the same
 # order; take `.norm()` of each.
@@ -328,7 +329,7 @@ def make_plain(n_layers=stream_config.n_layers):
 
 # %%
 def grad_norms(model, inputs, targets):
-    """The norm of the loss gradient at each block's first weight.
+    """Return the norm of the loss gradient at each block's first weight.
 
     model: has `blocks`, each with `fc1`; inputs (N, context_size), targets (N,): int64
     Returns a tensor (L,); leaves weights, mode and every `.grad` as they were.
@@ -367,7 +368,7 @@ def test_gradient_norms_of_a_plain_network(env):
 
     with checking("R1"):
         grad_norms = answer(env, "R1", "grad_norms")
-        require("PlainMLP" in env, "run the given cell with PlainMLP, then this check again")
+        require("PlainMLP" in env, "PlainMLP is not defined; run the given cell that defines it, then re-run this check")
         torch.manual_seed(0)
         model = env["PlainMLP"](27, 3, 4, 8, 5).double()
         inputs, targets = torch.randint(27, (40, 3)), torch.randint(27, (40,))
@@ -376,13 +377,13 @@ def test_gradient_norms_of_a_plain_network(env):
         target = [slopes[f"blocks.{i}.fc1.weight"].square().sum().item() ** 0.5 for i in range(5)]
 
         yours = grad_norms(model, inputs, targets)
-        require(isinstance(yours, torch.Tensor), f"grad_norms returns a {type(yours).__name__}; make it a tensor (L,)")
+        require(isinstance(yours, torch.Tensor), f"grad_norms returned a {type(yours).__name__}; it should return a tensor (L,)")
         compare("grad_norms(model, inputs, targets)", yours, torch.tensor(target, dtype=torch.float64), rtol=1e-6, atol=1e-9)
         require(
             all(weight.grad is None for weight in model.parameters()),
-            "the call left gradients behind in `.grad`; a training step after it would use them",
+            "the call left gradients in `.grad`; the next training step would use them",
         )
-        require(model.training, "the model was in training mode before the call and is in evaluation mode after it")
+        require(model.training, "the model was in training mode before the call and is in evaluation mode now")
         require(
             all(torch.equal(weight, start[name]) for name, weight in model.named_parameters()),
             "the call changed the model's weights; it should only measure",
@@ -427,7 +428,7 @@ def test_gradient_norms_of_a_network_with_a_norm(env):
             target = torch.stack([block.fc1.weight.grad.square().sum().sqrt() for block in twin.blocks])
             mode = "training" if training else "evaluation"
             compare(f"the norms of a network in {mode} mode", grad_norms(model, inputs, targets), target, rtol=1e-6, atol=1e-9)
-            require(model.training == training, f"the model was in {mode} mode before the call and is not after it")
+            require(model.training == training, f"the model was in {mode} mode before the call and is not now")
 
 
 # %% [raw]
@@ -437,8 +438,8 @@ def test_gradient_norms_of_a_network_with_a_norm(env):
 # # END QUESTION
 
 # %% [markdown]
-# **The effect.** The vertical axis is logarithmic: a straight line downwards to the left means that every layer
-# shrinks the gradient by the same factor.
+# **The effect.** The vertical axis is logarithmic: a straight line falling to the left means that every layer shrinks
+# the gradient by the same factor.
 
 # %% tags=["demo"]
 with demonstration("The gradients of plain networks"):
@@ -452,15 +453,15 @@ with demonstration("The gradients of plain networks"):
         ratio = norms[-1] / norms[0]
         print(f"{n_layers:2d} layers: first {norms[0]:.1e}, last {norms[-1]:.1e}, ratio {ratio:.0e}")
     ax.set(xlabel="layer (0 is nearest to the input)", ylabel="gradient norm")
-    ax.set_title("In a plain network the gradient fades on its way to the input")
+    ax.set_title("In a plain network the gradient vanishes towards the input")
     ax.legend()
     plt.show()
 
 # %% [markdown]
 # # 3. The residual stream
 #
-# The cure is to stop handing the signal *through* the layers. Instead, a **stream** of `d_model` numbers per example
-# runs straight from the input to the output, and every block **reads** from it, **computes** something small, and
+# The remedy is to stop passing the signal *through* the layers. Instead, a **stream** of `d_model` numbers per
+# example runs straight from the input to the output, and every block **reads** from it, **computes** something, and
 # **writes** the result by adding it to the stream (He et al. 2015, 2016):
 #
 # ```
@@ -472,8 +473,8 @@ with demonstration("The gradients of plain networks"):
 #                                write         write
 # ```
 #
-# Because of the additions, a change in the stream reaches the output unhindered, and on the way back the gradient
-# does the same:
+# Because of the additions, a change in the stream has a direct path to the output, and so does the gradient on the
+# way back:
 #
 # $$ x_{l+1} = x_l + F_l(x_l) \quad\Longrightarrow\quad
 #    \frac{\partial \mathcal L}{\partial x_l} = \frac{\partial \mathcal L}{\partial x_{l+1}}
@@ -495,19 +496,20 @@ with demonstration("The gradients of plain networks"):
 #
 # with the stream $x$ of shape `(N, d_model)`.
 #
-# | name | what it is | start |
+# | name | what it is | initial value |
 # |---|---|---|
-# | `norm` | `nn.BatchNorm1d(d_model)` | as PyTorch makes it |
+# | `norm` | `nn.BatchNorm1d(d_model)` | PyTorch's default |
 # | `fc1` | linear, `d_model` to `d_ff`, no bias | each weight from $\mathcal N(0, 1/\text{fan-in})$ |
 # | `fc2` | linear, `d_ff` to `d_model`, no bias | each weight from $\mathcal N(0, 1/\text{fan-in})$, times `scale` |
 #
-# Here $1/\text{fan-in}$ is the variance, and the fan-in of a layer is the number of its inputs. `scale` concerns the
-# starting weights of `fc2` only; `forward` does not know it. The block must not change its input `x` in place,
-# because the stream is read elsewhere, too.
+# Here $1/\text{fan-in}$ is the variance, and the fan-in of a layer is the number of its inputs. `scale` only affects
+# the initial weights of `fc2`; `forward` does not use it. The block must not modify its input `x` in place, because
+# the stream is read elsewhere too.
 #
 # <details><summary>Hint 1: the concept</summary>
 #
-# The skip path carries the stream itself, untouched: neither normalised nor scaled nor squashed. Only the branch is.
+# The skip path carries the stream itself, unchanged: neither normalised nor scaled nor passed through tanh. Only the
+# branch is.
 #
 # </details>
 #
@@ -519,10 +521,10 @@ with demonstration("The gradients of plain networks"):
 #
 # </details>
 #
-# <details><summary>Hint 3: almost the line</summary>
+# <details><summary>Hint 3: nearly the code</summary>
 #
 # `nn.init.normal_(tensor, std=...)` fills a weight in place. In `forward`, compute the branch from the inside out,
-# give it a name such as `written`, and return the sum of `x` and it.
+# and return the sum of `x` and the branch.
 #
 # </details>
 
@@ -535,11 +537,11 @@ class ResidualBlock(nn.Module):
     """Read from the stream, compute, write to it: (N, d_model) -> (N, d_model).
 
     norm: nn.BatchNorm1d(d_model); fc1: d_model -> d_ff and fc2: d_ff -> d_model, linear without bias
-    scale: factor on the starting weights of fc2
+    scale: factor on the initial weights of fc2
     """
 
     ############################################################################
-    # TODO R2 (6 points): the layers with their starting weights, and the      #
+    # TODO R2 (6 points): the layers with their initial weights, and the       #
     # forward pass x + fc2(tanh(fc1(norm(x)))).                                #
     ############################################################################
     # *****START OF YOUR CODE (DO NOT DELETE/MODIFY THIS LINE)*****
@@ -585,10 +587,10 @@ def test_block_adds_its_branch_to_the_stream(env):
         torch.manual_seed(0)
         block = ResidualBlock(6, 10, scale=0.5).double()
         for name in ("norm", "fc1", "fc2"):
-            require(hasattr(block, name), f"the block has no `{name}`; the question's table names the three layers")
+            require(hasattr(block, name), f"the block has no `{name}`; the table in the question names the three layers")
         compare("the shape of fc1.weight", torch.tensor(block.fc1.weight.shape), torch.tensor([10, 6]))
         compare("the shape of fc2.weight", torch.tensor(block.fc2.weight.shape), torch.tensor([6, 10]))
-        require(block.fc1.bias is None and block.fc2.bias is None, "fc1 and fc2 have no bias: use bias=False")
+        require(block.fc1.bias is None and block.fc2.bias is None, "fc1 and fc2 should have no bias; use bias=False")
         with torch.no_grad():
             block.norm.weight.uniform_(0.5, 1.5)
             block.norm.bias.uniform_(-0.5, 0.5)
@@ -597,11 +599,11 @@ def test_block_adds_its_branch_to_the_stream(env):
         target = (read @ block.fc1.weight.T).tanh() @ block.fc2.weight.T
         given = stream.clone()
         after = block(given)
-        require(torch.equal(given, stream), "the block changed its input in place; make a new tensor instead")
+        require(torch.equal(given, stream), "the block modified its input in place; create a new tensor instead")
         compare("(block(x) - x)", after - stream, target, **FLOAT64)
         as_built = ResidualBlock(6, 10)(stream.float())
         kind = as_built.dtype
-        require(kind == torch.float32, f"for a float32 stream a new block returns {kind}; draw float32 weights")
+        require(kind == torch.float32, f"for a float32 stream, a new block returns {kind}; its weights should be float32")
 
 
 # %%
@@ -625,7 +627,7 @@ def test_block_starts_with_the_right_spread(env):
 # # END QUESTION
 
 # %% [markdown]
-# **The effect.** One block at work on 24 examples (rows). It reads the stream through the norm, computes with `d_ff`
+# **The effect.** One block applied to 24 examples (rows). It reads the stream through the norm, computes with `d_ff`
 # units, and writes `d_model` numbers back. The stream afterwards is the stream before plus what was written, so it
 # still looks much the same.
 
@@ -661,42 +663,41 @@ with demonstration("The picture of one block"), torch.no_grad():
 #
 # ●●○○ · 20 minutes
 #
-# Now put a whole network together. The embedding writes the first content of the stream, every block adds to it, and
-# the head reads the end of the stream through a last norm:
+# Now build a whole network. The embedding writes the initial content of the stream, every block adds to it, and the
+# head reads the end of the stream through a final norm:
 #
 # $$ x_0 = \mathrm{inp}(\mathrm{embed}(\text{tokens})), \qquad x_{l+1} = \mathrm{block}_l(x_l), \qquad
 #    \text{logits} = \mathrm{head}(\mathrm{norm_f}(x_L)) . $$
 #
 # | name | what it is |
 # |---|---|
-# | `embedding` | `nn.Embedding(vocab_size, d_embed)`; its vectors of one context are put side by side |
+# | `embedding` | `nn.Embedding(vocab_size, d_embed)`; the vectors of one context are concatenated |
 # | `inp` | `nn.Linear(context_size * d_embed, d_model)` |
 # | `blocks` | an `nn.ModuleList` of `n_layers` separate `ResidualBlock`s, `scale` $= 1/\sqrt{2\,n_{\text{layers}}}$ |
 # | `norm_f` | `nn.BatchNorm1d(d_model)` |
 # | `head` | `nn.Linear(d_model, vocab_size)` |
 #
-# The table names everything that has parameters; add nothing else that has. All but the blocks start as PyTorch makes
-# them. (R5 shows where the scale comes from.)
+# The table lists everything that has parameters; add no others. Everything except the blocks keeps PyTorch's default
+# initialization. (R5 shows where the scale comes from.)
 #
 # <details><summary>Hint 1: the concept</summary>
 #
-# Blocks in a plain Python list are invisible to `model.parameters()`, so they would never learn. And a list made with
-# `[block] * 12` holds one block twelve times.
+# Blocks in a plain Python list are invisible to `model.parameters()`, so they would never be trained. And `[block] *
+# 12` is a list with the same block twelve times.
 #
 # </details>
 #
 # <details><summary>Hint 2: the shapes</summary>
 #
-# tokens `(N, 3)` → embedding `(N, 3, d_embed)` → side by side `(N, 3 * d_embed)` → stream `(N, d_model)`, and it
-# keeps this shape through all blocks → logits `(N, vocab_size)`.
+# tokens `(N, 3)` → embedding `(N, 3, d_embed)` → concatenated `(N, 3 * d_embed)` → stream `(N, d_model)`, which keeps
+# this shape through all blocks → logits `(N, vocab_size)`.
 #
 # </details>
 #
-# <details><summary>Hint 3: almost the line</summary>
+# <details><summary>Hint 3: nearly the code</summary>
 #
-# Build the list with a comprehension that calls `ResidualBlock(d_model, d_ff, ...)` afresh for each of the `n_layers`
-# places. In `forward`, `.flatten(1)` puts the vectors side by side; then let a variable `x` go through the blocks in
-# turn.
+# Build the list with a comprehension that calls `ResidualBlock(d_model, d_ff, ...)` once for each of the `n_layers`
+# blocks. In `forward`, `.flatten(1)` concatenates the vectors; then pass a variable `x` through the blocks in turn.
 #
 # </details>
 
@@ -761,15 +762,15 @@ def test_network_has_the_right_parts(env):
         torch.manual_seed(0)
         model = ResidualMLP(27, 3, 16, 40, 90, 8)
         for name in ("embedding", "inp", "blocks", "norm_f", "head"):
-            require(hasattr(model, name), f"the network has no `{name}`; the table in the question names its parts")
-        require(len(model.blocks) == 8, f"the network has {len(model.blocks)} blocks; n_layers was 8")
+            require(hasattr(model, name), f"the network has no `{name}`; the table in the question lists its parts")
+        require(len(model.blocks) == 8, f"for n_layers=8 the network has {len(model.blocks)} block(s)")
         require(len({id(block) for block in model.blocks}) == 8, "the blocks are not all different objects")
         count = sum(weight.numel() for weight in model.parameters())
         target = 27 * 16 + (48 * 40 + 40) + 8 * (2 * 40 + 2 * 40 * 90) + 2 * 40 + (40 * 27 + 27)
         require(
             count == target,
-            f"model.parameters() counts {count:,} numbers; the target is {target:,}. "
-            "Is `blocks` an nn.ModuleList, and is there anything that the table does not name?",
+            f"model.parameters() has {count:,} numbers; the target is {target:,}. "
+            "Is `blocks` an nn.ModuleList, and has the model parameters that the table does not list?",
         )
         spread = torch.stack([block.fc2.weight.detach().std() for block in model.blocks]).mean()
         compare("the standard deviation of fc2.weight", spread, 0.25 / 90**0.5, rtol=0.05, atol=0)
@@ -791,7 +792,7 @@ def test_stream_runs_through_all_blocks(env):
         for index, block in enumerate(model.blocks):
             block.register_forward_hook(lambda _, got, gave, index=index: seen.__setitem__(index, (got[0], gave)))
         logits = model(inputs)
-        require(set(seen) == set(range(5)), f"only the blocks {sorted(seen)} of 0 to 4 were called")
+        require(set(seen) == set(range(5)), f"of the blocks 0 to 4, forward called only {sorted(seen)}")
         side_by_side = model.embedding.weight[inputs].reshape(40, 12)
         compare("what block 0 reads", seen[0][0], linear(side_by_side, model.inp.weight, model.inp.bias), **FLOAT64)
         for index in range(1, 5):
@@ -808,13 +809,13 @@ def test_stream_runs_through_all_blocks(env):
 
 # %%
 def make_residual(n_layers=stream_config.n_layers):
-    """Your ResidualMLP in this notebook's sizes."""
+    """Build your ResidualMLP in this notebook's sizes."""
     sizes = vocab_size, config.context_size, config.d_embed, stream_config.d_model, stream_config.d_ff
     return ResidualMLP(*sizes, n_layers).to(device)
 
 
 # %% [markdown]
-# **The effect.** Where the parameters are, and the picture of R1 once more with your network in it.
+# **The effect.** Where the parameters are, and the plot of R1 again, with your network added.
 
 # %% tags=["demo"]
 with demonstration("The parameter table"):
@@ -824,7 +825,7 @@ with demonstration("The parameter table"):
     for name, part in model.named_children():
         count = sum(weight.numel() for weight in part.parameters())
         print(f"{name:<12}{count:>12,}{count / total:>9.1%}")
-    print(f"{'together':<12}{total:>12,}")
+    print(f"{'total':<12}{total:>12,}")
 
 # %% tags=["demo"]
 with demonstration("The gradients of residual networks"):
@@ -840,15 +841,15 @@ with demonstration("The gradients of residual networks"):
         ratio = norms[-1] / norms[0]
         print(f"{name:<19}  first {norms[0]:.1e}, last {norms[-1]:.1e}, ratio {ratio:.1g}")
     ax.set(xlabel="layer (0 is nearest to the input)", ylabel="gradient norm")
-    ax.set_title("Through the stream, the gradient reaches every block")
+    ax.set_title("With a residual stream, the gradient reaches every block")
     ax.legend()
     plt.show()
 
 # %% [markdown]
-# # 4. How to start
+# # 4. Initialization
 #
-# A residual network can be as deep as you like and still start out simple. This part looks at two ways: blocks that
-# write nothing at first, and blocks that write just little enough.
+# A residual network can be very deep and still start out simple. This part looks at two ways: blocks that write
+# nothing at first, and blocks whose writes are scaled down.
 
 # %% [raw]
 # # BEGIN QUESTION
@@ -860,31 +861,31 @@ with demonstration("The gradients of residual networks"):
 #
 # ●○○○ · 10 minutes
 #
-# If every block writes zero at the start, then a network with 64 blocks computes what a network without blocks
-# computes, and the depth can do no harm. Training then opens the blocks one step at a time (Zhang et al. 2019; De and
+# If every block writes zero at initialization, then a network with 64 blocks computes the same as a network without
+# blocks, so the depth does no harm at first. Training then brings the blocks in gradually (Zhang et al. 2019; De and
 # Smith 2020).
 #
 # Write `zero_init_`: change the model in place such that **every block starts as the identity** and can still learn,
-# and return the same model. Set to zero only the weight with which each block *writes* to the stream; everything else
-# stays exactly as it is.
+# and return the same model. Zero only the weight with which each block *writes* to the stream; leave everything else
+# exactly as it is.
 #
 # <details><summary>Hint 1: the concept</summary>
 #
-# Which of the two layers of a block decides what is written? If both were zero, the gradient of each would be zero,
-# too, because it has the other as a factor, and the block could never learn.
+# Which of the two layers of a block decides what is written? If both were zero, both gradients would be zero too,
+# because each contains the other layer's weight or output as a factor, and the block could never learn.
 #
 # </details>
 #
 # <details><summary>Hint 2: the shapes</summary>
 #
-# No shape changes. There are L blocks, and one weight `(d_model, d_ff)` in each becomes zero.
+# No shapes change. There are L blocks, and one weight `(d_model, d_ff)` in each becomes zero.
 #
 # </details>
 #
-# <details><summary>Hint 3: almost the line</summary>
+# <details><summary>Hint 3: nearly the code</summary>
 #
-# `nn.init` has a function that fills a tensor with zeros in place; call it for the weight of the layer that writes,
-# block by block. Return the model at the end.
+# `nn.init` has a function that fills a tensor with zeros in place; call it on the weight of the writing layer of each
+# block. Return the model at the end.
 #
 # </details>
 
@@ -894,7 +895,7 @@ with demonstration("The gradients of residual networks"):
 
 # %%
 def zero_init_(model):
-    """Let every block of the model start as the identity; in place.
+    """Initialize every block of the model to the identity, in place.
 
     Returns the same model.
     """
@@ -933,14 +934,14 @@ def test_every_block_starts_as_the_identity(env):
         torch.manual_seed(0)
         model = ResidualMLP(27, 3, 4, 8, 10, 5)
         start = {name: weight.detach().clone() for name, weight in model.named_parameters()}
-        require(zero_init_(model) is model, "zero_init_ does not return the model that it was given")
+        require(zero_init_(model) is model, "zero_init_ should return the model it was given")
         stream = torch.randn(40, 8)
         for index, block in enumerate(model.blocks):
             require(torch.equal(block(stream), stream), f"block {index} still changes the stream")
         for name, weight in model.named_parameters():
             if "fc2" not in name:
-                require(torch.equal(weight, start[name]), f"{name} changed; zero only what is needed")
-        require(all(weight.requires_grad for weight in model.parameters()), "a parameter can no longer learn")
+                require(torch.equal(weight, start[name]), f"{name} changed; zero only the weight that writes to the stream")
+        require(all(weight.requires_grad for weight in model.parameters()), "a parameter no longer requires gradients, so it cannot learn")
         model(torch.randint(27, (40, 3))).square().mean().backward()
         require(model.blocks[0].fc2.weight.grad.abs().sum() > 0, "no gradient reaches fc2 of block 0; it cannot learn")
 
@@ -952,12 +953,12 @@ def test_every_block_starts_as_the_identity(env):
 # # END QUESTION
 
 # %% [markdown]
-# **The effect.** How far are the logits of a deep network from those of the same network with its blocks left out?
+# **The effect.** How much do the logits of a deep network differ from those of the same network without its blocks?
 
 # %% tags=["demo"]
 with demonstration("Depth at the start"), torch.no_grad():
     set_seed(config.seed)
-    table = ["largest difference to the network without blocks"]
+    table = ["largest difference from the network without blocks"]
     table.append(f"{'blocks':>6}{'as built':>12}{'zero_init_':>14}")
     for n_layers in (4, 16, 64):
         largest = []
@@ -978,11 +979,11 @@ with demonstration("Depth at the start"), torch.no_grad():
 #
 # ●●○○ · 20 minutes
 #
-# At the start, the blocks' writes are nearly independent of each other and of the stream, so their variances add up.
-# If each write has variance $s^2$, the stream's variance after $L$ blocks is about $v_0 + L s^2$: it grows with
-# depth, and later blocks find it ever harder to be heard. With a factor of $1/\sqrt{2L}$ on every `fc2`, the sum
-# stays the same at any depth: $L \cdot s^2 / (2L) = s^2/2$. (The 2 comes from transformers, where a layer writes
-# twice.)
+# At initialization, the blocks' writes are nearly independent of each other and of the stream, so their variances add
+# up. If each write has variance $s^2$, the stream's variance after $L$ blocks is about $v_0 + L s^2$: it grows with
+# depth, and the writes of later blocks become smaller and smaller relative to it. With a factor of $1/\sqrt{2L}$ on
+# every `fc2`, the total is the same at any depth: $L \cdot s^2 / (2L) = s^2/2$. (The 2 comes from transformers, where
+# each layer writes twice.)
 #
 # Write two functions:
 #
@@ -993,32 +994,32 @@ with demonstration("Depth at the start"), torch.no_grad():
 #   $$ v_l = \frac{1}{d_{\text{model}}} \sum_{d} \frac1N \sum_{n} \big( x_{l,nd} - \mu_{l,d} \big)^2 ,
 #   \qquad \mu_{l,d} = \frac1N \sum_n x_{l,nd} . $$
 #
-#   Measure in **training mode**, as in the first step of training, whatever mode the model is in. Leave the model as
-#   you found it: weights, mode, and the running statistics of its norms.
-# - `scale_residual_init_(model)` multiplies every block's `fc2.weight` by $1/\sqrt{2L}$ in place, $L$ being the
-#   number of blocks, and returns the same model. Called twice, it scales twice.
+#   Measure in **training mode**, as in the first step of training, regardless of the mode the model is in. Leave the
+#   model unchanged: weights, mode, and the running statistics of its norms.
+# - `scale_residual_init_(model)` multiplies every block's `fc2.weight` by $1/\sqrt{2L}$ in place, where $L$ is the
+#   number of blocks, and returns the same model. Calling it twice scales twice.
 #
-# Your `ResidualMLP` already has this factor built in. The helper `unscale_` below the question draws every `fc2` anew
-# without it, so that you can see both.
+# Your `ResidualMLP` already has this factor built in. The helper `unscale_` below the question redraws every `fc2`
+# without it, so that you can compare the two.
 #
 # <details><summary>Hint 1: the concept</summary>
 #
-# In training mode, a forward pass moves the running statistics. The simplest way to leave a model alone is to measure
-# on a `copy.deepcopy` of it.
+# In training mode, a forward pass updates the running statistics. The simplest way to leave the model unchanged is to
+# measure on a `copy.deepcopy` of it.
 #
 # </details>
 #
 # <details><summary>Hint 2: the shapes</summary>
 #
-# The stream is `(N, d_model)` at each of L+1 places; each gives one number. `tensor.var(dim, correction=...)` takes
-# the batch away; the mean over the rest is the number.
+# The stream is `(N, d_model)` at each of L+1 places; each gives one number. `tensor.var(dim, correction=...)` reduces
+# the batch dimension; the mean over the features is the number.
 #
 # </details>
 #
-# <details><summary>Hint 3: almost the line</summary>
+# <details><summary>Hint 3: nearly the code</summary>
 #
-# Start with the stream that `inp` writes, note its variance, and after each block note it again; `torch.stack` the
-# notes. For the second function, multiply in place (`mul_` with `(2 * L) ** -0.5`) inside `torch.no_grad()`.
+# Start with the output of `inp`, record its variance, and record the variance again after each block; `torch.stack`
+# the results. For the second function, multiply in place (`mul_` with `(2 * L) ** -0.5`) inside `torch.no_grad()`.
 #
 # </details>
 
@@ -1028,15 +1029,15 @@ with demonstration("Depth at the start"), torch.no_grad():
 # %%
 ############################################################################
 # TODO R5 (5 points): measure the variance of the stream after each block, #
-# and scale what the blocks write at the start.                            #
+# and scale down what the blocks initially write.                          #
 ############################################################################
 # *****START OF YOUR CODE (DO NOT DELETE/MODIFY THIS LINE)*****
 # BEGIN SOLUTION NO PROMPT
 @torch.no_grad()
 def stream_variance(model, inputs):
-    """The variance of the stream before the first and after each block, in training mode.
+    """Return the variance of the stream before the first and after each block, in training mode.
 
-    inputs (N, context_size); returns a tensor (L+1,) and leaves the model as it was.
+    inputs (N, context_size); returns a tensor (L+1,) and leaves the model unchanged.
     """
     model = copy.deepcopy(model).train()
     x = model.inp(model.embedding(inputs).flatten(1))
@@ -1049,7 +1050,7 @@ def stream_variance(model, inputs):
 
 @torch.no_grad()
 def scale_residual_init_(model):
-    """Multiply the weight of every fc2 by 1 / sqrt(2 L); in place.
+    """Multiply every fc2.weight by 1 / sqrt(2 L), in place.
 
     Returns the same model.
     """
@@ -1059,15 +1060,15 @@ def scale_residual_init_(model):
 # END SOLUTION
 """ # BEGIN PROMPT
 def stream_variance(model, inputs):
-    '''The variance of the stream before the first and after each block, in training mode.
+    '''Return the variance of the stream before the first and after each block, in training mode.
 
-    inputs (N, context_size); returns a tensor (L+1,) and leaves the model as it was.
+    inputs (N, context_size); returns a tensor (L+1,) and leaves the model unchanged.
     '''
     raise NotImplementedError("R5")
 
 
 def scale_residual_init_(model):
-    '''Multiply the weight of every fc2 by 1 / sqrt(2 L); in place.
+    '''Multiply every fc2.weight by 1 / sqrt(2 L), in place.
 
     Returns the same model.
     '''
@@ -1099,10 +1100,10 @@ def test_stream_variance(env):
         model.eval()
         start = {name: value.clone() for name, value in model.state_dict().items()}
         yours = stream_variance(model, inputs)
-        require(not model.training, "the model was in evaluation mode before the call and is not after it")
+        require(not model.training, "the model was in evaluation mode before the call and is not now")
         for name, value in model.state_dict().items():
             require(torch.equal(value, start[name]), f"the call changed `{name}`; it should only measure")
-        require(isinstance(yours, torch.Tensor), f"stream_variance returns a {type(yours).__name__}; make it a tensor")
+        require(isinstance(yours, torch.Tensor), f"stream_variance returned a {type(yours).__name__}; it should return a tensor")
         streams = []
         for part in (*model.blocks, model.norm_f):
             part.register_forward_pre_hook(lambda _, got: streams.append(got[0].detach()))
@@ -1123,10 +1124,10 @@ def test_scaled_start(env):
         torch.manual_seed(0)
         model = ResidualMLP(27, 3, 4, 8, 10, 8).double()
         start = {name: weight.detach().clone() for name, weight in model.named_parameters()}
-        require(scale_residual_init_(model) is model, "scale_residual_init_ does not return its model")
+        require(scale_residual_init_(model) is model, "scale_residual_init_ should return the model it was given")
         for name, weight in model.named_parameters():
             factor = 0.25 if name.endswith("fc2.weight") else 1.0
-            compare(f"{name} (times {factor} at 8 blocks) ", weight, start[name] * factor, **FLOAT64)
+            compare(f"{name} (times {factor} for 8 blocks)", weight, start[name] * factor, **FLOAT64)
 
 
 # %% [raw]
@@ -1137,7 +1138,7 @@ def test_scaled_start(env):
 
 # %%
 def unscale_(model):
-    """Draw every fc2 anew from N(0, 1/fan-in), as a block with scale 1 has it; in place."""
+    """Redraw every fc2 from N(0, 1/fan-in), as in a block with scale 1, in place."""
     with torch.no_grad():
         for weight in [block.fc2.weight for block in model.blocks]:
             weight.copy_(torch.randn_like(weight) / math.sqrt(weight.shape[1]))
@@ -1145,12 +1146,13 @@ def unscale_(model):
 
 
 # %% [markdown]
-# **The effect.** Without the factor, the stream grows with every block; with it, the end is the same at any depth.
+# **The effect.** Without the factor, the variance grows with every block; with it, the final variance is about the
+# same at any depth.
 
 # %% tags=["demo"]
 with demonstration("The variance of the stream"), torch.no_grad():
     set_seed(config.seed)
-    table = ["variance at the end over variance at the start"]
+    table = ["final variance divided by initial variance"]
     table.append(f"{'blocks':>6}{'without':>10}{'with factor':>14}")
     curves = {}
     for n_layers in (4, 16, 64):
@@ -1181,26 +1183,26 @@ with demonstration("The variance of the stream"), torch.no_grad():
 #
 # ●●○○ · 25 minutes
 #
-# The first residual networks, and the first transformers, had the norm *on* the stream, behind the addition:
+# The first residual networks and the first transformers had the norm *on* the stream, after the addition:
 #
 # $$ \mathrm{postblock}(x) = \mathrm{BN}\big(x + W_2 \tanh(W_1 x)\big) . $$
 #
-# It looks like a detail, but now every block rescales the whole stream, and no untouched path is left from end to
-# end. Write two things:
+# It looks like a detail, but now every block rescales the whole stream, and no unmodified path is left from one end
+# to the other. Write two things:
 #
-# - `PostNormBlock(d_model, d_ff, scale=1.0)`, with `norm`, `fc1`, `fc2` and starting weights just as in R2, and the
-#   forward pass above.
-# - `is_identity_path(block)`, which finds out by experiment whether a block leaves the stream alone when it writes
-#   nothing: with `fc2.weight` at zero, does the block return its input **exactly**? It returns `True` or `False` (a
-#   tensor that holds one of them will do). Experiment on a copy, so that the block (its weights, running statistics
-#   and mode) stays as it is. Run the copy in **training mode** on a random batch of at least 8 examples, with the
-#   dtype and device of the block's weights. Numbers of mean 1 and standard deviation 3, say, make the verdict clear.
-#   (Why would numbers of mean 0 and standard deviation 1 be a poor choice?)
+# - `PostNormBlock(d_model, d_ff, scale=1.0)`, with `norm`, `fc1`, `fc2` and initial weights as in R2, and the forward
+#   pass above.
+# - `is_identity_path(block)`, which finds out by experiment whether a block leaves the stream unchanged when it
+#   writes nothing: with `fc2.weight` at zero, does the block return its input **exactly**? It returns `True` or
+#   `False` (a one-element boolean tensor is fine too). Experiment on a copy, so that the block (its weights, running
+#   statistics and mode) stays as it is. Run the copy in **training mode** on a random batch of at least 8 examples,
+#   with the dtype and device of the block's weights. Numbers with mean 1 and standard deviation 3, for example, make
+#   the result clear. (Why would mean 0 and standard deviation 1 be a poor choice?)
 #
 # <details><summary>Hint 1: the concept</summary>
 #
-# A norm in evaluation mode, before any training, divides by nearly 1 and subtracts 0, so it looks like the identity. In
-# training mode it shows what it does. `copy.deepcopy` copies a block.
+# A norm in evaluation mode, before any training, subtracts 0 and divides by almost exactly 1, so it looks like the
+# identity. Training mode shows what it really does. `copy.deepcopy` copies a block.
 #
 # </details>
 #
@@ -1211,10 +1213,10 @@ with demonstration("The variance of the stream"), torch.no_grad():
 #
 # </details>
 #
-# <details><summary>Hint 3: almost the line</summary>
+# <details><summary>Hint 3: nearly the code</summary>
 #
-# For the batch: `torch.randn(...)` times 3 plus 1. For the verdict: `torch.equal` says whether two tensors are the
-# same in every entry.
+# For the batch: `torch.randn(...)` times 3 plus 1. For the comparison: `torch.equal` tells whether two tensors are
+# equal in every entry.
 #
 # </details>
 
@@ -1249,9 +1251,9 @@ class PostNormBlock(nn.Module):
 
 @torch.no_grad()
 def is_identity_path(block):
-    """Whether the block, with fc2 at zero, returns exactly its input; True or False.
+    """Return whether the block, with fc2 at zero, returns exactly its input.
 
-    Leaves the block as it was.
+    Leaves the block unchanged.
     """
     silent = copy.deepcopy(block).train()
     silent.fc2.weight.zero_()
@@ -1274,9 +1276,9 @@ class PostNormBlock(nn.Module):
 
 
 def is_identity_path(block):
-    '''Whether the block, with fc2 at zero, returns exactly its input; True or False.
+    '''Return whether the block, with fc2 at zero, returns exactly its input.
 
-    Leaves the block as it was.
+    Leaves the block unchanged.
     '''
     raise NotImplementedError("R6")
 """ # END PROMPT
@@ -1302,7 +1304,7 @@ def test_post_norm_block(env):
         torch.manual_seed(0)
         block = PostNormBlock(20, 80, scale=0.5).double()
         for name in ("norm", "fc1", "fc2"):
-            require(hasattr(block, name), f"the block has no `{name}`; it has the same three layers as ResidualBlock")
+            require(hasattr(block, name), f"the block has no `{name}`; it should have the same three layers as ResidualBlock")
         spread = block.fc2.weight.std()
         compare("the standard deviation of fc2.weight at scale 0.5", spread, 0.5 / 80**0.5, rtol=0.1, atol=0)
         with torch.no_grad():
@@ -1330,8 +1332,8 @@ def test_identity_path(env):
             start = {key: value.clone() for key, value in block.state_dict().items()}
             block.eval()
             yours = is_identity_path(block)
-            require(bool(yours) == target, f"is_identity_path of a {name} is {bool(yours)}; the target is {target}")
-            require(not block.training, f"the call put the {name} into training mode; experiment on a copy")
+            require(bool(yours) == target, f"is_identity_path of a {name} returned {bool(yours)}; it should return {target}")
+            require(not block.training, f"the call left the {name} in training mode; experiment on a copy")
             for key, value in block.state_dict().items():
                 require(torch.equal(value, start[key]), f"the call changed `{key}` of the {name}; experiment on a copy")
 
@@ -1343,14 +1345,14 @@ def test_identity_path(env):
 # # END QUESTION
 
 # %% [markdown]
-# **The effect.** The same network with 64 blocks of either kind, at the start. With pre-norm, all blocks get
+# **The effect.** The same network with 64 blocks of either kind, at initialization. With pre-norm, all blocks get
 # gradients of about the same size. With post-norm and full-size writes, each block changes the size of the gradient a
-# little, and over many blocks this adds up. Small writes (the scale of R3) keep that in check, but the path through a
+# little, and over many blocks this adds up. Small writes (the scale of R3) limit this, but the path through a
 # post-norm block is never the identity.
 
 # %% tags=["demo"]
 def make_post_norm(n_layers, scale=1.0):
-    """A ResidualMLP whose blocks are exchanged for PostNormBlocks."""
+    """Build a ResidualMLP with PostNormBlocks instead of ResidualBlocks."""
     model = make_residual(n_layers)
     for index in range(n_layers):
         model.blocks[index] = PostNormBlock(stream_config.d_model, stream_config.d_ff, scale)
@@ -1381,9 +1383,9 @@ with demonstration("Pre-norm and post-norm"):
 # %% [markdown]
 # # 6. Reading the stream
 #
-# The end of the stream is a sum: what the embedding wrote, plus what each block wrote. So we can ask of every block
-# what it contributed, and because the head is linear and the last norm is fixed in evaluation mode, we can follow
-# each contribution to the logits without any approximation (Elhage et al. 2021).
+# The end of the stream is a sum: what the embedding wrote, plus what each block wrote. So we can ask what each block
+# contributed, and because the head is linear and the final norm is fixed in evaluation mode, we can trace each
+# contribution to the logits without any approximation (Elhage et al. 2021).
 
 # %% [raw]
 # # BEGIN QUESTION
@@ -1401,27 +1403,27 @@ with demonstration("Pre-norm and post-norm"):
 #    \sum_{i=0}^{L} c_i = x_L , $$
 #
 # with $x_i$ the stream after $i$ blocks: item 0 is the embedding's write, item $i$ the write of block number $i$
-# counted from 1, which is `model.blocks[i - 1]`. Measure in **evaluation mode**, whatever mode the model is in;
-# afterwards the mode and the running statistics are as before. No gradient is needed.
+# counted from 1, which is `model.blocks[i - 1]`. Measure in **evaluation mode**, regardless of the mode the model is
+# in; afterwards the mode and the running statistics must be as before. No gradient is needed.
 #
 # <details><summary>Hint 1: the concept</summary>
 #
-# A block returns the stream after it, not what it wrote. What it wrote is the difference between behind it and before
-# it. `eval_mode` from part 1 takes care of the mode.
+# A block returns the stream after it, not what it wrote. What it wrote is the difference between the stream after and
+# before the block. `eval_mode` from part 1 takes care of the mode.
 #
 # </details>
 #
 # <details><summary>Hint 2: the shapes</summary>
 #
-# Each write is `(N, d_model)`; there are L+1 of them, stacked along a new first dimension. `norm_f` and `head` take
-# no part.
+# Each write is `(N, d_model)`; there are L+1 of them, stacked along a new first dimension. `norm_f` and `head` are
+# not involved.
 #
 # </details>
 #
-# <details><summary>Hint 3: almost the line</summary>
+# <details><summary>Hint 3: nearly the code</summary>
 #
-# Walk along the stream with two names, `stream` and `after`: call the block, append `after - stream` to a list, then
-# let `stream` be `after`.
+# Walk along the stream with two variables, `stream` and `after`: call the block, append `after - stream` to a list,
+# then set `stream` to `after`.
 #
 # </details>
 
@@ -1431,9 +1433,9 @@ with demonstration("Pre-norm and post-norm"):
 
 # %%
 def contributions(model, inputs):
-    """What the embedding and each block write to the stream, in evaluation mode.
+    """Return what the embedding and each block write to the stream, in evaluation mode.
 
-    inputs (N, context_size); returns a tensor (L+1, N, d_model) and leaves the model as it was.
+    inputs (N, context_size); returns a tensor (L+1, N, d_model) and leaves the model unchanged.
     """
     ############################################################################
     # TODO R7 (6 points): walk along the stream and collect what is added to   #
@@ -1479,18 +1481,18 @@ def test_contributions_add_up(env):
         inputs = torch.randint(27, (12, 3))
         start = {name: value.clone() for name, value in model.state_dict().items()}
         yours = contributions(model, inputs)
-        require(model.training, "the model was in training mode before the call and is not after it")
+        require(model.training, "the model was in training mode before the call and is not now")
         for name, value in model.state_dict().items():
             require(torch.equal(value, start[name]), f"the call changed `{name}`; was the model in evaluation mode?")
-        require(isinstance(yours, torch.Tensor), f"contributions returns a {type(yours).__name__}; make it a tensor")
+        require(isinstance(yours, torch.Tensor), f"contributions returned a {type(yours).__name__}; it should return a tensor")
         compare("the shape of contributions(...)", torch.tensor(yours.shape), torch.tensor([6, 12, 8]))
 
         streams = []
         for part in (*model.blocks, model.norm_f):
             part.register_forward_pre_hook(lambda _, got: streams.append(got[0].detach()))
         model.eval()(inputs)
-        compare("contributions(...)[0] (the embedding's write) ", yours[0], streams[0], **FLOAT64)
-        compare("contributions(...).sum(0) (the end of the stream) ", yours.sum(0), streams[-1], **FLOAT64)
+        compare("contributions(...)[0], the embedding's write,", yours[0], streams[0], **FLOAT64)
+        compare("contributions(...).sum(0), the end of the stream,", yours.sum(0), streams[-1], **FLOAT64)
 
 
 # %% [raw]
@@ -1501,22 +1503,22 @@ def test_contributions_add_up(env):
 
 # %% [markdown]
 # **The effect.** How much each part writes, as the root mean square of its write. Before training there is not much
-# to see: all blocks write about equally much. Part 7 repeats the picture with a trained network.
+# to see: all blocks write about the same amount. Part 7 repeats the plot for a trained network.
 
 # %% tags=["demo"]
 def plot_writes(model, title):
-    """A bar for the size of each write to the stream."""
+    """Plot the size of each write to the stream as a bar."""
     sizes = contributions(model, look_inputs).detach().square().mean((1, 2)).sqrt().cpu()
     _, ax = plt.subplots(figsize=(7, 3))
     ax.bar(range(len(sizes)), sizes, color=[GREY] + [BLUE] * (len(sizes) - 1))
     ax.set_xticks(range(len(sizes)), ["emb"] + [str(i) for i in range(1, len(sizes))])
-    ax.set(xlabel="who writes: the embedding, then blocks 1 to L", ylabel="root mean square", title=title)
+    ax.set(xlabel="writer: the embedding, then blocks 1 to L", ylabel="root mean square", title=title)
     plt.show()
 
 
 with demonstration("The sizes of the writes"):
     set_seed(config.seed)
-    plot_writes(make_residual(), "Before training, all blocks write about equally much")
+    plot_writes(make_residual(), "Before training, all blocks write about the same amount")
 
 # %% [raw]
 # # BEGIN QUESTION
@@ -1528,43 +1530,42 @@ with demonstration("The sizes of the writes"):
 #
 # ●●●○ · 35 minutes
 #
-# Two ways to see a prediction take shape, both in **evaluation mode** (and the model's mode and state are afterwards as
-# before):
+# Two ways to watch a prediction take shape, both in **evaluation mode** (the model's mode and state must be the same
+# afterwards):
 #
-# **The logit lens** (nostalgebraist 2020) lets the head read the stream early. `logit_lens(model, inputs)` returns
-# `(L+1, N, V)`:
+# **The logit lens** (nostalgebraist 2020) applies the head to earlier stages of the stream. `logit_lens(model,
+# inputs)` returns `(L+1, N, V)`:
 #
 # $$ \mathrm{lens}_i = \mathrm{head}\big(\mathrm{norm_f}(x_i)\big), \qquad i = 0, \dots, L, $$
 #
 # with $x_i$ the stream after $i$ blocks. The last one, $\mathrm{lens}_L$, is the model's logits.
 #
-# **Attribution** shares the logits out among the writes $c_i$ of R7. In evaluation mode, `norm_f` has fixed numbers
-# in it, its running mean $m$, running variance $v$, $\gamma$ and $\beta$, so that norm and head together are an
-# affine map,
+# **Attribution** splits the logits among the writes $c_i$ of R7. In evaluation mode, `norm_f` contains only
+# constants, its running mean $m$, running variance $v$, $\gamma$ and $\beta$, so norm and head together are an affine
+# map,
 #
 # $$ \text{logits} = W \left( \gamma \odot \frac{x_L - m}{\sqrt{v + \epsilon}} + \beta \right) + b = A\, x_L + k
 #    = \sum_{i=0}^{L} A\, c_i + k, $$
 #
 # where $W$ and $b$ are the weight and bias of `head`. `attribution(model, inputs)` returns the terms $A\,c_i$, shape
-# `(L+1, N, V)`. Whatever depends on no write ($m$, $\beta$ and $b$) goes into the constant $k =
-# \mathrm{head}(\mathrm{norm_f}(0))$, shape `(V,)`, which belongs to no item and is not returned. So the sum over the
-# items, plus $k$, equals the logits exactly, up to rounding. You may use your `contributions`.
+# `(L+1, N, V)`. Everything that does not depend on a write ($m$, $\beta$ and $b$) goes into the constant $k =
+# \mathrm{head}(\mathrm{norm_f}(0))$, shape `(V,)`, which belongs to no item and is not returned. So the sum over the items, plus $k$, equals the logits up to rounding. You may use your `contributions`.
 #
 # <details><summary>Hint 1: the concept</summary>
 #
-# For the lens you need streams, for the attribution writes. The one is the running sum of the other. And an affine map
-# without its constant is linear, so it may be applied to every write on its own.
+# For the lens you need the streams, for the attribution the writes. The streams are the running sums of the writes.
+# And an affine map without its constant is linear, so it can be applied to each write separately.
 #
 # </details>
 #
 # <details><summary>Hint 2: the shapes</summary>
 #
-# `nn.BatchNorm1d` wants `(N, d_model)`, so call it once for each place, not on `(L+1, N, d_model)`. The factor on a
+# `nn.BatchNorm1d` expects `(N, d_model)`, so call it once per stage, not on `(L+1, N, d_model)`. The factor on a
 # write is one number per feature, `(d_model,)`; the head then takes `(..., d_model)` to `(..., V)`.
 #
 # </details>
 #
-# <details><summary>Hint 3: almost the line</summary>
+# <details><summary>Hint 3: nearly the code</summary>
 #
 # Lens: `.cumsum(0)` of the writes gives all streams. Attribution: multiply the writes by $\gamma / \sqrt{v +
 # \epsilon}$, built from `weight`, `running_var` and `eps` of `norm_f`, and then by the transposed weight of the head,
@@ -1577,15 +1578,15 @@ with demonstration("The sizes of the writes"):
 
 # %%
 ############################################################################
-# TODO R8 (6 points): the logits read early from each stream, and the      #
-# share of each write in the final logits.                                 #
+# TODO R8 (6 points): the logits read from each stage of the stream, and   #
+# the share of each write in the final logits.                             #
 ############################################################################
 # *****START OF YOUR CODE (DO NOT DELETE/MODIFY THIS LINE)*****
 # BEGIN SOLUTION NO PROMPT
 def logit_lens(model, inputs):
-    """What the head would say after each block, in evaluation mode.
+    """Return the logits that the head gives after each block, in evaluation mode.
 
-    inputs (N, context_size); returns a tensor (L+1, N, V); the last item is the logits.
+    inputs (N, context_size); returns a tensor (L+1, N, V); the last item equals the logits.
     """
     streams = contributions(model, inputs).cumsum(0)  # (L+1, N, d_model)
     with torch.no_grad(), eval_mode(model):
@@ -1594,7 +1595,7 @@ def logit_lens(model, inputs):
 
 @torch.no_grad()
 def attribution(model, inputs):
-    """The share of each write in the final logits, in evaluation mode.
+    """Return the share of each write in the final logits, in evaluation mode.
 
     inputs (N, context_size); returns a tensor (L+1, N, V); its sum over the items, plus the constant
     head(norm_f(0)), is the logits.
@@ -1605,15 +1606,15 @@ def attribution(model, inputs):
 # END SOLUTION
 """ # BEGIN PROMPT
 def logit_lens(model, inputs):
-    '''What the head would say after each block, in evaluation mode.
+    '''Return the logits that the head gives after each block, in evaluation mode.
 
-    inputs (N, context_size); returns a tensor (L+1, N, V); the last item is the logits.
+    inputs (N, context_size); returns a tensor (L+1, N, V); the last item equals the logits.
     '''
     raise NotImplementedError("R8")
 
 
 def attribution(model, inputs):
-    '''The share of each write in the final logits, in evaluation mode.
+    '''Return the share of each write in the final logits, in evaluation mode.
 
     inputs (N, context_size); returns a tensor (L+1, N, V); its sum over the items, plus the constant
     head(norm_f(0)), is the logits.
@@ -1645,10 +1646,10 @@ def test_logit_lens(env):
             model(torch.randint(27, (40, 3)))
         inputs = torch.randint(27, (12, 3))
         yours = logit_lens(model, inputs)
-        require(model.training, "the model was in training mode before the call and is not after it")
-        require(isinstance(yours, torch.Tensor), f"logit_lens returns a {type(yours).__name__}; stack it to a tensor")
+        require(model.training, "the model was in training mode before the call and is not now")
+        require(isinstance(yours, torch.Tensor), f"logit_lens returned a {type(yours).__name__}; it should return a tensor")
         compare("the shape of logit_lens(...)", torch.tensor(yours.shape), torch.tensor([6, 12, 27]))
-        compare("logit_lens(...)[-1] (the model's logits) ", yours[-1], model.eval()(inputs), **FLOAT64)
+        compare("logit_lens(...)[-1], the model's logits,", yours[-1], model.eval()(inputs), **FLOAT64)
 
 
 # %%
@@ -1670,14 +1671,14 @@ def test_attribution_adds_up(env):
             model(torch.randint(27, (40, 3)))
         inputs = torch.randint(27, (12, 3))
         yours = attribution(model, inputs)
-        require(model.training, "the model was in training mode before the call and is not after it")
-        require(isinstance(yours, torch.Tensor), f"attribution returns a {type(yours).__name__}; make it a tensor")
+        require(model.training, "the model was in training mode before the call and is not now")
+        require(isinstance(yours, torch.Tensor), f"attribution returned a {type(yours).__name__}; it should return a tensor")
         compare("the shape of attribution(...)", torch.tensor(yours.shape), torch.tensor([6, 12, 27]))
         f, head = model.norm_f, model.head
         nothing = torch.zeros(1, 8, dtype=torch.float64)
         still = batch_norm(nothing, f.running_mean, f.running_var, f.weight, f.bias, eps=f.eps)
         target = model.eval()(inputs) - linear(still, head.weight, head.bias)
-        compare("attribution(...).sum(0) (the logits less k) ", yours.sum(0), target, **FLOAT64)
+        compare("attribution(...).sum(0), the logits minus k,", yours.sum(0), target, **FLOAT64)
 
 
 # %% [raw]
@@ -1687,18 +1688,18 @@ def test_attribution_adds_up(env):
 # # END QUESTION
 
 # %% [markdown]
-# **The effect.** The pictures are made by two functions, which the next part uses on a trained network. The lines
-# below show, for the network before training, that the attribution is exact. (A question to think about: why is item
-# $i$ of the attribution, for $i \ge 1$, the difference of two neighbouring lenses?)
+# **The effect.** The two plotting functions below are used on a trained network in the next part. The printed lines
+# show, for the network before training, that the attribution is exact. (A question to think about: why is item $i$ of
+# the attribution, for $i \ge 1$, the difference between two successive lenses?)
 
 # %% tags=["demo"]
 def to_tokens(contexts):
-    """Contexts written as text, such as [".an", "ann"], as a tensor (N, context_size)."""
+    """Convert contexts written as text, such as [".an", "ann"], to a tensor (N, context_size)."""
     return torch.tensor([[str2idx[char] for char in context] for context in contexts], device=device)
 
 
 def plot_lens(model, contexts):
-    """The likeliest next character after each block, and how sure the head is of it."""
+    """Plot the likeliest next character after each block and its probability."""
     sure, top = logit_lens(model, to_tokens(contexts)).detach().softmax(-1).max(-1)  # (L+1, N) each
     fig, ax = plt.subplots(figsize=(7, 0.28 * len(top) + 1))
     shown = ax.imshow(sure.cpu(), cmap="cividis", vmin=0, vmax=1, aspect="auto", origin="lower")
@@ -1708,13 +1709,13 @@ def plot_lens(model, contexts):
             ax.text(column, layer, idx2str[top[layer, column].item()], ha="center", va="center", color=ink)
     ax.set_xticks(range(len(contexts)), contexts, family="monospace")
     ax.set(xlabel="context", ylabel="blocks passed")
-    ax.set_title("The likeliest next character, read from the stream")
+    ax.set_title("The likeliest next character at each stage of the stream")
     fig.colorbar(shown, label="probability")
     plt.show()
 
 
 def plot_attribution(model, context):
-    """How much each write speaks for the predicted character, against the average character."""
+    """Plot how much each write favours the predicted character over the average character."""
     tokens = to_tokens([context])
     with eval_mode(model), torch.no_grad():
         winner = model(tokens)[0].argmax().item()
@@ -1724,8 +1725,8 @@ def plot_attribution(model, context):
     ax.bar(range(len(speaks)), speaks, color=[BLUE if value > 0 else ORANGE for value in speaks])
     ax.axhline(0, color=GREY, linewidth=0.8)
     ax.set_xticks(range(len(speaks)), ["emb"] + [str(i) for i in range(1, len(speaks))])
-    ax.set(xlabel="who writes: the embedding, then blocks 1 to L", ylabel="logit above the average (nats)")
-    ax.set_title(f"After “{context}”: who speaks for “{idx2str[winner]}” (blue), who against (orange)")
+    ax.set(xlabel="writer: the embedding, then blocks 1 to L", ylabel="logit above the average (nats)")
+    ax.set_title(f"After “{context}”: writes for (blue) and against (orange) “{idx2str[winner]}”")
     plt.show()
 
 
@@ -1737,8 +1738,8 @@ with demonstration("The attribution"), torch.no_grad():
         constant = model.head(model.norm_f(torch.zeros(1, stream_config.d_model, device=device)))
         logits = model(look_inputs)
     difference = shares.sum(0) + constant - logits
-    print(f"largest logit:                               {logits.abs().max():.3f}")
-    print(f"largest difference of sum + k to the logits: {difference.abs().max():.1e}")
+    print(f"largest logit:                                 {logits.abs().max():.3f}")
+    print(f"largest difference of sum + k from the logits: {difference.abs().max():.1e}")
 
 # %% [markdown]
 # # 7. Training and inference
@@ -1754,34 +1755,34 @@ with demonstration("The attribution"), torch.no_grad():
 # ●○○○ · 15 minutes
 #
 # Write the training loop: plain stochastic gradient descent on the cross-entropy, $w \leftarrow w - \text{lr} \cdot
-# \partial \mathcal L / \partial w$ for every parameter, without momentum and weight decay. `train(model, inputs,
+# \partial \mathcal L / \partial w$ for every parameter, without momentum or weight decay. `train(model, inputs,
 # targets, steps, lr, batch_size=64, generator=None)` returns the list of the `steps` losses as Python floats; each is
 # the loss of its batch *before* that step's update.
 #
 # - **The batches.** Each step draws its examples, with replacement, by exactly one call of
 #   `torch.randint(len(inputs), (batch_size,), generator=generator)`, and nothing else is drawn from the generator. So
-#   the same generator seed gives the same batches, in the same order, in every right answer. (The generator lives on
-#   the CPU; move the indices to the device of `inputs` when that is another one.)
-# - **The mode.** The model trains in training mode, whatever mode it comes in, and is left in it.
+#   the same generator seed gives the same batches in the same order in every correct answer. (The generator is on the
+#   CPU; move the indices to the device of `inputs` if it differs.)
+# - **The mode.** The model is trained in training mode, regardless of the mode it was in, and is left in training mode.
 # - How you compute and apply the update is up to you: `torch.optim.SGD` or your own.
 #
 # <details><summary>Hint 1: the concept</summary>
 #
-# Gradients add up in `.grad` until somebody clears them. Norms learn their running statistics only in training mode.
+# Gradients accumulate in `.grad` until you clear them. Norms update their running statistics only in training mode.
 #
 # </details>
 #
 # <details><summary>Hint 2: the shapes</summary>
 #
 # The drawn indices are `(batch_size,)`; indexing `inputs` with them gives `(batch_size, context_size)` and `targets`
-# `(batch_size,)`. The loss is a tensor without dimensions, and `.item()` makes a float of it.
+# `(batch_size,)`. The loss is a zero-dimensional tensor, and `.item()` turns it into a float.
 #
 # </details>
 #
-# <details><summary>Hint 3: almost the line</summary>
+# <details><summary>Hint 3: nearly the code</summary>
 #
-# In each of the `steps` rounds: draw, compute the loss, clear the gradients, go backward, step, append the loss. The
-# optimizer is made once, before the loop.
+# In each of the `steps` iterations: draw a batch, compute the loss, clear the gradients, backpropagate, step, append
+# the loss. Create the optimizer once, before the loop.
 #
 # </details>
 
@@ -1854,11 +1855,11 @@ def test_three_steps_of_training(env):
             wanted.append(value.item())
 
         losses = train(model.eval(), inputs, targets, 3, 0.2, 16, torch.Generator().manual_seed(5))
-        require(isinstance(losses, list), f"train returns a {type(losses).__name__}; return a list")
+        require(isinstance(losses, list), f"train returned a {type(losses).__name__}; it should return a list")
         require(all(isinstance(loss, float) for loss in losses), "the losses are not Python floats; use .item()")
         compare("the number of losses", len(losses), 3)
         require(model.training, "the model is in evaluation mode after training")
-        require(model.norm_f.running_mean.abs().sum() > 0, "the norms' running statistics have not moved")
+        require(model.norm_f.running_mean.abs().sum() > 0, "the running statistics of the norms were not updated")
         compare("the loss of the first step", losses[0], wanted[0], **FLOAT64)
         compare("the losses of three steps", torch.tensor(losses), torch.tensor(wanted), rtol=1e-6, atol=1e-6)
         compare("head.bias after three steps", model.head.bias, weights["head.bias"], **FLOAT64)
@@ -1872,19 +1873,19 @@ def test_three_steps_of_training(env):
 
 # %%
 def validation_loss(model):
-    """The cross-entropy over the whole validation set, in evaluation mode."""
+    """Return the cross-entropy over the whole validation set, in evaluation mode."""
     with eval_mode(model), torch.no_grad():
         return F.cross_entropy(model(val_data.inputs), val_data.targets).item()
 
 
 # %% [markdown]
 # **The effect.** Three networks with 12 layers, each trained for 200 steps at three learning rates. "No norm" is your
-# network with all its norms taken out. The last line says what guessing by letter frequency costs: a network that
-# does no better has learnt nothing from the context.
+# network with all its norms removed. The last line gives the loss of predicting by letter frequency alone: a network
+# that does no better has learned nothing from the context.
 
 # %% tags=["demo"]
 def without_norms(model):
-    """The model with every norm replaced by the identity."""
+    """Replace every norm of the model by the identity; return the model."""
     model.norm_f = nn.Identity()
     for part in model.blocks:
         part.norm = nn.Identity()
@@ -1909,19 +1910,19 @@ with demonstration("The learning-rate table"):
         cells = [f"{loss:>12.3f}" if math.isfinite(loss) else f"{'diverged':>12}" for loss in row]
         table.append(f"{lr:>8}" + "".join(cells))
     print("\n".join(table))
-    print(f"letter frequency alone: {unigram_cross_entropy(val_data.targets):.3f}")
+    print(f"letter frequency only: {unigram_cross_entropy(val_data.targets):.3f}")
 
 # %% [markdown]
-# The plain network does not get below letter frequency at the two smaller rates. Without norms, the residual network
-# learns, but the largest rate is too much for it. With norms, all three rates end up at about the same loss.
+# At the two smaller rates, the plain network does no better than letter frequency. Without norms, the residual
+# network learns, but the largest rate is too large for it. With norms, all three rates end up at about the same loss.
 #
-# Now a longer run of the residual network, and with its result the pictures of part 6: the writes, the lens, the
+# Now a longer run of the residual network, followed by the plots of part 6 for the result: the writes, the lens, the
 # attribution.
 
 # %% tags=["demo"]
-@functools.cache  # trained once, when it is first needed; run this cell again to train anew
+@functools.cache  # trained once, when first needed; re-run this cell to train again
 def longer_run():
-    """A residual network after 2000 steps, and its losses."""
+    """Train a residual network for 2000 steps; return it and its losses."""
     set_seed(config.seed)
     model = make_residual()
     generator = torch.Generator().manual_seed(config.seed)
@@ -1931,13 +1932,13 @@ def longer_run():
 with demonstration("A longer run"):
     trained, losses = longer_run()
     print(sparkline(losses))
-    print(f"validation loss {validation_loss(trained):.3f}, letter frequency alone {unigram:.3f}")
+    print(f"validation loss {validation_loss(trained):.3f}, letter frequency only {unigram:.3f}")
     smooth = np.convolve(losses, np.ones(50) / 50, mode="valid")
     fig, ax = plt.subplots(figsize=(7, 3))
     ax.plot(losses, color=GREY, alpha=0.3, label="each batch")
     ax.plot(np.arange(len(smooth)) + 25, smooth, color=BLUE, label="mean of 50 batches")
-    ax.axhline(unigram, color=ORANGE, linestyle="--", label="letter frequency alone")
-    ax.set(xlabel="step", ylabel="training loss (nats)", title="Twelve residual blocks learn at once")
+    ax.axhline(unigram, color=ORANGE, linestyle="--", label="letter frequency only")
+    ax.set(xlabel="step", ylabel="training loss (nats)", title="A residual network with 12 blocks starts learning at once")
     ax.legend()
     plt.show()
 
@@ -1947,15 +1948,15 @@ with demonstration("The writes of the trained network"):
 
 # %% [markdown]
 # Each column of the lens is one context, read from the bottom (only the embedding has written) to the top (the
-# model's answer). From which block on does the answer stay the same, and where does the head become sure?
+# model's prediction). From which block on does the prediction stay the same, and where does it become confident?
 
 # %% tags=["demo"]
 with demonstration("The lens on the trained network"):
     plot_lens(longer_run()[0], ["...", "..a", ".an", "ann", "nna", "mar", "ari", "ria", "..q", "joh"])
 
 # %% [markdown]
-# The attribution takes one column of the lens apart. A bar is the logit that a write gives to the predicted
-# character, less what it gives to the characters on average. (A number added to all logits alike changes no
+# The attribution breaks down one column of the lens. A bar is the logit that a write gives to the predicted
+# character, minus what it gives to the average character. (Adding the same number to all logits changes no
 # probability.)
 
 # %% tags=["demo"]
@@ -1972,48 +1973,46 @@ with demonstration("The attribution in the trained network"):
 #
 # ●●○○ · 25 minutes
 #
-# In evaluation mode the norms use their running statistics, so the rows of a batch know nothing of each other, and
-# many names can be written side by side. Write `generate_batch(model, n, generator, context_size=3, max_len=50)`,
+# In evaluation mode the norms use their running statistics, so the rows of a batch are independent of each other, and
+# many names can be generated in parallel. Write `generate_batch(model, n, generator, context_size=3, max_len=50)`,
 # which returns a list of `n` strings.
 #
-# To make every right answer draw the same names from the same `generator`, this is how a letter is chosen:
+# So that every correct answer generates the same names from the same `generator`, letters are chosen as follows:
 #
 # 1. Every row starts with a context of `context_size` dots (token 0).
 # 2. In each step, draw one number per row, for **all n rows**, by exactly one call of `torch.rand(n,
-#    generator=generator)`; nothing else is drawn. Row `i` uses number `i`. Rows that have finished keep their place
-#    in the draw; their number is thrown away. (The generator lives on the CPU; the tokens live on `device`.)
+#    generator=generator)`; nothing else is drawn. Row `i` uses number `i`. Finished rows keep their place in the
+#    draw; their numbers are discarded. (The generator is on the CPU; the tokens are on `device`.)
 # 3. The next token of a row is the first one, in the order of the vocabulary, whose cumulative probability $\sum_{j
-#    \le t} p_j$ (with $p$ the softmax of the row's logits) is **greater** than the row's number; should rounding
-#    leave none, the last token.
-# 4. A row that gets token 0 has finished; its name is the text before it. Any other token is appended to the name,
-#    and the context moves on by one character.
-# 5. Stop when all rows have finished, or after `max_len` steps; a row that has not finished then keeps the `max_len`
-#    letters it has.
+#    \le t} p_j$ (with $p$ the softmax of the row's logits) is **greater** than the row's number; if rounding leaves none, it is the last token.
+# 4. A row that gets token 0 is finished; its name is the text before it. Any other token is appended to the name, and
+#    the context shifts by one character.
+# 5. Stop when all rows are finished, or after `max_len` steps; an unfinished row then keeps its `max_len` letters.
 #
-# So row `i` gets the same name as if it were written alone with the same numbers. The model is used in evaluation
-# mode; afterwards it is in the mode it was in before. The global random state is not touched, and no gradient is
-# needed. The names consist of `idx2str` letters, without dots; an empty name is possible.
+# So row `i` gets the same name as if it were generated alone with the same numbers. Use the model in evaluation mode
+# and restore its mode afterwards. The global random state must not change, and no gradient is needed. The names
+# consist of `idx2str` letters, without dots; an empty name is possible.
 #
 # <details><summary>Hint 1: the concept</summary>
 #
-# A name that is finished must not stop the others, and the others must not make it longer. You may let finished rows
-# run on, as long as whatever follows their first dot is thrown away.
+# A finished name must not stop the others, and the others must not make it longer. You may let finished rows
+# continue, as long as everything after their first dot is discarded.
 #
 # </details>
 #
 # <details><summary>Hint 2: the shapes</summary>
 #
 # contexts `(n, context_size)` → logits `(n, V)` → softmax → `.cumsum(1)` `(n, V)`. Compare with the numbers as `(n,
-# 1)`. The new tokens are `(n,)`; the next contexts are the old ones without their first column, with the tokens as a
-# last column.
+# 1)`. The new tokens are `(n,)`; the next contexts are the old ones without their first column, with the tokens as
+# the new last column.
 #
 # </details>
 #
-# <details><summary>Hint 3: almost the line</summary>
+# <details><summary>Hint 3: nearly the code</summary>
 #
-# In a sorted row, the place of the first entry greater than $u$ is the number of entries that are at most $u$; so
-# count them, and `clamp` to the last token. For the text: collect the tokens of all steps, join the letters of a row,
-# and keep what stands before the first dot.
+# In a sorted row, the index of the first entry greater than $u$ is the number of entries that are at most $u$; so
+# count them, and `clamp` to the last token. For the text: collect the tokens of all steps, join the letters of each
+# row, and keep what comes before the first dot.
 #
 # </details>
 
@@ -2023,14 +2022,14 @@ with demonstration("The attribution in the trained network"):
 
 # %%
 def generate_batch(model, n, generator, context_size=3, max_len=50):
-    """Write n names side by side, in evaluation mode.
+    """Generate n names in parallel, in evaluation mode.
 
-    generator: a torch.Generator on the CPU, the only source of chance
-    Returns a list of n strings of at most max_len letters; leaves the model as it was.
+    generator: a torch.Generator on the CPU, the only source of randomness
+    Returns a list of n strings of at most max_len letters; leaves the model unchanged.
     """
     ############################################################################
     # TODO R10 (4 points): draw the next letter of all rows by the rule above  #
-    # until all have finished. Return the names.                               #
+    # until all are finished. Return the names.                                #
     ############################################################################
     # *****START OF YOUR CODE (DO NOT DELETE/MODIFY THIS LINE)*****
     # BEGIN SOLUTION NO PROMPT
@@ -2068,10 +2067,10 @@ def test_names_of_a_known_chain(env):
 
     from src.checks import answer, checking, require
 
-    modes = set()  # outside the model, so that a copy of it is seen, too
+    modes = set()  # outside the model, so that a copy of it is noticed too
 
     class Chain(torch.nn.Module):
-        # The next letter depends on the whole context, by a fixed table; the last letter counts most.
+        # The next letter depends on the whole context, by fixed tables.
         def __init__(self):
             super().__init__()
             torch.manual_seed(0)
@@ -2088,10 +2087,10 @@ def test_names_of_a_known_chain(env):
         before = torch.get_rng_state()
         yours = generate_batch(model, 6, torch.Generator().manual_seed(3), max_len=12)
         same = torch.equal(torch.get_rng_state(), before)
-        require(same, "the call drew from the global random state; draw with generator=generator")
-        require(modes == {False}, "the model was not in evaluation mode while it was used")
-        require(model.training, "the model was in training mode before the call and is not after it")
-        require(isinstance(yours, list) and len(yours) == 6, "generate_batch does not return a list of n names")
+        require(same, "the call changed the global random state; draw with generator=generator")
+        require(modes == {False}, "the model was not in evaluation mode when it was called")
+        require(model.training, "the model was in training mode before the call and is not now")
+        require(isinstance(yours, list) and len(yours) == 6, "generate_batch should return a list of n names")
 
         draws = torch.Generator().manual_seed(3)
         numbers = torch.stack([torch.rand(6, generator=draws) for _ in range(12)])  # (step, row)
@@ -2114,7 +2113,7 @@ def test_names_of_a_known_chain(env):
 # # END QUESTION
 
 # %% [markdown]
-# **The effect.** Names from the network that you trained. How many of them are in the data already?
+# **The effect.** Names generated by the network that you trained. How many of them are already in the data?
 
 # %% tags=["demo"]
 with demonstration("The names"):
@@ -2128,14 +2127,15 @@ with demonstration("The names"):
 # %% [markdown]
 # # What you learned
 #
-# - In a plain deep network the gradient shrinks from layer to layer, so its first layers learn next to nothing.
-# - A residual block reads from a stream and adds to it. The stream itself is left alone, and the gradient travels
+# - In a plain deep network the gradient shrinks from layer to layer, so its first layers learn almost nothing.
+# - A residual block reads from a stream and adds to it. The stream itself is left unchanged, and the gradient flows
 #   along it to every block.
-# - Blocks that write nothing, or little ($1/\sqrt{2L}$), let a network start simple at any depth.
-# - The place of the norm matters: before the branch it leaves the identity path open, on the stream it closes it.
-# - The end of the stream is a sum. In evaluation mode the way from each write to the logits is linear, so a
-#   prediction can be shared out among the blocks exactly.
-# - In evaluation mode rows do not influence each other, so a batch of names is as good as one name after the other.
+# - Blocks that initially write nothing, or little ($1/\sqrt{2L}$), let a network of any depth start out simple.
+# - Where the norm is placed matters: in the branch it leaves the identity path open, on the stream it closes it.
+# - The end of the stream is a sum. In evaluation mode the path from each write to the logits is linear, so a
+#   prediction can be split among the blocks exactly.
+# - In evaluation mode the rows do not influence each other, so generating a batch of names gives the same result as
+#   one name at a time.
 #
 # ## References
 #
@@ -2152,5 +2152,5 @@ with demonstration("The names"):
 #
 # ## Handing in
 #
-# Save the notebook. Then run the last cell and hand in the zip file that it makes, or hand in the notebook itself:
-# both are graded alike.
+# Save the notebook. Then run the last cell and hand in the zip file that it creates, or hand in the notebook itself;
+# they are graded the same way.

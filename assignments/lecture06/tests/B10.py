@@ -24,7 +24,7 @@ def test_known_transitions(env):
 
             def forward(self, x):
                 self.calls += 1
-                require(self.calls <= 200, 'the model was asked 200 times: does the loop end at a dot, and at max_len?')
+                require(self.calls <= 200, 'the model was called 200 times: does the loop stop at a dot and at max_len?')
                 logits = torch.full((len(x), 27), -10000.0, device=x.device)
                 for row, context in enumerate(x.tolist()):
                     logits[row, self.next.get(tuple(context), 24)] = 0.0
@@ -32,7 +32,7 @@ def test_known_transitions(env):
         draw = torch.Generator().manual_seed(12)
         for word in ('ada', 'emmanuel'):
             name = generate(Speller(word), 3, draw)
-            require(isinstance(name, str), f'the result is a {type(name).__name__}; a string was expected')
+            require(isinstance(name, str), f'the result has type {type(name).__name__}; it should be a string')
             require(name == word, f'a model that can only say {word!r} said {name!r}: does each new context drop its first token, and is the dot left out?')
         name = generate(Speller('emmanuel'), 3, draw, max_len=4)
         require(name == 'emma', f"with max_len=4 a model that can only say 'emmanuel' said {name!r}; 'emma' was expected")
@@ -54,16 +54,16 @@ def test_chance_and_mode(env):
 
             def forward(self, x):
                 self.calls += 1
-                require(self.calls <= 1000, 'seven names took 1000 letters: does the loop end at a dot, and at max_len?')
+                require(self.calls <= 1000, 'seven names took 1000 letters: does the loop stop at a dot and at max_len?')
                 return torch.linspace(-1, 1, 27, device=x.device).repeat(len(x), 1)
         model = Ramp()
         state = torch.get_rng_state()
         names = [generate(model, 3, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2, 3)]
-        require(torch.equal(torch.get_rng_state(), state), "torch's global random numbers were used; draw with generator=generator")
-        require(names[0] == names[1], 'the same state of the generator gave two different names')
-        require(len(set(names)) > 1, 'different states of the generator gave the same name; draw, do not take the likeliest letter')
+        require(torch.equal(torch.get_rng_state(), state), "torch's global random number generator was used; draw with generator=generator")
+        require(names[0] == names[1], 'the same generator state gave two different names')
+        require(len(set(names)) > 1, 'different generator states gave the same name; sample instead of taking the likeliest letter')
         cold = generate(model, 3, torch.Generator().manual_seed(1), temperature=0.001, max_len=6)
-        require(cold == 'zzzzzz', f'at temperature 0.001 only the likeliest letter z is left, but the model said {cold!r}')
+        require(cold == 'zzzzzz', f'at temperature 0.001 only the likeliest letter, z, should be drawn, but the result is {cold!r}')
         for training in (True, False):
             model.train(training)
             generate(model, 3, torch.Generator().manual_seed(1))

@@ -19,7 +19,7 @@ def test_forward_values(env):
             result = batchnorm_forward(x, gamma, beta, eps)
             require(isinstance(result, tuple | list) and len(result) == 3, 'return three things: the normalised batch, the mean and the variance')
             y, mean, var = result
-            require(torch.equal(x, before), 'x was changed in place; leave the input as it is')
+            require(torch.equal(x, before), 'x was modified in place; leave the input unchanged')
             judge = torch.nn.BatchNorm1d(5, eps=eps, momentum=1.0, dtype=torch.float64)
             judge.load_state_dict({'weight': gamma, 'bias': beta}, strict=False)
             target = judge(x)

@@ -33,11 +33,11 @@ def test_against_autograd(env):
             gap = (mine.detach().reshape(target.shape) - target).abs().max().item()
             rows.append((name, bool(torch.equal(mine.detach().reshape(target.shape), target)), gap < 1e-09, gap))
         if not all((approximate for _, _, approximate, _ in rows)):
-            print(f"B5, yours against autograd\n{'gradient':<10}{'exact':<8}{'approximate':<13}largest difference")
+            print(f"B5: yours compared with autograd\n{'gradient':<10}{'exact':<8}{'approximate':<13}largest difference")
             for name, exact, approximate, gap in rows:
                 print(f'{name:<10}{exact!s:<8}{approximate!s:<13}{gap:.1e}')
         for name, mine, target in zip(('dbeta', 'dgamma', 'dx'), reversed(result), reversed(targets), strict=True):
             compare(name, mine, target, **FLOAT64)
         for name, now, then in zip(('dout', 'x_hat', 'gamma', 'var'), given, before, strict=True):
-            require(torch.equal(now, then), f'{name} was changed in place; leave the inputs as they are')
+            require(torch.equal(now, then), f'{name} was modified in place; leave the inputs unchanged')
 

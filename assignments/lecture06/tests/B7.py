@@ -16,14 +16,14 @@ def test_parameters_of_mlpv3(env):
             found = dict(model.named_parameters())
             wanted = set(shapes) | set(more)
             label = f'with batch_norm={batch_norm}'
-            require(not wanted - set(found), f'{label} these parameters are missing: {sorted(wanted - set(found))}')
-            require(not set(found) - wanted, f'{label} these parameters are too many: {sorted(set(found) - wanted)}')
+            require(not wanted - set(found), f'{label}, these parameters are missing: {sorted(wanted - set(found))}')
+            require(not set(found) - wanted, f'{label}, these parameters should not exist: {sorted(set(found) - wanted)}')
             for name, shape in shapes.items():
                 got = tuple(found[name].shape)
-                require(got in (shape, (1, *shape)), f'{label} {name} has shape {got}; it should be {shape}')
+                require(got in (shape, (1, *shape)), f'{label}, {name} has shape {got}; it should have shape {shape}')
         for name, deviation in (('W2', 5 / 3 / 8), ('W3', 1 / 8)):
             std = found[name].std().item()
-            require(abs(std / deviation - 1) < 0.15, f'{name} starts with a standard deviation of {std:.3f}; with kaiming_ and its gain it would be about {deviation:.3f}')
+            require(abs(std / deviation - 1) < 0.15, f'{name} starts with a standard deviation of {std:.3f}; with kaiming_ and the right gain it should be about {deviation:.3f}')
 
 @test_case(points=None, hidden=False)
 def test_logits_of_mlpv3(env):

@@ -32,7 +32,7 @@ def test_same_loss_at_any_batch_size(env):
             for training in (True, False):
                 model.train(training)
                 loss = evaluate(model, inputs, targets, batch_size)
-                require(isinstance(loss, float), f'the result is a {type(loss).__name__}; a Python float was expected')
+                require(isinstance(loss, float), f'the result has type {type(loss).__name__}; it should be a Python float')
                 compare(f'the loss of 103 examples at batch size {batch_size}', loss, target, rtol=1e-05, atol=1e-05)
                 require(model.training == training, f'the model had training={training} before and has training={model.training} now; restore what it was')
 
@@ -49,6 +49,6 @@ def test_same_loss_at_any_batch_size(env):
             evaluate(model, inputs, targets, 25)
         except Fault:
             went_on = True
-        require(went_on, 'an error in the model was swallowed; let it go on to the caller')
-        require(model.training, 'after an error in the model its mode is not restored; look at try: ... finally: ...')
+        require(went_on, 'an exception raised by the model was swallowed; let it propagate to the caller')
+        require(model.training, 'after an exception in the model, its mode is not restored; use try: ... finally: ...')
 

@@ -13,7 +13,7 @@ def test_gradient_norms_of_a_plain_network(env):
     from src.checks import answer, checking, compare, require
     with checking('R1'):
         grad_norms = answer(env, 'R1', 'grad_norms')
-        require('PlainMLP' in env, 'run the given cell with PlainMLP, then this check again')
+        require('PlainMLP' in env, 'PlainMLP is not defined; run the given cell that defines it, then re-run this check')
         torch.manual_seed(0)
         model = env['PlainMLP'](27, 3, 4, 8, 5).double()
         inputs, targets = (torch.randint(27, (40, 3)), torch.randint(27, (40,)))
@@ -21,10 +21,10 @@ def test_gradient_norms_of_a_plain_network(env):
         slopes = grad(lambda w: cross_entropy(functional_call(model, w, (inputs,)), targets))(start)
         target = [slopes[f'blocks.{i}.fc1.weight'].square().sum().item() ** 0.5 for i in range(5)]
         yours = grad_norms(model, inputs, targets)
-        require(isinstance(yours, torch.Tensor), f'grad_norms returns a {type(yours).__name__}; make it a tensor (L,)')
+        require(isinstance(yours, torch.Tensor), f'grad_norms returned a {type(yours).__name__}; it should return a tensor (L,)')
         compare('grad_norms(model, inputs, targets)', yours, torch.tensor(target, dtype=torch.float64), rtol=1e-06, atol=1e-09)
-        require(all((weight.grad is None for weight in model.parameters())), 'the call left gradients behind in `.grad`; a training step after it would use them')
-        require(model.training, 'the model was in training mode before the call and is in evaluation mode after it')
+        require(all((weight.grad is None for weight in model.parameters())), 'the call left gradients in `.grad`; the next training step would use them')
+        require(model.training, 'the model was in training mode before the call and is in evaluation mode now')
         require(all((torch.equal(weight, start[name]) for name, weight in model.named_parameters())), "the call changed the model's weights; it should only measure")
 
 @test_case(points=None, hidden=False)
@@ -64,5 +64,5 @@ def test_gradient_norms_of_a_network_with_a_norm(env):
             target = torch.stack([block.fc1.weight.grad.square().sum().sqrt() for block in twin.blocks])
             mode = 'training' if training else 'evaluation'
             compare(f'the norms of a network in {mode} mode', grad_norms(model, inputs, targets), target, rtol=1e-06, atol=1e-09)
-            require(model.training == training, f'the model was in {mode} mode before the call and is not after it')
+            require(model.training == training, f'the model was in {mode} mode before the call and is not now')
 

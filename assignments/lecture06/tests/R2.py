@@ -15,10 +15,10 @@ def test_block_adds_its_branch_to_the_stream(env):
         torch.manual_seed(0)
         block = ResidualBlock(6, 10, scale=0.5).double()
         for name in ('norm', 'fc1', 'fc2'):
-            require(hasattr(block, name), f"the block has no `{name}`; the question's table names the three layers")
+            require(hasattr(block, name), f'the block has no `{name}`; the table in the question names the three layers')
         compare('the shape of fc1.weight', torch.tensor(block.fc1.weight.shape), torch.tensor([10, 6]))
         compare('the shape of fc2.weight', torch.tensor(block.fc2.weight.shape), torch.tensor([6, 10]))
-        require(block.fc1.bias is None and block.fc2.bias is None, 'fc1 and fc2 have no bias: use bias=False')
+        require(block.fc1.bias is None and block.fc2.bias is None, 'fc1 and fc2 should have no bias; use bias=False')
         with torch.no_grad():
             block.norm.weight.uniform_(0.5, 1.5)
             block.norm.bias.uniform_(-0.5, 0.5)
@@ -27,11 +27,11 @@ def test_block_adds_its_branch_to_the_stream(env):
         target = (read @ block.fc1.weight.T).tanh() @ block.fc2.weight.T
         given = stream.clone()
         after = block(given)
-        require(torch.equal(given, stream), 'the block changed its input in place; make a new tensor instead')
+        require(torch.equal(given, stream), 'the block modified its input in place; create a new tensor instead')
         compare('(block(x) - x)', after - stream, target, **FLOAT64)
         as_built = ResidualBlock(6, 10)(stream.float())
         kind = as_built.dtype
-        require(kind == torch.float32, f'for a float32 stream a new block returns {kind}; draw float32 weights')
+        require(kind == torch.float32, f'for a float32 stream, a new block returns {kind}; its weights should be float32')
 
 @test_case(points=None, hidden=False)
 def test_block_starts_with_the_right_spread(env):

@@ -14,12 +14,12 @@ def test_network_has_the_right_parts(env):
         torch.manual_seed(0)
         model = ResidualMLP(27, 3, 16, 40, 90, 8)
         for name in ('embedding', 'inp', 'blocks', 'norm_f', 'head'):
-            require(hasattr(model, name), f'the network has no `{name}`; the table in the question names its parts')
-        require(len(model.blocks) == 8, f'the network has {len(model.blocks)} blocks; n_layers was 8')
+            require(hasattr(model, name), f'the network has no `{name}`; the table in the question lists its parts')
+        require(len(model.blocks) == 8, f'for n_layers=8 the network has {len(model.blocks)} block(s)')
         require(len({id(block) for block in model.blocks}) == 8, 'the blocks are not all different objects')
         count = sum((weight.numel() for weight in model.parameters()))
         target = 27 * 16 + (48 * 40 + 40) + 8 * (2 * 40 + 2 * 40 * 90) + 2 * 40 + (40 * 27 + 27)
-        require(count == target, f'model.parameters() counts {count:,} numbers; the target is {target:,}. Is `blocks` an nn.ModuleList, and is there anything that the table does not name?')
+        require(count == target, f'model.parameters() has {count:,} numbers; the target is {target:,}. Is `blocks` an nn.ModuleList, and has the model parameters that the table does not list?')
         spread = torch.stack([block.fc2.weight.detach().std() for block in model.blocks]).mean()
         compare('the standard deviation of fc2.weight', spread, 0.25 / 90 ** 0.5, rtol=0.05, atol=0)
 
@@ -37,7 +37,7 @@ def test_stream_runs_through_all_blocks(env):
         for index, block in enumerate(model.blocks):
             block.register_forward_hook(lambda _, got, gave, index=index: seen.__setitem__(index, (got[0], gave)))
         logits = model(inputs)
-        require(set(seen) == set(range(5)), f'only the blocks {sorted(seen)} of 0 to 4 were called')
+        require(set(seen) == set(range(5)), f'of the blocks 0 to 4, forward called only {sorted(seen)}')
         side_by_side = model.embedding.weight[inputs].reshape(40, 12)
         compare('what block 0 reads', seen[0][0], linear(side_by_side, model.inp.weight, model.inp.bias), **FLOAT64)
         for index in range(1, 5):

@@ -15,14 +15,14 @@ def test_every_block_starts_as_the_identity(env):
         torch.manual_seed(0)
         model = ResidualMLP(27, 3, 4, 8, 10, 5)
         start = {name: weight.detach().clone() for name, weight in model.named_parameters()}
-        require(zero_init_(model) is model, 'zero_init_ does not return the model that it was given')
+        require(zero_init_(model) is model, 'zero_init_ should return the model it was given')
         stream = torch.randn(40, 8)
         for index, block in enumerate(model.blocks):
             require(torch.equal(block(stream), stream), f'block {index} still changes the stream')
         for name, weight in model.named_parameters():
             if 'fc2' not in name:
-                require(torch.equal(weight, start[name]), f'{name} changed; zero only what is needed')
-        require(all((weight.requires_grad for weight in model.parameters())), 'a parameter can no longer learn')
+                require(torch.equal(weight, start[name]), f'{name} changed; zero only the weight that writes to the stream')
+        require(all((weight.requires_grad for weight in model.parameters())), 'a parameter no longer requires gradients, so it cannot learn')
         model(torch.randint(27, (40, 3))).square().mean().backward()
         require(model.blocks[0].fc2.weight.grad.abs().sum() > 0, 'no gradient reaches fc2 of block 0; it cannot learn')
 

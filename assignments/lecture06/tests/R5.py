@@ -19,10 +19,10 @@ def test_stream_variance(env):
         model.eval()
         start = {name: value.clone() for name, value in model.state_dict().items()}
         yours = stream_variance(model, inputs)
-        require(not model.training, 'the model was in evaluation mode before the call and is not after it')
+        require(not model.training, 'the model was in evaluation mode before the call and is not now')
         for name, value in model.state_dict().items():
             require(torch.equal(value, start[name]), f'the call changed `{name}`; it should only measure')
-        require(isinstance(yours, torch.Tensor), f'stream_variance returns a {type(yours).__name__}; make it a tensor')
+        require(isinstance(yours, torch.Tensor), f'stream_variance returned a {type(yours).__name__}; it should return a tensor')
         streams = []
         for part in (*model.blocks, model.norm_f):
             part.register_forward_pre_hook(lambda _, got: streams.append(got[0].detach()))
@@ -40,8 +40,8 @@ def test_scaled_start(env):
         torch.manual_seed(0)
         model = ResidualMLP(27, 3, 4, 8, 10, 8).double()
         start = {name: weight.detach().clone() for name, weight in model.named_parameters()}
-        require(scale_residual_init_(model) is model, 'scale_residual_init_ does not return its model')
+        require(scale_residual_init_(model) is model, 'scale_residual_init_ should return the model it was given')
         for name, weight in model.named_parameters():
             factor = 0.25 if name.endswith('fc2.weight') else 1.0
-            compare(f'{name} (times {factor} at 8 blocks) ', weight, start[name] * factor, **FLOAT64)
+            compare(f'{name} (times {factor} for 8 blocks)', weight, start[name] * factor, **FLOAT64)
 

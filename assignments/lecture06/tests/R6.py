@@ -15,7 +15,7 @@ def test_post_norm_block(env):
         torch.manual_seed(0)
         block = PostNormBlock(20, 80, scale=0.5).double()
         for name in ('norm', 'fc1', 'fc2'):
-            require(hasattr(block, name), f'the block has no `{name}`; it has the same three layers as ResidualBlock')
+            require(hasattr(block, name), f'the block has no `{name}`; it should have the same three layers as ResidualBlock')
         spread = block.fc2.weight.std()
         compare('the standard deviation of fc2.weight at scale 0.5', spread, 0.5 / 80 ** 0.5, rtol=0.1, atol=0)
         with torch.no_grad():
@@ -37,8 +37,8 @@ def test_identity_path(env):
             start = {key: value.clone() for key, value in block.state_dict().items()}
             block.eval()
             yours = is_identity_path(block)
-            require(bool(yours) == target, f'is_identity_path of a {name} is {bool(yours)}; the target is {target}')
-            require(not block.training, f'the call put the {name} into training mode; experiment on a copy')
+            require(bool(yours) == target, f'is_identity_path of a {name} returned {bool(yours)}; it should return {target}')
+            require(not block.training, f'the call left the {name} in training mode; experiment on a copy')
             for key, value in block.state_dict().items():
                 require(torch.equal(value, start[key]), f'the call changed `{key}` of the {name}; experiment on a copy')
 

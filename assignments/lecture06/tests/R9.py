@@ -29,11 +29,11 @@ def test_three_steps_of_training(env):
             weights = {name: weight.detach().requires_grad_() for name, weight in zip(weights, moved, strict=True)}
             wanted.append(value.item())
         losses = train(model.eval(), inputs, targets, 3, 0.2, 16, torch.Generator().manual_seed(5))
-        require(isinstance(losses, list), f'train returns a {type(losses).__name__}; return a list')
+        require(isinstance(losses, list), f'train returned a {type(losses).__name__}; it should return a list')
         require(all((isinstance(loss, float) for loss in losses)), 'the losses are not Python floats; use .item()')
         compare('the number of losses', len(losses), 3)
         require(model.training, 'the model is in evaluation mode after training')
-        require(model.norm_f.running_mean.abs().sum() > 0, "the norms' running statistics have not moved")
+        require(model.norm_f.running_mean.abs().sum() > 0, 'the running statistics of the norms were not updated')
         compare('the loss of the first step', losses[0], wanted[0], **FLOAT64)
         compare('the losses of three steps', torch.tensor(losses), torch.tensor(wanted), rtol=1e-06, atol=1e-06)
         compare('head.bias after three steps', model.head.bias, weights['head.bias'], **FLOAT64)
