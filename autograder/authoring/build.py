@@ -17,6 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from autograder.assignment import Assignment
+from autograder.authoring.claims import without_claims
 from autograder.authoring.master import read_masters, reference_answers
 from autograder.errors import MasterError, UsageError
 from autograder.notebook import Role
@@ -25,7 +26,7 @@ from autograder.release.released import ReleasedNotebook
 
 MANIFEST = "MANIFEST.json"
 HEADING = re.compile(r"^#+\s+(.*)$", re.MULTILINE)
-CHECK = re.compile(r"^(import otter\b|grader\.)", re.MULTILINE)
+CHECK = re.compile(r"^(import otter\b|grader\b)", re.MULTILINE)
 QUESTION = re.compile(r"([A-Z]+\d+)\b")
 
 
@@ -125,7 +126,7 @@ def settle(notebook: Mapping[str, Any], name: str) -> bytes:
     taken: dict[str, int] = {}
     section, question, answered = name, "", False
     for cell in notebook["cells"]:
-        source = "".join(cell["source"]).strip("\n")
+        source = without_claims("".join(cell["source"])).strip("\n")
         if not source.strip():
             continue
         if cell["cell_type"] == "markdown" and (heading := HEADING.search(source)):
