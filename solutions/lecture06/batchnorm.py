@@ -435,6 +435,7 @@ def activation_stats(pre):
 
 # %%
 def test_activation_statistics(env):
+    import numpy as np
     import torch
     from src.checks import answer, checking, compare, require
 
@@ -454,19 +455,27 @@ def test_activation_statistics(env):
             kind = type(stats[key]).__name__
             require(isinstance(stats[key], float), f"{key} has type {kind}; it should be a Python float")
         require(torch.equal(wide, before), "pre was modified; leave the input unchanged")
-        require(
-            stats["saturated"] <= 1,
-            "saturated should be a fraction between 0 and 1, not a count or a percentage",
-        )
-        compare("saturated (12 entries, 4 of them saturated)", stats["saturated"], 1 / 3)
+        require(stats["saturated"] <= 1, "saturated should be a fraction between 0 and 1, not a count or a percentage")
         values = wide.numpy()
-        import numpy as np
-
-        compare("mean", stats["mean"], float(np.mean(np.tanh(values))))
+        slips = {
+            "counting only the positive side; take the absolute value": 3 / 12,
+            "comparing pre instead of tanh(pre) with 0.97": 8 / 12,
+        }
+        compare("saturated (12 entries, 4 of them saturated)", stats["saturated"], 1 / 3, slips=slips)
+        slips = {"not applying tanh": values.mean(), "taking the absolute value first": np.abs(np.tanh(values)).mean()}
+        compare("mean", stats["mean"], float(np.mean(np.tanh(values))), slips=slips)
         right = [float(np.std(np.tanh(values), ddof=d)) for d in (1, 0)]
         require(
             min(abs(stats["std"] - r) for r in right) < 2e-4,
             f"std is {stats['std']:.4f}; the standard deviation of tanh(pre) over all entries is {right[0]:.4f}",
+        )
+        edge = torch.atanh(torch.full((1, 2), 0.97, dtype=torch.float64))
+        while (edge.tanh() > 0.97).any():
+            edge = torch.nextafter(edge, torch.zeros_like(edge))
+        on_edge = activation_stats(edge)
+        require(
+            on_edge["mean"] != 0.97 or on_edge["saturated"] == 0,
+            "an entry of exactly 0.97 counts as saturated; the comparison should be strict",
         )
         recorded = activation_stats(wide.clone().requires_grad_() * 1.0)  # as in a model, whose weights need gradients
         require(
@@ -610,7 +619,18 @@ def test_deviation_in_place(env):
                     weight.grad_fn is None and weight.requires_grad,
                     "autograd recorded the operation; use torch.no_grad()",
                 )
-                std = weight.detach().std().item()
+                std, gain = weight.detach().std().item(), options.get("gain", 5 / 3)
+                for slip, wrong in (
+                    ("fan_out; fan_in is the first dimension here", gain / shape[1] ** 0.5),
+                    ("the variance where the standard deviation is asked for", gain**2 / shape[0]),
+                    ("fan_in without its square root", gain / shape[0]),
+                    ("no gain", 1 / shape[0] ** 0.5),
+                    ("the gain without the fan-in", gain),
+                ):
+                    require(
+                        abs(std / wrong - 1) > 0.05 or abs(wrong / target - 1) < 0.05,
+                        f"for shape {shape}, the standard deviation {std:.4f} is that of {slip}",
+                    )
                 require(
                     abs(std / target - 1) < 0.05,
                     f"for shape {shape} and gain {options.get('gain', '5/3')}, the weights have a standard deviation of "
@@ -618,6 +638,35 @@ def test_deviation_in_place(env):
                 )
                 mean = weight.detach().mean().item()
                 require(abs(mean) < target / 20, f"the mean of the weights is {mean:.4f}; it should be about 0")
+                require(
+                    weight.detach().abs().max() > 3.2 * std,
+                    f"all {weight.numel():,} weights are within 3.2 standard deviations; draw from a normal distribution",
+                )
+        finally:
+            torch.set_rng_state(state)
+
+
+# %%
+def test_seed_decides(env):
+    import torch
+    from src.checks import answer, checking, require
+
+    with checking("B2"):
+        kaiming_ = answer(env, "B2", "kaiming_")
+        state = torch.get_rng_state()
+        try:
+            drawn = []
+            for seed in (1, 1, 2):
+                torch.manual_seed(seed)
+                drawn.append(kaiming_(torch.zeros(9, 8)).clone())
+            require(
+                torch.equal(drawn[0], drawn[1]),
+                "the same torch.manual_seed gave different weights; draw from torch's global generator",
+            )
+            require(
+                not torch.equal(drawn[0], drawn[2]),
+                "different seeds gave the same weights; do not set a seed inside the function",
+            )
         finally:
             torch.set_rng_state(state)
 
@@ -754,7 +803,7 @@ def batchnorm_forward(x, gamma, beta, eps=1e-5):
 # %%
 def test_forward_values(env):
     import torch
-    from src.checks import FLOAT64, answer, checking, compare, require
+    from src.checks import FLOAT64, answer, checking, compare, no_built_in_batch_norm, require
 
     with checking("B3"):
         batchnorm_forward = answer(env, "B3", "batchnorm_forward")
@@ -763,7 +812,8 @@ def test_forward_values(env):
             x = 3 * torch.randn(n, 5, dtype=torch.float64, generator=draw) + 2
             gamma, beta = torch.randn(2, 5, dtype=torch.float64, generator=draw)
             before = x.clone()
-            result = batchnorm_forward(x, gamma, beta, eps)
+            with no_built_in_batch_norm():
+                result = batchnorm_forward(x, gamma, beta, eps)
             require(
                 isinstance(result, tuple | list) and len(result) == 3,
                 "return three things: the normalised batch, the mean and the variance",
@@ -773,33 +823,64 @@ def test_forward_values(env):
             judge = torch.nn.BatchNorm1d(5, eps=eps, momentum=1.0, dtype=torch.float64)
             judge.load_state_dict({"weight": gamma, "bias": beta}, strict=False)
             target = judge(x)  # with momentum 1 it keeps the statistics of this batch; its variance divides by N - 1
-            compare("mean", mean, judge.running_mean, **FLOAT64)
-            unbiased = judge.running_var
-            require(
-                not (isinstance(var, torch.Tensor) and torch.allclose(var.detach(), unbiased)),
-                "var was divided by N - 1; the formula divides by N",
-            )
-            compare("var", var, unbiased * (n - 1) / n, **FLOAT64)
-            compare(f"y (at eps = {eps})", y, target, **FLOAT64)
+            average, unbiased = judge.running_mean, judge.running_var
+            biased = unbiased * (n - 1) / n
+
+            def scaled(divisor, x=x, average=average, gamma=gamma, beta=beta):
+                return torch.addcmul(beta, x - average, gamma / divisor)
+
+            slips = {"averaging over all entries; each feature has its own mean": x.mean().expand(5)}
+            compare("mean", mean, average, **FLOAT64, slips=slips)
+            slips = {
+                "dividing by N - 1; divide by N": unbiased,
+                "returning the standard deviation; return the variance": biased.sqrt(),
+                "returning var + eps; return the variance itself": biased + eps,
+            }
+            compare("var", var, biased, **FLOAT64, slips=slips)
+            root = biased.sqrt()
+            slips = {
+                "adding eps to the standard deviation; eps belongs inside the square root": scaled(root + eps),
+                "normalising with the variance over N - 1": scaled((unbiased + eps).sqrt()),
+                "leaving out eps": scaled(root),
+                "squaring eps": scaled((biased + eps**2).sqrt()),
+                "dividing by the variance; divide by its square root": scaled(biased + eps),
+                "not applying gamma and beta": (target - beta) / gamma,
+                "swapping gamma and beta": torch.addcmul(gamma, (target - beta) / gamma, beta),
+                "adding beta before multiplying by gamma": target - beta + beta * gamma,
+                "not subtracting the mean": scaled(-(biased + eps).sqrt(), x=-x, average=torch.zeros(5)),
+                "clamping or hard-coding eps": scaled((biased + 1e-5).sqrt()),
+            }
+            compare(f"y (with eps = {eps})", y, target, **FLOAT64, slips=slips)
+        constant = torch.full((4, 5), 2.5, dtype=torch.float64)
+        y = batchnorm_forward(constant, gamma, beta)[0]
+        compare("y of a batch without variance", y, beta.expand(4, 5), **FLOAT64)
 
 
 # %%
 def test_gradient_reaches_x(env):
     import torch
-    from src.checks import FLOAT64, answer, checking, compare, require
+    from src.checks import answer, checking, compare_gradients, no_built_in_batch_norm
 
     with checking("B3"):
         batchnorm_forward = answer(env, "B3", "batchnorm_forward")
         draw = torch.Generator().manual_seed(4)
         x, cotangent = torch.randn(2, 8, 5, dtype=torch.float64, generator=draw)
-        x.requires_grad_()
-        gamma, beta = torch.ones(5, dtype=torch.float64), torch.zeros(5, dtype=torch.float64)
-        y = batchnorm_forward(x, gamma, beta)[0]
-        require(y.requires_grad, "no gradient flows from y back to x")
-        (mine,) = torch.autograd.grad((y * cotangent).sum(), x)
+        gamma, beta = torch.randn(2, 5, dtype=torch.float64, generator=draw)
+        given = [tensor.requires_grad_() for tensor in (x, gamma, beta)]
+        with no_built_in_batch_norm():
+            y = batchnorm_forward(*given)[0]
         judge = torch.nn.BatchNorm1d(5, dtype=torch.float64)
-        (target,) = torch.autograd.grad((judge(x) * cotangent).sum(), x)
-        compare("the gradient with respect to x", mine, target, **FLOAT64)
+        judge.weight.data, judge.bias.data = gamma.detach(), beta.detach()
+        centred = (x - x.mean(0)).detach()
+        share = cotangent * gamma.detach() * (centred.square().mean(0) + 1e-5).rsqrt()
+        slips = {
+            "x": {
+                "treating the mean and the variance as constants; gradients must flow through them": share,
+                "treating the variance as a constant; gradients must flow through it": share - share.mean(0),
+            }
+        }
+        places = {"x": (x, x), "gamma": (gamma, judge.weight), "beta": (beta, judge.bias)}
+        compare_gradients(y, judge(x), places, cotangent, slips)
 
 
 # %% [raw]
@@ -970,7 +1051,8 @@ def test_parameters_and_buffers(env):
     from src.checks import answer, checking, compare, require
 
     with checking("B4"):
-        bn = answer(env, "B4", "BatchNorm1d")(5)
+        BatchNorm1d = answer(env, "B4", "BatchNorm1d")
+        bn = BatchNorm1d(5)
         parameters, buffers = dict(bn.named_parameters()), dict(bn.named_buffers())
         require(
             set(parameters) == {"gamma", "beta"},
@@ -981,16 +1063,24 @@ def test_parameters_and_buffers(env):
             require(
                 name in buffers, f"{name} is not a buffer, so it would not be saved with the model; use register_buffer"
             )
+            require(name in bn.state_dict(), f"{name} is not in the state_dict; register it as a persistent buffer")
         compare("the initial gamma", bn.gamma, torch.ones(5))
         compare("the initial beta", bn.beta, torch.zeros(5))
         compare("the initial running_mean", bn.running_mean, torch.zeros(5))
         compare("the initial running_var", bn.running_var, torch.ones(5))
+        for name, default, other in (("eps", 1e-5, 1e-3), ("momentum", 0.1, 0.3)):
+            for layer, target in ((bn, default), (BatchNorm1d(5, **{name: other}), other)):
+                found = getattr(layer, name, None)
+                require(found == target, f"the attribute {name} is {found}; it should be {target}")
+        twin = BatchNorm1d(5)
+        twin(torch.randn(6, 5, generator=torch.Generator().manual_seed(1)))
+        compare("running_mean of one layer after training another", bn.running_mean, torch.zeros(5))
 
 
 # %%
 def test_as_torch_on_one_batch(env):
     import torch
-    from src.checks import FLOAT64, answer, checking, compare, require
+    from src.checks import FLOAT64, answer, checking, compare, no_built_in_batch_norm, require
 
     with checking("B4"):
         draw = torch.Generator().manual_seed(5)
@@ -1000,28 +1090,77 @@ def test_as_torch_on_one_batch(env):
             for mine, its in ((bn.gamma, judge.weight), (bn.beta, judge.bias)):
                 its.copy_(torch.randn(5, dtype=torch.float64, generator=draw))
                 mine.copy_(its.reshape(mine.shape))
-        x = 2 * torch.randn(6, 5, dtype=torch.float64, generator=draw) + 1
-        compare("the output in training mode", bn(x), judge(x), **FLOAT64)
+        x = (2 * torch.randn(6, 5, dtype=torch.float64, generator=draw) + 1).requires_grad_()
+        with no_built_in_batch_norm():
+            mine = bn(x)
+        compare("the output in training mode", mine, judge(x), **FLOAT64)
         require(
             not (bn.running_mean.requires_grad or bn.running_var.requires_grad),
             "the running statistics are attached to the autograd graph; update them under torch.no_grad()",
         )
-        compare("running_mean after one batch", bn.running_mean, judge.running_mean, **FLOAT64)
-        compare("running_var after one batch", bn.running_var, judge.running_var, **FLOAT64)
+        start, batch = torch.zeros(5, dtype=torch.float64), x.detach().mean(0)
+        slips = {
+            "not updating it in training mode": start,
+            "swapping the momentum and 1 - momentum": 0.7 * batch,
+            "ignoring the given momentum": 0.1 * batch,
+        }
+        compare("running_mean after one batch", bn.running_mean, judge.running_mean, **FLOAT64, slips=slips)
+        unbiased = (judge.running_var - 0.7) / 0.3
+        slips = {
+            "not updating it in training mode": start + 1,
+            "storing the biased variance; multiply by N / (N - 1)": 0.7 + 0.3 * unbiased * 5 / 6,
+            "swapping the momentum and 1 - momentum": 0.3 + 0.7 * unbiased,
+            "storing the standard deviation": 0.7 + 0.3 * unbiased.sqrt(),
+            "starting from 0": 0.3 * unbiased,
+        }
+        compare("running_var after one batch", bn.running_var, judge.running_var, **FLOAT64, slips=slips)
         require(int(bn.num_batches_tracked) == 1, f"num_batches_tracked is {bn.num_batches_tracked} after one batch")
 
         bn.eval()
+        with no_built_in_batch_norm():
+            mine = bn(x)
         judge.eval()
-        compare("the output in evaluation mode", bn(x), judge(x), **FLOAT64)
+        of_batch = torch.nn.functional.batch_norm(x, None, None, judge.weight, judge.bias, training=True, eps=judge.eps)
+        slips = {"using the statistics of the batch; use the running ones": of_batch}
+        compare("the output in evaluation mode", mine, judge(x), **FLOAT64, slips=slips)
         compare("the output for one example in evaluation mode", bn(x[:1]), judge(x[:1]), **FLOAT64)
         compare("running_mean after an evaluation", bn.running_mean, judge.running_mean, **FLOAT64)
+        require(int(bn.num_batches_tracked) == 1, "num_batches_tracked changed in evaluation mode")
 
         bn.train()
+        judge.train()
+        with torch.no_grad():
+            compare("the output in training mode under torch.no_grad()", bn(x), judge(x), **FLOAT64)
         try:
             bn(x[:1])
         except Exception:
             return
         require(False, "training mode accepted a batch of one example, which has no variance; raise a ValueError")
+
+
+# %%
+def test_gradients_of_the_layer(env):
+    import torch
+    from src.checks import answer, checking, compare_gradients
+
+    with checking("B4"):
+        draw = torch.Generator().manual_seed(15)
+        bn = answer(env, "B4", "BatchNorm1d")(4).double()
+        judge = torch.nn.BatchNorm1d(4, dtype=torch.float64)
+        x, cotangent = torch.randn(2, 7, 4, dtype=torch.float64, generator=draw)
+        x.requires_grad_()
+        share = cotangent * (x.detach().var(0, unbiased=False) + judge.eps).rsqrt()
+        slips = {
+            "x": {
+                "detaching the statistics of the batch; gradients must flow through them": share,
+                "detaching the variance of the batch": share - share.mean(0),
+            }
+        }
+        for training in (True, False):
+            places = {"x": (x, x), "gamma": (bn.gamma, judge.weight), "beta": (bn.beta, judge.bias)}
+            compare_gradients(
+                bn.train(training)(x), judge.train(training)(x), places, cotangent, slips if training else None
+            )
 
 
 # %% [raw]
@@ -1157,7 +1296,7 @@ def batchnorm_backward(dout, x_hat, gamma, var, eps=1e-5):
 # %%
 def test_against_autograd(env):
     import torch
-    from src.checks import FLOAT64, answer, checking, compare, require
+    from src.checks import FLOAT64, answer, checking, compare, no_autograd, no_built_in_batch_norm, require
 
     with checking("B5"):
         batchnorm_backward = answer(env, "B5", "batchnorm_backward")
@@ -1174,25 +1313,32 @@ def test_against_autograd(env):
         var = x.detach().sub(x.detach().mean(0)).square().mean(0)
         given = [dout, x_hat, gamma.detach(), var]
         before = [tensor.clone() for tensor in given]
-        result = batchnorm_backward(*given, eps)
+        with no_built_in_batch_norm(), no_autograd():
+            result = batchnorm_backward(*given, eps)
         require(isinstance(result, tuple | list) and len(result) == 3, "return three things: dx, dgamma and dbeta")
-        rows = []
-        for name, mine, target in zip(("dx", "dgamma", "dbeta"), result, targets, strict=True):
-            close = (
-                isinstance(mine, torch.Tensor)
-                and mine.shape[-1:] == target.shape[-1:]
-                and mine.numel() == target.numel()
-            )
-            if not close:
-                continue
-            gap = (mine.detach().reshape(target.shape) - target).abs().max().item()
-            rows.append((name, bool(torch.equal(mine.detach().reshape(target.shape), target)), gap < 1e-9, gap))
-        if not all(approximate for _, _, approximate, _ in rows):
-            print(f"B5: yours compared with autograd\n{'gradient':<10}{'exact':<8}{'approximate':<13}largest difference")
-            for name, exact, approximate, gap in rows:
-                print(f"{name:<10}{exact!s:<8}{approximate!s:<13}{gap:.1e}")
+        direct = torch.addcdiv(torch.zeros_like(dout), dout * gamma.detach(), (var + eps).sqrt())
+        along = x_hat * (direct * x_hat).sum(0) / 7
+        slips = {
+            "dbeta": {"averaging over the batch; sum": targets[2] / 7},
+            "dgamma": {
+                "leaving out x_hat": targets[2],
+                "averaging over the batch; sum": targets[1] / 7,
+            },
+            "dx": {
+                "the direct path only; two more paths are missing": direct,
+                "leaving out the path through the variance": direct - direct.mean(0),
+                "leaving out the path through the mean": direct - along,
+                "leaving out gamma": targets[0] / gamma.detach(),
+                "leaving out eps": targets[0] * ((var + eps) / var).sqrt(),
+                "adding eps outside the square root": targets[0] * (var + eps).sqrt() / (var.sqrt() + eps),
+                "dividing by the variance instead of its square root": targets[0] / (var + eps).sqrt(),
+                "multiplying by the standard deviation; divide": targets[0] * (var + eps),
+                "summing over the batch where the mean belongs": direct - 7 * (direct.mean(0) + along),
+                "adding the paths through the mean and the variance; subtract them": direct + direct.mean(0) + along,
+            },
+        }
         for name, mine, target in zip(("dbeta", "dgamma", "dx"), reversed(result), reversed(targets), strict=True):
-            compare(name, mine, target, **FLOAT64)
+            compare(name, mine, target, **FLOAT64, slips=slips[name])
         for name, now, then in zip(("dout", "x_hat", "gamma", "var"), given, before, strict=True):
             require(torch.equal(now, then), f"{name} was modified in place; leave the inputs unchanged")
 
@@ -1324,25 +1470,49 @@ def test_logits_of_mlpv2(env):
         for value in weights.values():
             value.copy_(torch.randn(value.shape, generator=draw))
         x = torch.randint(27, (40, 3), generator=draw)
-        pre = F.linear(F.embedding(x, weights["C"]).flatten(1), weights["W1"].T, weights["b1"])
+        embedded = F.embedding(x, weights["C"]).flatten(1)
+        pre = F.linear(embedded, weights["W1"].T, weights["b1"])
 
-        def target(normalised):
-            return F.linear(normalised.tanh(), weights["W2"].T, weights["b2"])
+        def head(hidden):
+            return F.linear(hidden, weights["W2"].T, weights["b2"])
 
         gamma, beta = weights["bn.gamma"].flatten(), weights["bn.beta"].flatten()
+
+        def normalised(values):
+            return F.batch_norm(values, None, None, gamma, beta, training=True)
+
         logits = model(x)
         require(isinstance(logits, torch.Tensor), "forward did not return a tensor; did you write `return`?")
-        require(
-            not torch.allclose(logits.detach(), F.linear(pre.tanh(), weights["W2"].T, weights["b2"]), atol=1e-4),
-            "these are the logits without normalization; self.bn is not used",
-        )
-        in_training = F.batch_norm(pre, None, None, gamma, beta, training=True)
-        compare("the logits in training mode", logits, target(in_training))
+        tracked = int(model.bn.num_batches_tracked)
+        require(tracked <= 1, f"one call of forward uses self.bn {tracked} times; use it once")
+        slips = {
+            "not using self.bn": head(pre.tanh()),
+            "normalising after the tanh; normalise the pre-activation": head(normalised(pre.tanh())),
+            "leaving out the tanh": head(normalised(pre)),
+            "leaving out b2": head(normalised(pre).tanh()) - weights["b2"],
+            "adding b1 after the normalization": head((normalised(pre - weights["b1"]) + weights["b1"]).tanh()),
+        }
+        compare("the logits in training mode", logits, head(normalised(pre).tanh()), slips=slips)
 
         model.eval()
         mean, var = model.bn.running_mean.flatten(), model.bn.running_var.flatten()
         in_evaluation = F.batch_norm(pre, mean, var, gamma, beta, training=False)
-        compare("the logits in evaluation mode", model(x), target(in_evaluation))
+        slips = {"using the statistics of the batch": head(normalised(pre).tanh())}
+        compare("the logits in evaluation mode", model(x), head(in_evaluation.tanh()), slips=slips)
+
+
+# %%
+def test_every_parameter_of_mlpv2_learns(env):
+    import torch
+    from src.checks import answer, checking, require
+
+    with checking("B6"):
+        draw = torch.Generator().manual_seed(18)
+        model = answer(env, "B6", "MLPv2")(27, 3, 4, 6)
+        x, targets = torch.randint(27, (2, 40, 3), generator=draw)
+        torch.nn.functional.cross_entropy(model(x), targets[:, 0]).backward()
+        for name, parameter in model.named_parameters():
+            require(parameter.grad is not None, f"no gradient reaches {name}; is something detached, or not used?")
 
 
 # %% [raw]
@@ -1499,23 +1669,34 @@ def test_parameters_of_mlpv3(env):
 
     with checking("B7"):
         MLPv3 = answer(env, "B7", "MLPv3")
-        shapes = {"C": (27, 4), "W1": (12, 64), "W2": (64, 64), "W3": (64, 27), "b3": (27,)}
-        for batch_norm, more in ((False, ("b1", "b2")), (True, ("bn1.gamma", "bn1.beta", "bn2.gamma", "bn2.beta"))):
-            model = MLPv3(27, 3, 4, 64, batch_norm=batch_norm)
+        shapes = {"C": (30, 5), "W1": (20, 64), "W2": (64, 64), "W3": (64, 30), "b3": (30,)}
+        plain, normalised = ("b1", "b2"), ("bn1.gamma", "bn1.beta", "bn2.gamma", "bn2.beta")
+        for options, more in (({}, plain), ({"batch_norm": False}, plain), ({"batch_norm": True}, normalised)):
+            model = MLPv3(30, 4, 5, 64, **options)
             found = dict(model.named_parameters())
             wanted = set(shapes) | set(more)
-            label = f"with batch_norm={batch_norm}"
+            label = f"with batch_norm={options['batch_norm']}" if options else "without the argument batch_norm"
             require(not wanted - set(found), f"{label}, these parameters are missing: {sorted(wanted - set(found))}")
             require(not set(found) - wanted, f"{label}, these parameters should not exist: {sorted(set(found) - wanted)}")
             for name, shape in shapes.items():
                 got = tuple(found[name].shape)
                 require(got in (shape, (1, *shape)), f"{label}, {name} has shape {got}; it should have shape {shape}")
-        for name, deviation in (("W2", 5 / 3 / 8), ("W3", 1 / 8)):
+            for name in sorted({"b1", "b2", "b3"} & set(found)):
+                require(not found[name].any(), f"{label}, {name} does not start at zero")
+            for name, parameter in found.items():
+                require(parameter.requires_grad, f"{label}, {name} does not require gradients, so it cannot learn")
+        for name, deviation in (("C", 1), ("W1", 5 / 3 / 20**0.5), ("W2", 5 / 3 / 8), ("W3", 1 / 8)):
             std = found[name].std().item()
             require(
-                abs(std / deviation - 1) < 0.15,
+                abs(std / deviation - 1) < 0.2,
                 f"{name} starts with a standard deviation of {std:.3f}; "
-                f"with kaiming_ and the right gain it should be about {deviation:.3f}",
+                f"{'a standard normal start has 1' if name == 'C' else f'with kaiming_ and the right gain it is {deviation:.3f}'}",
+            )
+        for name in ("bn1", "bn2"):
+            layer = getattr(model, name)
+            require(
+                (layer.eps, layer.momentum) == (1e-5, 0.1),
+                f"{name} has eps {layer.eps} and momentum {layer.momentum}; use the defaults of BatchNorm1d",
             )
 
 
@@ -1529,23 +1710,41 @@ def test_logits_of_mlpv3(env):
         draw = torch.Generator().manual_seed(9)
         layers = {"bn1.gamma", "bn1.beta", "bn2.gamma", "bn2.beta"}
         for batch_norm in (False, True):
-            model = answer(env, "B7", "MLPv3")(27, 3, 4, 6, batch_norm=batch_norm)
+            model = answer(env, "B7", "MLPv3")(30, 4, 5, 6, batch_norm=batch_norm)
             weights = {name: parameter.detach() for name, parameter in model.named_parameters()}
             wanted = {"C", "W1", "W2", "W3", "b3"} | (layers if batch_norm else {"b1", "b2"})
             missing = sorted(wanted - set(weights))
             require(not missing, f"with batch_norm={batch_norm} these parameters are missing: {missing}")
             for value in weights.values():
                 value.copy_(torch.randn(value.shape, generator=draw))
-            x = torch.randint(27, (40, 3), generator=draw)
-            hidden = F.embedding(x, weights["C"]).flatten(1)
-            for layer in (1, 2):
-                hidden = F.linear(hidden, weights[f"W{layer}"].T, None if batch_norm else weights[f"b{layer}"])
-                if batch_norm:
-                    gamma, beta = weights[f"bn{layer}.gamma"].flatten(), weights[f"bn{layer}.beta"].flatten()
-                    hidden = F.batch_norm(hidden, None, None, gamma, beta, training=True)
-                hidden = hidden.tanh()
-            target = F.linear(hidden, weights["W3"].T, weights["b3"])
-            compare(f"the logits with batch_norm={batch_norm}", model(x), target)
+            x = torch.randint(30, (40, 4), generator=draw)
+
+            def logits(norms=(1, 2), after_tanh=False, x=x, weights=weights, batch_norm=batch_norm):
+                hidden = F.embedding(x, weights["C"]).flatten(1)
+                for layer, norm in zip((1, 2), norms, strict=True):
+                    hidden = F.linear(hidden, weights[f"W{layer}"].T, None if batch_norm else weights[f"b{layer}"])
+                    hidden = hidden.tanh() if after_tanh or not norm else hidden
+                    if batch_norm and norm:
+                        gamma, beta = weights[f"bn{norm}.gamma"].flatten(), weights[f"bn{norm}.beta"].flatten()
+                        hidden = F.batch_norm(hidden, None, None, gamma, beta, training=True)
+                    hidden = hidden if after_tanh or not norm else hidden.tanh()
+                return F.linear(hidden, weights["W3"].T, weights["b3"])
+
+            slips = {}
+            if batch_norm:
+                slips = {
+                    "using bn1 in both layers": logits((1, 1)),
+                    "swapping bn1 and bn2": logits((2, 1)),
+                    "normalising after the tanh": logits(after_tanh=True),
+                    "not normalising the first layer": logits((0, 2)),
+                    "not normalising the second layer": logits((1, 0)),
+                    "not normalising": logits((0, 0)),
+                }
+            yours = model(x)
+            compare(f"the logits with batch_norm={batch_norm}", yours, logits(), slips=slips)
+            F.cross_entropy(yours, x[:, 0]).backward()
+            for name, parameter in model.named_parameters():
+                require(parameter.grad is not None, f"no gradient reaches {name}; is something detached?")
 
 
 # %% [raw]
@@ -1697,6 +1896,7 @@ def test_same_loss_at_any_batch_size(env):
         evaluate = answer(env, "B8", "evaluate")
         draw = torch.Generator().manual_seed(10)
         table = torch.randn(27, 27, generator=draw)
+        sizes, unused = [], []  # a copy of the model has a parameter of its own
 
         class Stub(torch.nn.Module):
             """Its logits depend on the last character only; in training mode they are wrong."""
@@ -1704,27 +1904,48 @@ def test_same_loss_at_any_batch_size(env):
             def __init__(self):
                 super().__init__()
                 self.unused = torch.nn.Parameter(torch.zeros(1))  # for answers that ask the model for its device
+                unused.append(self.unused)
 
             def forward(self, x):
+                sizes.append(len(x))
+                tracked = torch.is_grad_enabled() and self.unused is unused[-1] and self.unused.requires_grad
+                require(not tracked, "autograd records the evaluation; use torch.no_grad()")
                 return table.to(x.device)[x[:, -1]] * (3.0 if self.training else 1.0)
 
         inputs = torch.randint(27, (103, 3), generator=draw)
         targets = torch.randint(27, (103,), generator=draw)
-        logs = table.log_softmax(1)
-        target = -sum(logs[i, t].item() for i, t in zip(inputs[:, -1].tolist(), targets.tolist(), strict=True)) / 103
+
+        def losses(factor):
+            logs = (factor * table).log_softmax(1)
+            return torch.tensor([-logs[i, t] for i, t in zip(inputs[:, -1].tolist(), targets.tolist(), strict=True)])
+
+        each = losses(1)
         model = Stub()
         for batch_size in (103, 1024, 25, 1):
+            batches = each.split(batch_size)
+            slips = {
+                "averaging the batch means; each example has the same weight": sum(b.mean() for b in batches) / len(batches),
+                "using the model in training mode": losses(3).mean(),
+                "summing the losses; divide by the number of examples": each.sum(),
+                "dividing the sum of the losses by the number of batches": each.sum() / len(batches),
+                "leaving out the smaller last batch": torch.cat([b for b in batches if len(b) == batch_size] or [each]).mean(),
+            }
             for training in (True, False):
                 model.train(training)
+                sizes.clear()
                 loss = evaluate(model, inputs, targets, batch_size)
                 require(isinstance(loss, float), f"the result has type {type(loss).__name__}; it should be a Python float")
-                compare(f"the loss of 103 examples at batch size {batch_size}", loss, target, rtol=1e-5, atol=1e-5)
+                what = f"the loss of 103 examples with batch size {batch_size}"
+                compare(what, loss, each.mean(), rtol=1e-5, atol=1e-5, slips=slips)
                 require(
                     model.training == training,
                     f"the model had training={training} before and has training={model.training} now; "
                     f"restore what it was",
                 )
-
+                require(
+                    max(sizes, default=0) <= batch_size,
+                    f"the model got {max(sizes, default=0)} examples at once; batch_size is {batch_size}",
+                )
         class Fault(Exception):
             pass
 
@@ -1863,43 +2084,65 @@ def test_folded_layer(env):
         def random(*shape):
             return torch.randn(*shape, dtype=torch.float64, generator=draw)
 
-        bn = answer(env, "B4", "BatchNorm1d")(5, eps=0.1).double().eval()
-        with torch.no_grad():
-            for tensor, value in (
-                (bn.gamma, random(5)),
-                (bn.beta, random(5)),
-                (bn.running_mean, random(5)),
-                (bn.running_var, random(5).square() + 0.5),
-            ):
-                tensor.copy_(value)
-        state = {name: value.clone() for name, value in bn.state_dict().items()}
-        x, weight = random(9, 4), random(4, 5)
-        for bias in (random(5), None):
-            given = weight.clone(), None if bias is None else bias.clone()
-            result = fold_batchnorm(*given, bn)
-            require(
-                isinstance(result, tuple | list) and len(result) == 2,
-                "return two things: the new weight and the new bias",
-            )
-            require(result[1] is not None, "the new bias is None; even if the layer had no bias, the folded one needs one")
-            require(torch.equal(given[0], weight), "the given weight was modified; return a new tensor")
-            require(bias is None or torch.equal(given[1], bias), "the given bias was modified; return a new tensor")
-            for name, value in bn.state_dict().items():
+        for training in (False, True):
+            bn = answer(env, "B4", "BatchNorm1d")(5, eps=0.1).double().train(training)
+            with torch.no_grad():
+                for tensor, value in (
+                    (bn.gamma, random(5)),
+                    (bn.beta, random(5)),
+                    (bn.running_mean, random(5)),
+                    (bn.running_var, random(5).square() + 0.5),
+                ):
+                    tensor.copy_(value)
+            state = {name: torch.as_tensor(value).clone() for name, value in bn.state_dict().items()}
+            gamma, beta, mean, var = (state[n].flatten() for n in ("gamma", "beta", "running_mean", "running_var"))
+            weight = random(4, 5)
+            for bias in (random(5), None):
+                given = weight.clone(), None if bias is None else bias.clone()
+                result = fold_batchnorm(*given, bn)
                 require(
-                    torch.equal(torch.as_tensor(value), state[name]),
-                    f"{name} of the batch norm was modified; leave it unchanged",
+                    isinstance(result, tuple | list) and len(result) == 2,
+                    "return two things: the new weight and the new bias",
                 )
-            require(not bn.training, "the batch norm was in evaluation mode before the call and is not now; leave its mode unchanged")
-            unfolded = F.batch_norm(
-                F.linear(x, weight.T, bias),
-                state["running_mean"].flatten(),
-                state["running_var"].flatten(),
-                state["gamma"].flatten(),
-                state["beta"].flatten(),
-                eps=0.1,
-            )
-            folded = F.linear(x, result[0].T, result[1].reshape(-1))
-            compare(f"the folded layer {'without' if bias is None else 'with'} a bias", folded, unfolded, **FLOAT64)
+                require(
+                    result[1] is not None, "the new bias is None; even if the layer had no bias, the folded one needs one"
+                )
+                require(torch.equal(given[0], weight), "the given weight was modified; return a new tensor")
+                require(bias is None or torch.equal(given[1], bias), "the given bias was modified; return a new tensor")
+                for name, value in bn.state_dict().items():
+                    require(
+                        torch.equal(torch.as_tensor(value), state[name]),
+                        f"{name} of the batch norm was modified; leave it unchanged",
+                    )
+                require(
+                    bn.training == training,
+                    f"the batch norm had training={training} before the call and has training={bn.training} now",
+                )
+
+                def layer(x, bias=bias, weight=weight, mean=mean, var=var, gamma=gamma, beta=beta):
+                    return F.batch_norm(F.linear(x, weight.T, bias), mean, var, gamma, beta, eps=0.1)
+
+                constant = layer(torch.zeros(1, 4, dtype=torch.float64))[0]
+                columns = layer(torch.eye(4, dtype=torch.float64)) - constant
+                label = f"{'without' if bias is None else 'with'} a bias, batch norm in {'training' if training else 'evaluation'} mode"
+                slips = {
+                    "dividing by the variance; divide by its square root": columns * (var + 0.1).rsqrt(),
+                    "leaving out eps": columns * ((var + 0.1) / var).sqrt(),
+                    "leaving out gamma": columns / gamma,
+                    "multiplying by the standard deviation": columns * (var + 0.1),
+                }
+                compare(f"the new weight ({label})", result[0], columns, **FLOAT64, slips=slips)
+                scaled = constant - beta
+                slips = {
+                    "leaving out beta": scaled,
+                    "leaving out the running mean": constant + mean * gamma * (var + 0.1).rsqrt(),
+                    "adding the running mean; subtract it": constant + 2 * mean * gamma * (var + 0.1).rsqrt(),
+                    "subtracting beta; add it": scaled - beta,
+                }
+                if bias is not None:
+                    slips["not scaling the old bias"] = constant + bias - bias * gamma * (var + 0.1).rsqrt()
+                    slips["leaving out the old bias"] = constant - bias * gamma * (var + 0.1).rsqrt()
+                compare(f"the new bias ({label})", result[1], constant, **FLOAT64, slips=slips)
 
 
 # %% [raw]
@@ -2031,18 +2274,24 @@ def test_known_transitions(env):
     with checking("B10"):
         generate = answer(env, "B10", "generate")
 
+        unused = []  # a copy of the model has a parameter of its own
+
         class Speller(torch.nn.Module):
             """Knows one word by heart, letter by letter, and answers x to any context that is not in it."""
 
             def __init__(self, word):
                 super().__init__()
                 self.unused = torch.nn.Parameter(torch.zeros(1))  # for answers that ask the model for its device
+                unused.append(self.unused)
                 tokens = [0, 0, 0] + [ord(letter) - 96 for letter in word] + [0]
                 self.next = {tuple(tokens[i : i + 3]): tokens[i + 3] for i in range(len(tokens) - 3)}
                 self.calls = 0
 
             def forward(self, x):
                 self.calls += 1
+                require(not self.training, "the model is in training mode while it generates; call model.eval() first")
+                tracked = torch.is_grad_enabled() and self.unused is unused[-1]
+                require(not tracked, "autograd is on while the model generates; use torch.no_grad()")
                 require(self.calls <= 200, "the model was called 200 times: does the loop stop at a dot and at max_len?")
                 logits = torch.full((len(x), 27), -1e4, device=x.device)
                 for row, context in enumerate(x.tolist()):
@@ -2053,10 +2302,11 @@ def test_known_transitions(env):
         for word in ("ada", "emmanuel"):
             name = generate(Speller(word), 3, draw)
             require(isinstance(name, str), f"the result has type {type(name).__name__}; it should be a string")
+            require("." not in name, f"the name {name!r} contains the dot; leave it out")
             require(
                 name == word,
-                f"a model that can only say {word!r} said {name!r}: "
-                f"does each new context drop its first token, and is the dot left out?",
+                f"a model that can only say {word!r} said {name!r}: does each new context drop its first token "
+                f"and append the new one?",
             )
         name = generate(Speller("emmanuel"), 3, draw, max_len=4)
         require(
@@ -2082,7 +2332,7 @@ def test_chance_and_mode(env):
 
             def forward(self, x):
                 self.calls += 1
-                require(self.calls <= 1000, "seven names took 1000 letters: does the loop stop at a dot and at max_len?")
+                require(self.calls <= 1500, "a few names took 1500 letters: does the loop stop at a dot and at max_len?")
                 return torch.linspace(-1, 1, 27, device=x.device).repeat(len(x), 1)
 
         model = Ramp()
@@ -2097,6 +2347,11 @@ def test_chance_and_mode(env):
             len(set(names)) > 1,
             "different generator states gave the same name; sample instead of taking the likeliest letter",
         )
+        one = torch.Generator().manual_seed(4)
+        require(
+            len({generate(model, 3, one, max_len=9) for _ in range(3)}) > 1,
+            "calls with one generator repeat the same name; draw from it directly, not from a copy",
+        )
         cold = generate(model, 3, torch.Generator().manual_seed(1), temperature=0.001, max_len=6)
         require(
             cold == "zzzzzz", f"at temperature 0.001 only the likeliest letter, z, should be drawn, but the result is {cold!r}"
@@ -2108,6 +2363,60 @@ def test_chance_and_mode(env):
                 model.training == training,
                 f"the model had training={training} before and has training={model.training} now; restore what it was",
             )
+
+
+# %%
+def test_temperature(env):
+    import math
+
+    import torch
+    from src.checks import answer, checking, require
+
+    with checking("B10"):
+        generate = answer(env, "B10", "generate")
+
+        class TwoLetters(torch.nn.Module):
+            """Says only a and b; the logit of b is 3 above that of a."""
+
+            def __init__(self):
+                super().__init__()
+                self.unused = torch.nn.Parameter(torch.zeros(1))  # for answers that ask the model for its device
+
+            def forward(self, x):
+                logits = torch.full((len(x), 27), -1e4, device=x.device)
+                logits[:, 1], logits[:, 2] = 0.0, 3.0
+                return logits
+
+        draw = torch.Generator().manual_seed(13)
+        text = "".join(generate(TwoLetters(), 3, draw, temperature=2.0, max_len=150) for _ in range(10))
+        share = text.count("b") / 1500
+        ways = {
+            "dividing the logits by the square root of the temperature": 3 / math.sqrt(2),
+            "multiplying the logits by the temperature": 6.0,
+            "ignoring the temperature": 3.0,
+        }
+        for way, logit in ways.items():
+            wrong = 1 / (1 + math.exp(-logit))
+            require(abs(share - wrong) > 0.03, f"at temperature 2 the shares of the letters are those of {way}")
+        target = 1 / (1 + math.exp(-1.5))
+        require(
+            abs(share - target) < 0.05,
+            f"at temperature 2 a letter of probability {target:.2f} makes up {share:.2f} of 1500 letters",
+        )
+
+        class AllLetters(TwoLetters):
+            """Says every letter with the same probability."""
+
+            def forward(self, x):
+                logits = torch.zeros((len(x), 27), device=x.device)
+                logits[:, 0] = -1e4
+                return logits
+
+        letters = set("".join(generate(AllLetters(), 3, draw, max_len=150) for _ in range(10)))
+        require(
+            len(letters) == 26,
+            f"of 26 equally likely letters only {len(letters)} occur in 1500; draw from all of them",
+        )
 
 
 # %% [raw]
