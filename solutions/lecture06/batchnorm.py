@@ -12,17 +12,19 @@
 
 # %% [raw]
 # # ASSIGNMENT CONFIG
-# init_cell: true
-# check_all_cell: true
-# export_cell:
-#   pdf: false
-#   force_save: true
-#   run_tests: true
+# init_cell: false
+# check_all_cell: false
+# export_cell: false
 # generate: false
 # run_tests: false
 # tests:
 #   files: true
 #   ok_format: false
+
+# %%
+from src.grader import Grader
+
+grader = Grader("batchnorm")
 
 # %% [markdown]
 # # Lecture 6, notebook 1: Batch Normalization
@@ -2471,7 +2473,16 @@ with demonstration():
 #
 # ## Handing in
 #
-# Save the notebook. Then run the last cell, which runs the saved notebook again from top to bottom, shows the results
-# of the checks and creates a zip file (one to two minutes). Hand in either the zip file or the notebook itself; they
-# are graded the same way. If the cell says that it could not save the notebook, as it does in VS Code, save it
-# yourself and run the cell again.
+# The next cell runs all checks of this notebook.
+
+# %%
+grader.check_all()
+
+# %% [markdown]
+# The last cell asks before it does anything. Then it saves the notebook, writes `batchnorm-handin.zip` and runs the
+# checks again on a fresh start of the saved notebook. Hand in either the zip file or the notebook itself; they are
+# graded the same way. If the cell says that it could not save the notebook, as it does in VS Code, save it yourself and
+# run the cell again.
+
+# %%
+grader.export()

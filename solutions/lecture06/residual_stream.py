@@ -12,17 +12,19 @@
 
 # %% [raw]
 # # ASSIGNMENT CONFIG
-# init_cell: true
-# check_all_cell: true
-# export_cell:
-#   pdf: false
-#   force_save: true
-#   run_tests: true
+# init_cell: false
+# check_all_cell: false
+# export_cell: false
 # generate: false
 # run_tests: false
 # tests:
 #   files: true
 #   ok_format: false
+
+# %%
+from src.grader import Grader
+
+grader = Grader("residual_stream")
 
 # %% [markdown]
 # # Lecture 6, notebook 2: Residual Streams
@@ -864,7 +866,7 @@ def test_stream_runs_through_all_blocks(env):
             model.train(training)
             seen = {}
             hooks = [
-                block.register_forward_hook(lambda _, got, gave, index=index: seen.__setitem__(index, (got[0], gave)))
+                block.register_forward_hook(lambda _, got, gave, seen=seen, i=index: seen.__setitem__(i, (got[0], gave)))
                 for index, block in enumerate(model.blocks)
             ]
             logits = model(inputs)
@@ -2518,5 +2520,16 @@ with demonstration("The names"):
 #
 # ## Handing in
 #
-# Save the notebook. Then run the last cell and hand in the zip file that it creates, or hand in the notebook itself;
-# they are graded the same way.
+# The next cell runs all checks of this notebook.
+
+# %%
+grader.check_all()
+
+# %% [markdown]
+# The last cell asks before it does anything. Then it saves the notebook, writes `residual_stream-handin.zip` and runs
+# the checks again on a fresh start of the saved notebook. Hand in either the zip file or the notebook itself; they are
+# graded the same way. If the cell says that it could not save the notebook, as it does in VS Code, save it yourself and
+# run the cell again.
+
+# %%
+grader.export()
