@@ -57,18 +57,19 @@ grader = Grader("batchnorm")
 # 4. **Look** at the plot or table that follows. A demonstration that needs a question you have not answered yet is
 #    skipped with a message, so you can always run the whole notebook.
 #
-# Dots show how hard a question is (● to ●●●●). If you get stuck, unfold the hints one at a time: the first gives the
-# idea, the second the shapes, and the third nearly gives the code away. A mistake in one question costs points in
-# that question only.
+# Each question says how difficult it is and how important for what follows (● to ●●●●), and how long it takes. If you
+# get stuck, unfold the hints one at a time: the first gives the idea, the second the shapes, and the third nearly
+# gives the code away. A mistake in one question costs points in that question only.
 
 # %%
 import copy
+import functools
 import math
 import os
 import string
 import sys
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -78,7 +79,8 @@ import torch.nn.functional as F
 from sklearn.model_selection import train_test_split
 from tqdm import tqdm
 
-from src.utils import configure_device, load_text, set_seed, sparkline
+from src import figures
+from src.utils import cmp_table, configure_device, load_text, numerical_gradient, set_seed, sparkline
 
 # The layers here are so small that a second thread costs more time than it saves.
 torch.set_num_threads(1)
@@ -223,9 +225,9 @@ def count_parameters(model):
     return sum(parameter.numel() for parameter in model.parameters())
 
 
-def new_model(model_class, **options):
-    """Build a model of the configured size, always from the same seed."""
-    set_seed(config.seed)
+def new_model(model_class, seed=None, **options):
+    """Build a model of the configured size from a seed (default: that of the config)."""
+    set_seed(config.seed if seed is None else seed)
     sizes = vocab_size, config.context_size, config.d_embed, config.d_hidden
     return model_class(*sizes, **options).to(device)
 
@@ -264,16 +266,16 @@ def wandb_run(settings):
     return wandb.init(project="lecture06", config=settings)
 
 
-def train(model, train_data, val_data, config, *, lr=None, steps=None, label="model", quiet=False):
+def train(model, train_data, val_data, config, *, lr=None, steps=None, seed=None, label="model", quiet=False):
     """Train with plain SGD and return the history.
 
-    `lr` and `steps` override the config; `quiet` turns off the progress bar, the text and W&B.
+    `lr`, `steps` and `seed` override the config; `quiet` turns off the progress bar, the text and W&B.
     Returns {"train": loss of each step, "val_step": steps, "val": validation loss at those steps}.
     """
     lr = config.lr if lr is None else lr
     steps = config.max_steps if steps is None else steps
     optimizer = torch.optim.SGD(model.parameters(), lr=lr)
-    draw = torch.Generator().manual_seed(config.seed)  # the same batches for each model
+    draw = torch.Generator().manual_seed(config.seed if seed is None else seed)  # the same batches for each model
     settings = {**asdict(config), "lr": lr, "max_steps": steps, "label": label}
     run = None if quiet else wandb_run(settings)
     history = {"train": [], "val_step": [0], "val": [validation_loss(model, val_data)]}
@@ -308,8 +310,8 @@ def train(model, train_data, val_data, config, *, lr=None, steps=None, label="mo
 
 
 # %% [markdown]
-# Two helpers for the demonstrations: one plots training histories, the other skips a demonstration that needs a
-# question you have not answered yet.
+# Helpers for the demonstrations. One training run proves little, so every comparison below trains three models from
+# three seeds and shows the mean and the range of the results.
 
 
 # %%
@@ -328,6 +330,24 @@ def plot_losses(histories, title, colours=(ORANGE, BLUE, GREEN, GREY)):
     plt.show()
 
 
+SEEDS = (101, 102, 103)
+
+
+def train_seeds(build, **options):
+    """Train `build(seed)` for each of SEEDS, quietly; return the histories."""
+    return [train(build(seed), train_data, val_data, config, seed=seed, quiet=True, **options) for seed in SEEDS]
+
+
+def final(histories):
+    """Return the final validation losses of these histories."""
+    return [history["val"][-1] for history in histories]
+
+
+def spread(losses, digits=2):
+    """Format losses as their mean and range."""
+    return f"{np.mean(losses):.{digits}f} ({min(losses):.{digits}f} to {max(losses):.{digits}f})"
+
+
 @contextmanager
 def demonstration():
     """Skip a demonstration, with a message, while a question that it needs is unanswered."""
@@ -343,17 +363,22 @@ def demonstration():
 
 # %% tags=["demo"]
 model = new_model(MLP)
-history = train(model, train_data, val_data, config, label="MLP")
-title = "A hockey stick: a steep drop, then a slow decline"
-plot_losses({"MLP (dots: validation)": history}, title)
+history = train(model, train_data, val_data, config, lr=0.1, label="MLP")
+plot_losses({"MLP (dots: validation)": history}, "A hockey stick: a steep drop, then a slow decline (learning rate 0.1)")
+# CLAIM: history["train"][0] > 5 * uniform_loss
+# CLAIM: np.mean(history["train"][:10]) - np.mean(history["train"][95:105]) > np.mean(history["train"][95:105]) - np.mean(history["train"][-50:])
+# CLAIM: history["val"][-1] > uniform_loss
 
 # %% [markdown]
 # This is the **hockey stick** of the lecture. The initial loss is many times that of a uniform guess, so the network
-# starts out *confidently wrong*. The steep part of the curve only unlearns this, and after a thousand steps the model
-# is still worse than guessing. Where does this come from?
+# starts out *confidently wrong*. The first hundred steps reduce the loss by more than the next nine hundred do, and
+# they only unlearn this confidence: after a thousand steps the model is still worse than guessing. Where does this
+# come from?
 
 # %% [markdown]
 # # 2. A look inside
+#
+# **Goal:** recognise a saturated network from its activations, and start a network at the right scale.
 #
 # The hidden layer computes $h = \tanh(a)$ with the *pre-activation* $a = x W_1 + b_1$. The slope of $\tanh$ is $1 -
 # \tanh^2(a)$: where $|h|$ is close to 1, the slope is close to 0, and so is the gradient that flows back through that
@@ -367,7 +392,7 @@ plot_losses({"MLP (dots: validation)": history}, title)
 # %% [markdown]
 # ## B1. Measure the activations (3 points)
 #
-# ●○○○ · 10 minutes
+# Difficulty ●○○○ · importance ●●○○ · 10 minutes
 #
 # Before you fix a network, measure it. Write `activation_stats(pre)`, which takes pre-activations of shape $(N, D)$,
 # applies $h = \tanh(a)$ and returns a dictionary with three Python floats, each taken over all $N \cdot D$ entries of
@@ -521,8 +546,12 @@ def plot_activations(panels):
 # %% tags=["demo"]
 with demonstration():
     pre = pre_activations(new_model(MLP), train_data.inputs[:2000])
-    print({name: round(value, 3) for name, value in activation_stats(pre).items()})
+    stats = activation_stats(pre)
+    print({name: round(value, 3) for name, value in stats.items()})
+    print(f"standard deviation of the pre-activations: {pre.std().item():.1f}")
     plot_activations({"weights from randn": pre})
+# CLAIM: 0.7 < stats["saturated"] < 0.8
+# CLAIM: 6 < pre.std() < 8
 
 # %% [markdown]
 # About three quarters of the activations sit at the two ends, where $\tanh$ is flat. Each pre-activation is a sum of
@@ -536,7 +565,7 @@ with demonstration():
 # %% [markdown]
 # ## B2. Better initial weights (4 points)
 #
-# ●○○○ · 10 minutes
+# Difficulty ●○○○ · importance ●●●○ · 10 minutes
 #
 # If inputs and weights are independent with mean 0, a sum of `fan_in` products has `fan_in` times the variance of one
 # product. Drawing the weights with a smaller standard deviation cancels this factor (He et al., 2015):
@@ -697,18 +726,20 @@ def rescale(mlp):
 
 # %% tags=["demo"]
 with demonstration():
-    models = {
-        "weights from randn": new_model(MLP),
-        "weights by kaiming_": rescale(new_model(MLP)),
+    inits = {
+        "weights from randn": lambda seed: new_model(MLP, seed),
+        "weights by kaiming_": lambda seed: rescale(new_model(MLP, seed)),
     }
-    panels, histories = {}, {}
-    for label, model in models.items():
-        panels[label] = pre_activations(model, train_data.inputs[:2000])
-        histories[label] = train(model, train_data, val_data, config, quiet=True)
-        print(f"{label}: validation loss {histories[label]['val'][0]:5.2f} before training,"
-              f" {histories[label]['val'][-1]:5.2f} after")  # fmt: skip
+    panels = {label: pre_activations(build(config.seed), train_data.inputs[:2000]) for label, build in inits.items()}
+    runs = {label: train_seeds(build, lr=0.1) for label, build in inits.items()}
+    print(f"validation loss, mean and range over {len(SEEDS)} seeds (learning rate 0.1)")
+    for label, histories in runs.items():
+        before = [history["val"][0] for history in histories]
+        print(f"{label}: {spread(before)} before training, {spread(final(histories))} after")
     plot_activations(panels)
-    plot_losses(histories, "Scaled weights: no hockey stick")
+    plot_losses({label: histories[0] for label, histories in runs.items()}, "With scaled weights there is no hockey stick")
+# CLAIM: all(abs(history["val"][0] - uniform_loss) < 0.3 for history in runs["weights by kaiming_"])
+# CLAIM: max(final(runs["weights by kaiming_"])) < unigram_loss < uniform_loss < min(final(runs["weights from randn"]))
 
 # %% [markdown]
 # The scaled model starts close to a uniform guess and learns from the first step. A good initialization is worth a
@@ -717,6 +748,9 @@ with demonstration():
 
 # %% [markdown]
 # # 3. Batch normalization
+#
+# **Goal:** write batch normalization forward, backward and as a layer with state, and know which statistics it uses
+# when.
 #
 # Ioffe and Szegedy (2015) normalise each feature over the batch, then let the network learn a new scale and shift.
 # For one feature with the values $x_1, \dots, x_N$ in the batch $\mathcal{B}$:
@@ -737,7 +771,7 @@ with demonstration():
 # %% [markdown]
 # ## B3. Normalise a batch (6 points)
 #
-# ●●○○ · 20 minutes
+# Difficulty ●●○○ · importance ●●●● · 20 minutes
 #
 # Write `batchnorm_forward(x, gamma, beta, eps)` with the four formulas above. `x` has shape $(N, D)$, `gamma` and
 # `beta` have shape $(D,)$. Return three tensors: `y` of shape $(N, D)$, and the batch `mean` and `var` with $D$
@@ -900,16 +934,17 @@ with demonstration():
     ones = torch.ones(config.d_hidden, device=device)
     zeros = torch.zeros(config.d_hidden, device=device)
     y, _, _ = batchnorm_forward(pre, ones, zeros)
-    fig, axes = plt.subplots(1, 2, figsize=(7, 3), sharex=True)
+    fig, axes = plt.subplots(1, 2, figsize=(8, 3), sharex=True, layout="constrained")
     for ax, name in zip(axes, ("mean", "std"), strict=True):
         for label, values, colour in (("before", pre, ORANGE), ("after", y, BLUE)):
             statistic = getattr(values, name)(0)[:40].cpu()
             ax.plot(statistic, "o", color=colour, markersize=4, label=label)
         ax.set(xlabel="hidden unit", ylabel=f"{name} over the batch")
-    axes[0].legend(frameon=False)
+    fig.legend(*axes[0].get_legend_handles_labels(), frameon=False, loc="outside right center")
     fig.suptitle("After normalization, each unit has mean 0 and standard deviation 1")
-    fig.tight_layout()
     plt.show()
+# CLAIM: y.mean(0).abs().max() < 1e-4
+# CLAIM: (y.std(0, correction=0) - 1).abs().max() < 1e-2
 
 # %% [markdown]
 # Next, the histogram of the activations, next to those for the two initializations. Batch normalization is applied to
@@ -921,13 +956,14 @@ with demonstration():
     pre = pre_activations(new_model(MLP), inputs)
     ones = torch.ones(config.d_hidden, device=device)
     zeros = torch.zeros(config.d_hidden, device=device)
-    plot_activations(
-        {
-            "weights from randn": pre,
-            "weights by kaiming_": pre_activations(rescale(new_model(MLP)), inputs),
-            "randn, then BN": batchnorm_forward(pre, ones, zeros)[0],
-        }
-    )
+    panels = {
+        "weights from randn": pre,
+        "weights by kaiming_": pre_activations(rescale(new_model(MLP)), inputs),
+        "randn, then BN": batchnorm_forward(pre, ones, zeros)[0],
+    }
+    plot_activations(panels)
+    saturated = [activation_stats(panel)["saturated"] for panel in panels.values()]
+# CLAIM: saturated[2] < saturated[1] < saturated[0]
 
 # %% [raw]
 # # BEGIN QUESTION
@@ -937,7 +973,7 @@ with demonstration():
 # %% [markdown]
 # ## B4. A layer with running statistics (9 points)
 #
-# ●●●○ · 35 minutes
+# Difficulty ●●●○ · importance ●●●● · 35 minutes
 #
 # During training, the output for one example depends on which other examples happen to be in the batch. At inference
 # there may be only one. So the layer keeps **running statistics** during training and uses them in evaluation mode:
@@ -1203,6 +1239,68 @@ with demonstration():
     fig.suptitle("A large momentum is fast but noisy, a small one slow but smooth")
     fig.tight_layout()
     plt.show()
+    steps = {momentum: np.abs(np.diff(np.array(track), axis=0)).mean(0) for momentum, track in tracks.items()}
+    early = {momentum: abs(track[20][1] - target) for momentum, track in tracks.items()}
+# CLAIM: (steps[0.1] > 2 * steps[0.01]).all()
+# CLAIM: early[0.1] < early[0.01]
+
+# %% [markdown]
+# ## The backward pass through the graph (not graded)
+#
+# Before the closed formula of B5, do the backward pass one arrow at a time. The figure shows the forward pass as a
+# graph. Going from right to left, each box turns the gradient of its output into the gradients of its inputs; where two
+# arrows leave a box, the two gradients are added.
+
+# %% tags=["demo"]
+figures.batchnorm_graph()
+
+# %% [markdown]
+# The next cell computes each box. Replace `None` by an expression, from top to bottom, and run the cell again: each
+# line compares your gradient with autograd's. A gradient has the shape of its tensor, so the gradients of `average`,
+# `var` and `r` are summed over the batch. (The matrix `m` has shape $(1, N)$ and entries $1/N$: multiplying by it from
+# the left takes the mean over the batch, and `m.T @` distributes a gradient over the batch.)
+
+# %% tags=["demo"]
+draw = torch.Generator().manual_seed(config.seed)
+x, dout = torch.randn(2, 8, 5, dtype=torch.float64, generator=draw)
+gamma, beta = torch.randn(2, 1, 5, dtype=torch.float64, generator=draw)
+m = torch.full((1, 8), 1 / 8, dtype=torch.float64)
+
+graph = {"x": x.requires_grad_(), "gamma": gamma.requires_grad_(), "beta": beta.requires_grad_()}
+graph["average"] = average = m @ x  # (1, D), as are var, r, gamma and beta
+graph["c"] = c = x - average  # (N, D)
+graph["var"] = var = m @ c**2
+graph["r"] = r = (var + 1e-5) ** -0.5
+graph["x_hat"] = x_hat = c * r  # (N, D)
+graph["y"] = y = x_hat * gamma + beta  # (N, D)
+slopes = dict(zip(graph, torch.autograd.grad((y * dout).sum(), list(graph.values())), strict=True))
+
+with torch.no_grad():
+    dy = dout
+    dbeta = None
+    dgamma = None
+    dx_hat = None
+    dr = None
+    dvar = None
+    dc = None  # two arrows leave c: to x_hat and to var
+    daverage = None
+    dx = None  # two arrows leave x: to c and to average
+
+yours = {"y": dy, "beta": dbeta, "gamma": dgamma, "x_hat": dx_hat, "r": dr, "var": dvar, "c": dc, "average": daverage}
+print(cmp_table({name: (value, slopes[name]) for name, value in (yours | {"x": dx}).items()}, tolerance=1e-9))
+
+# %% [markdown]
+# A second way to check any gradient needs no autograd: move one entry of the input a little up and down, and divide the
+# difference of the outputs by the difference of the inputs. `numerical_gradient(function, x)` does this for every entry
+# of a float64 tensor and works on any scalar function. Here it confirms the gradient that autograd found above.
+
+# %% tags=["demo"]
+with torch.no_grad():
+    numerical = numerical_gradient(
+        lambda x: ((x - m @ x) * (m @ (x - m @ x) ** 2 + 1e-5) ** -0.5 * gamma * dout).sum(), graph["x"]
+    )
+print(cmp_table({"x": (numerical, slopes["x"])}, tolerance=1e-6))
+# CLAIM: (numerical - slopes["x"]).abs().max() < 1e-6
 
 # %% [raw]
 # # BEGIN QUESTION
@@ -1212,7 +1310,7 @@ with demonstration():
 # %% [markdown]
 # ## B5. The backward pass (6 points)
 #
-# ●●●● · 40 minutes
+# Difficulty ●●●● · importance ●●●○ · 40 minutes
 #
 # So far autograd has done the backward pass for you. Doing it once by hand shows why batch normalization makes a
 # layer insensitive to the scale of its input. You are given $\partial \ell / \partial y_i$ (called `dout`), and the
@@ -1352,9 +1450,9 @@ def test_against_autograd(env):
 # # END QUESTION
 
 # %% [markdown]
-# "Exact" need not be true: two correct formulas may add the same numbers in a different order and then differ in the
-# last digits. What matters is that they agree *approximately*. Here is the comparison on a real batch in single
-# precision, as in training. The last line shows that `dx` sums to zero over the batch: adding the same number to all
+# Here is the comparison on a real batch in single precision, as in training. Two correct formulas may add the same
+# numbers in a different order and then differ in the last digits, so *exact* may be true or false; what matters is
+# that they are *close*. The last line shows that `dx` sums to zero over the batch: adding the same number to all
 # $x_i$ changes nothing.
 
 # %% tags=["demo"]
@@ -1363,19 +1461,22 @@ with demonstration():
     gamma = torch.ones(config.d_hidden, device=device, requires_grad=True)
     beta = torch.zeros(config.d_hidden, device=device, requires_grad=True)
     y, _, var = batchnorm_forward(x, gamma, beta)
-    dout = torch.randn_like(y)
-    exact_gradients = torch.autograd.grad((y * dout).sum(), (x, gamma, beta))
+    dout = torch.randn(y.shape, generator=torch.Generator().manual_seed(config.seed)).to(device)
+    slopes = torch.autograd.grad((y * dout).sum(), (x, gamma, beta))
     with torch.no_grad():
         mine = batchnorm_backward(dout, y.detach(), gamma, var)  # gamma 1, beta 0: y is x_hat
-    print(f"{'gradient':<10}{'exact':<8}{'approximate':<13}largest difference")
-    for name, a, b in zip(("dx", "dgamma", "dbeta"), mine, exact_gradients, strict=True):
-        approximate = torch.allclose(a, b, atol=1e-5)
-        gap = (a - b).abs().max().item()
-        print(f"{name:<10}{torch.equal(a, b)!s:<8}{approximate!s:<13}{gap:.1e}")
+    print(cmp_table({name: pair for name, *pair in zip(("dx", "dgamma", "dbeta"), mine, slopes, strict=True)}))
     print(f"\nlargest sum of dx over the batch: {mine[0].sum(0).abs().max().item():.1e}")
+# CLAIM: all((a - b).abs().max() < 1e-5 for a, b in zip(mine, slopes))
+# CLAIM: mine[0].sum(0).abs().max() < 1e-5
 
 # %% [markdown]
 # # 4. Batch normalization in a network
+#
+# **Goal:** put batch normalization in its place in a network, and tell what it improves from what it does not.
+
+# %% tags=["demo"]
+figures.mlp_with_norm()
 
 # %% [raw]
 # # BEGIN QUESTION
@@ -1385,7 +1486,7 @@ with demonstration():
 # %% [markdown]
 # ## B6. The lecture's model, normalised (5 points)
 #
-# ●●○○ · 10 minutes
+# Difficulty ●●○○ · importance ●●●○ · 10 minutes
 #
 # `MLPv2` is `MLP` with one extra layer and the same badly scaled weights. Ioffe and Szegedy put the normalization
 # **between the linear map and the nonlinearity**:
@@ -1524,36 +1625,50 @@ def test_every_parameter_of_mlpv2_learns(env):
 # # END QUESTION
 
 # %% [markdown]
-# Same weights, same batches, same learning rate; the only difference is the normalization, with its 512 extra
-# parameters.
+# First the untrained models. In **evaluation mode** both start with the same loss: the running statistics still are 0
+# and 1, so batch normalization does nothing yet. In **training mode** it uses the statistics of the batch, and the loss
+# is lower. Then both models are trained with the same weights, batches and learning rate; the only difference is the
+# normalization, with its 512 extra parameters.
 
 # %% tags=["demo"]
 with demonstration():
     for kind in (MLP, MLPv2):
         print(f"{kind.__name__} has {count_parameters(new_model(kind)):,} parameters")
-    histories = {
-        "MLP, without BN": train(new_model(MLP), train_data, val_data, config, quiet=True),
-        "MLPv2, with BN": train(new_model(MLPv2), train_data, val_data, config, label="MLPv2"),
+    with torch.no_grad():
+        at_start = {
+            f"{kind.__name__} in {mode} mode": F.cross_entropy(
+                new_model(kind).train(mode == "training")(val_data.inputs), val_data.targets
+            ).item()
+            for kind in (MLP, MLPv2)
+            for mode in ("evaluation", "training")
+        }
+    for label, loss in at_start.items():
+        print(f"loss before training, {label}: {loss:.2f}")
+    runs = {
+        "MLP, without BN": train(new_model(MLP), train_data, val_data, config, lr=0.1, quiet=True),
+        "MLPv2, with BN": train(new_model(MLPv2), train_data, val_data, config, lr=0.1, label="MLPv2"),
     }
-    plot_losses(histories, f"Bad weights hurt less with BN (learning rate {config.lr})")
+    plot_losses(runs, "Bad weights hurt less with BN (learning rate 0.1)")
+# CLAIM: abs(at_start["MLPv2 in evaluation mode"] - at_start["MLP in evaluation mode"]) < 0.01
+# CLAIM: at_start["MLPv2 in training mode"] < at_start["MLPv2 in evaluation mode"] - 5
+# CLAIM: count_parameters(new_model(MLPv2)) - count_parameters(new_model(MLP)) == 512
+# CLAIM: runs["MLPv2, with BN"]["val"][-1] < runs["MLP, without BN"]["val"][-1] - 1
 
 # %% [markdown]
 # Batch normalization fixes the hidden layer. It cannot fix the output layer, whose weights are as badly scaled as
-# before: the loss still starts far above that of a uniform guess. The table below shows the effect of the learning
-# rate.
+# before: the loss still starts far above that of a uniform guess. The table below compares three learning rates, each
+# with three seeds. At every rate the normalised model is clearly better.
 
 # %% tags=["demo"]
 with demonstration():
     losses = {}
+    print("validation loss after 300 steps, mean and range over 3 seeds\n")
+    print(f"{'learning rate':<15}{'MLP':>26}{'MLPv2':>26}")
     for lr in (0.01, 0.1, 1.0):
         for kind in (MLP, MLPv2):
-            model = new_model(kind)
-            history = train(model, train_data, val_data, config, lr=lr, steps=300, quiet=True)
-            losses[lr, kind] = history["val"][-1]
-    print("validation loss after 300 steps\n")
-    print(f"{'learning rate':<15}{'MLP':>10}{'MLPv2':>10}")
-    for lr in (0.01, 0.1, 1.0):
-        print(f"{lr:<15}{losses[lr, MLP]:>10.2f}{losses[lr, MLPv2]:>10.2f}")
+            losses[lr, kind] = final(train_seeds(lambda seed, kind=kind: new_model(kind, seed), lr=lr, steps=300))
+        print(f"{lr:<15}{spread(losses[lr, MLP]):>26}{spread(losses[lr, MLPv2]):>26}")
+# CLAIM: all(max(losses[lr, MLPv2]) < min(losses[lr, MLP]) - 3 for lr in (0.01, 0.1, 1.0))
 
 # %% [raw]
 # # BEGIN QUESTION
@@ -1563,7 +1678,7 @@ with demonstration():
 # %% [markdown]
 # ## B7. Deeper, with and without (5 points)
 #
-# ●●●○ · 25 minutes
+# Difficulty ●●●○ · importance ●●●○ · 25 minutes
 #
 # Now build a model with two hidden layers and good initial weights yourself, in which batch normalization can be
 # switched on:
@@ -1773,13 +1888,18 @@ with demonstration():
 
 # %% tags=["demo"]
 with demonstration():
-    histories = {}
-    for label, batch_norm in (("MLPv3, without BN", False), ("MLPv3, with BN", True)):
-        model = new_model(MLPv3, batch_norm=batch_norm)
-        histories[label] = train(model, train_data, val_data, config, lr=0.1, quiet=True)
-    for label, history in histories.items():
-        print(f"{label}: validation loss {history['val'][-1]:.3f}")
-    plot_losses(histories, "With good weights, both learn equally well (learning rate 0.1)")
+    runs = {
+        label: train_seeds(lambda seed, bn=batch_norm: new_model(MLPv3, seed, batch_norm=bn), lr=0.1)
+        for label, batch_norm in (("MLPv3, without BN", False), ("MLPv3, with BN", True))
+    }
+    print("validation loss after 1000 steps, mean and range over 3 seeds")
+    for label, histories in runs.items():
+        print(f"{label:<18} {spread(final(histories), 3)}")
+    curves = {label: histories[0] for label, histories in runs.items()}
+    plot_losses(curves, "With good weights, both learn equally well (learning rate 0.1)")
+    gap = np.mean(final(runs["MLPv3, with BN"])) - np.mean(final(runs["MLPv3, without BN"]))
+# CLAIM: abs(gap) < 0.02
+# CLAIM: max(final(runs["MLPv3, with BN"])) < unigram_loss - 0.3
 
 # %% [markdown]
 # **So what is it good for?** It makes training robust. In the next table the initial weights `W1` and `W2` are
@@ -1787,30 +1907,83 @@ with demonstration():
 # times too large.
 
 # %% tags=["demo"]
+def badly_scaled(batch_norm, factor, seed):
+    """Build an MLPv3 whose initial W1 and W2 are multiplied by a factor."""
+    model = new_model(MLPv3, seed, batch_norm=batch_norm)
+    with torch.no_grad():
+        model.W1.mul_(factor)
+        model.W2.mul_(factor)
+    return model
+
+
 with demonstration():
-    rare = replace(config, val_interval=300)  # validate at the end only
     losses = {}
+    print("validation loss after 300 steps, mean and range over 3 seeds\n")
+    print(f"{'learning rate':<15}{'W1, W2 times':<14}{'without BN':>26}{'with BN':>26}")
     for lr in (0.1, 1.0):
         for factor in (0.1, 1.0, 10.0):
-            losses[lr, factor] = []
-            for batch_norm in (False, True):
-                model = new_model(MLPv3, batch_norm=batch_norm)
-                with torch.no_grad():
-                    model.W1.mul_(factor)
-                    model.W2.mul_(factor)
-                history = train(model, train_data, val_data, rare, lr=lr, steps=300, quiet=True)
-                losses[lr, factor].append(history["val"][-1])
-    print("validation loss after 300 steps\n")
-    print(f"{'learning rate':<15}{'W1, W2 times':<15}{'without BN':>12}{'with BN':>12}")
-    for (lr, factor), (without, with_bn) in losses.items():
-        print(f"{lr:<15}{factor:<15}{without:>12.2f}{with_bn:>12.2f}")
+            pair = []
+            for bn in (False, True):
+                build = functools.partial(badly_scaled, bn, factor)
+                pair.append(final(train_seeds(build, lr=lr, steps=300)))
+            losses[lr, factor] = pair
+            print(f"{lr:<15}{factor:<14}{spread(pair[0]):>26}{spread(pair[1]):>26}")
+    print(f"\nletter frequency only: {unigram_loss:.2f}")
+    with_bn = [loss for pair in losses.values() for loss in pair[1]]
+# CLAIM: max(with_bn) - min(with_bn) < 0.2
+# CLAIM: max(with_bn) < unigram_loss - 0.15
+# CLAIM: all(0.05 < np.mean(losses[0.1, 10.0][0]) - np.mean(losses[0.1, f][0]) < 0.3 for f in (0.1, 1.0))
+# CLAIM: all(min(losses[1.0, f][0]) > uniform_loss + 2 for f in (1.0, 10.0))
+# CLAIM: max(losses[1.0, 0.1][0]) < unigram_loss
 
 # %% [markdown]
-# With batch normalization, all six runs end close together: the factor is divided out in the forward pass, and the
-# large learning rate does little harm. Without it, the result depends more on both.
+# With batch normalization, all rows end close together: the factor is divided out in the forward pass, and the large
+# learning rate does no harm. Without it, the scale of the weights matters little at the suitable rate (weights ten
+# times too large cost about 0.1). At the large rate it decides: only the small weights survive, the others end far
+# above a uniform guess.
+
+# %% [markdown]
+# **A look inside while it trains.** The left plots show the gradients of the weights of the first hidden layer at the
+# first step, when the weights start ten times too large. The right plot shows the size of each update of `W1`
+# relative to `W1` itself. With plain SGD a ratio of about $10^{-3}$ is a common rule of thumb: far below, a layer
+# hardly learns; far above, it is thrown about.
+
+# %% tags=["demo"]
+with demonstration():
+    fig, axes = plt.subplots(1, 3, figsize=(10, 3), layout="constrained")
+    ratios, typical = {}, {}
+    for ax, bn, colour in zip(axes, (False, True), (ORANGE, BLUE), strict=False):
+        model = badly_scaled(bn, 10.0, config.seed).train()
+        draw = torch.Generator().manual_seed(config.seed)
+        label = "with BN" if bn else "without BN"
+        ratios[bn] = []
+        for step in range(200):
+            rows = torch.randint(len(train_data), (config.batch_size,), generator=draw).to(device)
+            model.zero_grad()
+            F.cross_entropy(model(train_data.inputs[rows]), train_data.targets[rows]).backward()
+            if step == 0:
+                typical[bn] = model.W1.grad.abs().median().item()
+                logs = model.W1.grad.abs().clamp_min(1e-12).log10().flatten().cpu()
+                ax.hist(logs, bins=40, range=(-12, 0), color=colour)
+                ax.set(title=f"gradients of W1, {label}", xlabel="log10 of the absolute value")
+            with torch.no_grad():
+                ratios[bn].append((0.1 * model.W1.grad.norm() / model.W1.norm()).item())
+                for parameter in model.parameters():
+                    parameter -= 0.1 * parameter.grad
+        axes[2].semilogy(ratios[bn], color=colour, label=label, linewidth=0.8)
+    axes[2].axhline(1e-3, color=GREY, linestyle="--", linewidth=1)
+    axes[2].set(title="update of W1 / W1 (learning rate 0.1)", xlabel="step")
+    axes[2].legend(frameon=False)
+    plt.show()
+    for bn, label in ((False, "without BN"), (True, "with BN")):
+        early, late = np.median(ratios[bn][:20]), np.median(ratios[bn][-20:])
+        print(f"{label:<11} median gradient of W1 at the first step {typical[bn]:.1e}, "
+              f"update / weight {early:.1e} in the first 20 steps, {late:.1e} in the last 20")  # fmt: skip
 
 # %% [markdown]
 # # 5. Evaluation and inference
+#
+# **Goal:** evaluate without side effects, remove the normalization for inference, and sample from the model.
 
 # %% [raw]
 # # BEGIN QUESTION
@@ -1820,7 +1993,7 @@ with demonstration():
 # %% [markdown]
 # ## B8. Evaluate without side effects (4 points)
 #
-# ●●○○ · 15 minutes
+# Difficulty ●●○○ · importance ●●●○ · 15 minutes
 #
 # A validation set is often too large for one batch. Write `evaluate(model, inputs, targets, batch_size)`, which
 # returns the mean cross-entropy over all examples as a float, processing them `batch_size` at a time:
@@ -1973,9 +2146,10 @@ def test_same_loss_at_any_batch_size(env):
 # # END QUESTION
 
 # %% [markdown]
-# From here on we use one model, with batch normalization, trained for a thousand steps. Its validation loss is the
-# same at every batch size. In training mode it is not: there the loss of an example depends on the other examples in
-# its batch.
+# From here on we use one model, with batch normalization, trained for a thousand steps. Its validation loss is the same
+# at every batch size. In training mode it is not: there the loss of an example depends on the other examples in its
+# batch, and the statistics of a small batch are noisy, so the loss is higher. (The examples are shuffled first. In the
+# order of the file, a batch would hold the parts of few names, which have much in common.)
 
 # %% tags=["demo"]
 with demonstration():
@@ -1984,21 +2158,25 @@ with demonstration():
 
 # %% tags=["demo"]
 with demonstration():
-    visitor = copy.deepcopy(final_model)  # training mode moves the running statistics: of a copy
+    visitor = copy.deepcopy(final_model).train()  # training mode moves the running statistics: of a copy
+    order = torch.randperm(len(val_data), generator=torch.Generator().manual_seed(config.seed))
     losses = {}
     for batch_size in (8, 32, 1000, len(val_data)):
         total, count = 0.0, 0
-        batches = zip(val_data.inputs.split(batch_size), val_data.targets.split(batch_size), strict=True)
-        for x, y in batches:
-            if len(y) > 1:  # in training mode a last batch of one is refused
+        for rows in order.split(batch_size):
+            if len(rows) > 1:  # in training mode a last batch of one is refused
                 with torch.no_grad():
-                    total += len(y) * F.cross_entropy(visitor(x), y).item()
-                count += len(y)
-        loss = evaluate(final_model, val_data.inputs, val_data.targets, batch_size)
-        losses[batch_size] = loss, total / count
+                    loss = F.cross_entropy(visitor(val_data.inputs[rows]), val_data.targets[rows])
+                total += len(rows) * loss.item()
+                count += len(rows)
+        losses[batch_size] = evaluate(final_model, val_data.inputs, val_data.targets, batch_size), total / count
     print(f"{'batch size':<12}{'evaluate':>10}{'training mode':>16}")
     for batch_size, (loss, noisy) in losses.items():
         print(f"{batch_size:<12}{loss:>10.4f}{noisy:>16.4f}")
+    steady, noisy = ([pair[index] for pair in losses.values()] for index in (0, 1))
+# CLAIM: max(steady) - min(steady) < 1e-4
+# CLAIM: noisy[0] > noisy[1] > noisy[2]
+# CLAIM: noisy[0] - steady[0] > 0.04
 
 # %% [raw]
 # # BEGIN QUESTION
@@ -2008,7 +2186,7 @@ with demonstration():
 # %% [markdown]
 # ## B9. Fold the normalization away (4 points)
 #
-# ●●●○ · 20 minutes
+# Difficulty ●●○○ · importance ●●○○ · 20 minutes
 #
 # In evaluation mode the statistics are constants, so batch normalization is just a multiplication and an addition per
 # feature. The layer before it is linear too, and the composition of the two is a single linear layer. This makes
@@ -2174,6 +2352,7 @@ with demonstration():
     for label, model in (("before", trained), ("folded", folded)):
         size = sum(tensor.numel() for tensor in model.state_dict().values())
         print(f"{label}: {size:,} numbers in parameters and buffers")
+# CLAIM: gap < 1e-3
 
 # %% [raw]
 # # BEGIN QUESTION
@@ -2183,7 +2362,7 @@ with demonstration():
 # %% [markdown]
 # ## B10. New names (4 points)
 #
-# ●●○○ · 20 minutes
+# Difficulty ●●○○ · importance ●●○○ · 20 minutes
 #
 # Now let the model generate. Start with a context of dots. Compute the logits of the next character, turn them into
 # probabilities

@@ -43,6 +43,7 @@ grader = Grader("residual_stream")
 # | 5. Where the norm goes | R6 | 5 |
 # | 6. Reading the stream | R7, R8 | 12 |
 # | 7. Training and inference | R9, R10 | 8 |
+# | 8. Lab: what matters? | not graded | 0 |
 # | **total** | | **50** |
 #
 # Expect three to four hours. Once everything is written, the whole notebook runs in about a minute. It uses PyTorch's
@@ -61,9 +62,9 @@ grader = Grader("residual_stream")
 # 4. **Look** at the plot or table that follows. A demonstration that needs a question you have not answered yet is
 #    skipped with a message, so you can always run the whole notebook.
 #
-# Dots show how hard a question is (● to ●●●●). If you get stuck, unfold the hints one at a time: the first gives the
-# idea, the second the shapes, and the third nearly gives the code away. A mistake in one question costs points in
-# that question only.
+# Each question says how difficult it is and how important for what follows (● to ●●●●), and how long it takes. If you
+# get stuck, unfold the hints one at a time: the first gives the idea, the second the shapes, and the third nearly
+# gives the code away. A mistake in one question costs points in that question only.
 
 # %%
 import copy
@@ -80,6 +81,7 @@ import torch.nn as nn
 import torch.nn.functional as F
 from sklearn.model_selection import train_test_split
 
+from src import figures
 from src.utils import configure_device, load_text, set_seed, sparkline
 
 # The layers here are so small that a second thread costs more time than it saves.
@@ -204,6 +206,9 @@ class StreamConfig:
 
 stream_config = StreamConfig()
 
+# One run proves little, so every comparison of trainings below uses three seeds.
+SEEDS = (101, 102, 103)
+
 # A fixed batch for inspecting the networks.
 look_inputs, look_targets = train_data.inputs[:512], train_data.targets[:512]
 
@@ -229,6 +234,13 @@ def demonstration(what):
         print(f"{what}: skipped. Answer {error} first, run its cell, then re-run this one.")
 
 
+def spread(values, digits=2):
+    """Format values as their mean and range; "diverged" if one of them is not finite."""
+    if not np.isfinite(values).all():
+        return f"diverged ({sum(not math.isfinite(value) for value in values)} of {len(values)})"
+    return f"{np.mean(values):.{digits}f} ({min(values):.{digits}f} to {max(values):.{digits}f})"
+
+
 def unigram_cross_entropy(targets):
     """Return the cross-entropy in nats of predicting by letter frequency alone, ignoring the context."""
     shares = torch.bincount(targets, minlength=vocab_size) / len(targets)
@@ -240,6 +252,8 @@ print(f"cross-entropy of a uniform guess: {math.log(vocab_size):.3f} nats, of le
 
 # %% [markdown]
 # # 2. What depth does to a plain network
+#
+# **Goal:** measure how much gradient reaches each layer of a deep network.
 #
 # Here is a plain deep network: an embedding, a linear layer to the width `d_model`, then `n_layers` blocks $h_{l+1} =
 # \tanh(W_l h_l + b_l)$ one after the other, then a linear layer to 27 logits. All layers have PyTorch's default initialization.
@@ -286,7 +300,7 @@ def make_plain(n_layers=stream_config.n_layers):
 # %% [markdown]
 # ## R1. How much gradient reaches each layer? (4 points)
 #
-# ●○○○ · 15 minutes
+# Difficulty ●○○○ · importance ●●●○ · 15 minutes
 #
 # A layer learns from the gradient that reaches its weights. On its way from the loss back to the first layer, the
 # gradient passes through every layer above, and each one may shrink or amplify it. So before we fix anything, we
@@ -476,31 +490,31 @@ with demonstration("The gradients of plain networks"):
     fig, ax = plt.subplots(figsize=(7, 3))
     for (n_layers, norms), color in zip(measured.items(), (GREEN, BLUE, ORANGE), strict=True):
         ax.semilogy(range(n_layers), norms, "o-", color=color, markersize=3, label=f"{n_layers} layers")
-        ratio = norms[-1] / norms[0]
-        print(f"{n_layers:2d} layers: first {norms[0]:.1e}, last {norms[-1]:.1e}, ratio {ratio:.0e}")
+        print(f"{n_layers:2d} layers: first {norms[0]:.1e}, last {norms[-1]:.1e}, last / first {norms[-1] / norms[0]:.0e}")
     ax.set(xlabel="layer (0 is nearest to the input)", ylabel="gradient norm")
     ax.set_title("In a plain network the gradient vanishes towards the input")
     ax.legend()
     plt.show()
+    factors = [(norms[-1] / norms[0]).item() ** (1 / (len(norms) - 1)) for norms in measured.values()]
+    print("every layer shrinks the gradient by a factor of about", ", ".join(f"{factor:.1f}" for factor in factors))
+# CLAIM: all(1.3 < factor < 4 for factor in factors)
+# CLAIM: measured[32][-1] / measured[32][0] > 1000 * measured[16][-1] / measured[16][0]
 
 # %% [markdown]
 # # 3. The residual stream
 #
-# The remedy is to stop passing the signal *through* the layers. Instead, a **stream** of `d_model` numbers per
-# example runs straight from the input to the output, and every block **reads** from it, **computes** something, and
-# **writes** the result by adding it to the stream (He et al. 2015, 2016):
+# **Goal:** build a network whose blocks read from a stream and write to it.
 #
-# ```
-# tokens ─> embedding ─> inp ─●─────────(+)─●─────────(+)─ ... ─> norm_f ─> head ─> logits
-#                             │          ↑  │          ↑
-#                             └> block 0 ┘  └> block 1 ┘
-#                                read          read
-#                                compute       compute
-#                                write         write
-# ```
-#
-# Because of the additions, a change in the stream has a direct path to the output, and so does the gradient on the
-# way back:
+# The remedy is to stop passing the signal *through* the layers. Instead, a **stream** of `d_model` numbers per example
+# runs straight from the input to the output, and every block **reads** from it, **computes** something, and **writes**
+# the result by adding it to the stream (He et al. 2015, 2016):
+
+# %% tags=["demo"]
+figures.residual_stream()
+
+# %% [markdown]
+# Because of the additions, a change in the stream has a direct path to the output, and so does the gradient on the way
+# back:
 #
 # $$ x_{l+1} = x_l + F_l(x_l) \quad\Longrightarrow\quad
 #    \frac{\partial \mathcal L}{\partial x_l} = \frac{\partial \mathcal L}{\partial x_{l+1}}
@@ -514,7 +528,7 @@ with demonstration("The gradients of plain networks"):
 # %% [markdown]
 # ## R2. A residual block (6 points)
 #
-# ●●○○ · 25 minutes
+# Difficulty ●●○○ · importance ●●●● · 25 minutes
 #
 # Write the block, with the norm where it *reads* (this is called pre-norm):
 #
@@ -709,13 +723,16 @@ with demonstration("The picture of one block"), torch.no_grad():
         "write: fc2": after - before,
         "stream after": after,
     }
-    fig, axes = plt.subplots(1, len(panels), figsize=(10, 2.6), sharey=True, layout="constrained")
+    fig, axes = plt.subplots(1, len(panels), figsize=(10, 2.8), sharey=True, layout="constrained")
     for ax, (title, values) in zip(axes, panels.items(), strict=True):
-        shown = ax.imshow(values, cmap="PuOr", vmin=-4, vmax=4, aspect="auto", interpolation="nearest")
-        ax.set(title=f"{title}\nstd {values.std():.2f}", xlabel="feature")
+        limit = 2 * values.square().mean().sqrt().item()  # each panel has its own colour scale
+        ax.imshow(values, cmap="PuOr", vmin=-limit, vmax=limit, aspect="auto", interpolation="nearest")
+        ax.set(title=f"{title}\nstd {values.std():.2f}", xlabel=f"feature (colours: ±{limit:.1f})")
     axes[0].set_ylabel("example")
-    fig.colorbar(shown, ax=axes, label="value")
     plt.show()
+    kept = torch.corrcoef(torch.stack([before.flatten(), after.flatten()]))[0, 1].item()
+    print(f"correlation of the stream before and after: {kept:.2f}")
+# CLAIM: kept > 0.9
 
 # %% [raw]
 # # BEGIN QUESTION
@@ -725,7 +742,7 @@ with demonstration("The picture of one block"), torch.no_grad():
 # %% [markdown]
 # ## R3. A network around the stream (6 points)
 #
-# ●●○○ · 20 minutes
+# Difficulty ●●○○ · importance ●●●● · 20 minutes
 #
 # Now build a whole network. The embedding writes the initial content of the stream, every block adds to it, and the
 # head reads the end of the stream through a final norm:
@@ -930,15 +947,18 @@ with demonstration("The gradients of residual networks"):
     fig, ax = plt.subplots(figsize=(7, 3))
     for name, (norms, color, line) in measured.items():
         ax.semilogy(range(len(norms)), norms, line, color=color, label=name)
-        ratio = norms[-1] / norms[0]
-        print(f"{name:<19}  first {norms[0]:.1e}, last {norms[-1]:.1e}, ratio {ratio:.1g}")
+        print(f"{name:<19}  first {norms[0]:.1e}, last {norms[-1]:.1e}, last / first {norms[-1] / norms[0]:.1g}")
     ax.set(xlabel="layer (0 is nearest to the input)", ylabel="gradient norm")
     ax.set_title("With a residual stream, the gradient reaches every block")
     ax.legend()
     plt.show()
+# CLAIM: all(0.3 < norms[-1] / norms[0] < 3 for name, (norms, *_) in measured.items() if name.startswith("residual"))
+# CLAIM: all(norms[-1] / norms[0] > 100 for name, (norms, *_) in measured.items() if name.startswith("plain"))
 
 # %% [markdown]
 # # 4. Initialization
+#
+# **Goal:** start a network of any depth so that its blocks do no harm.
 #
 # A residual network can be very deep and still start out simple. This part looks at two ways: blocks that write
 # nothing at first, and blocks whose writes are scaled down.
@@ -951,7 +971,7 @@ with demonstration("The gradients of residual networks"):
 # %% [markdown]
 # ## R4. Start as the identity (4 points)
 #
-# ●○○○ · 10 minutes
+# Difficulty ●○○○ · importance ●●●○ · 10 minutes
 #
 # If every block writes zero at initialization, then a network with 64 blocks computes the same as a network without
 # blocks, so the depth does no harm at first. Training then brings the blocks in gradually (Zhang et al. 2019; De and
@@ -1056,20 +1076,28 @@ def test_every_block_starts_as_the_identity(env):
 
 # %% [markdown]
 # **The effect.** How much do the logits of a deep network differ from those of the same network without its blocks?
+# As built in R3 they differ, by about the same amount at every depth, because the scale $1/\sqrt{2L}$ makes the
+# writes of more blocks smaller. With `zero_init_` they do not differ at all.
 
 # %% tags=["demo"]
 with demonstration("Depth at the start"), torch.no_grad():
-    set_seed(config.seed)
-    table = ["largest difference from the network without blocks"]
-    table.append(f"{'blocks':>6}{'as built':>12}{'zero_init_':>14}")
+    print("largest difference from the network without blocks, mean and range over 3 seeds")
+    print(f"{'blocks':>6}{'as built':>24}{'zero_init_':>24}")
+    largest = {}
     for n_layers in (4, 16, 64):
-        largest = []
-        for model in (make_residual(n_layers), zero_init_(make_residual(n_layers))):
-            bare = copy.deepcopy(model)
-            bare.blocks = nn.ModuleList(nn.Identity() for _ in range(n_layers))
-            largest.append((model(look_inputs) - bare(look_inputs)).abs().max().item())
-        table.append(f"{n_layers:>6}{largest[0]:>12.3f}{largest[1]:>14.1e}")
-    print("\n".join(table))
+        rows = []
+        for seed in SEEDS:
+            set_seed(seed)
+            row = []
+            for model in (make_residual(n_layers), zero_init_(make_residual(n_layers))):
+                bare = copy.deepcopy(model)
+                bare.blocks = nn.ModuleList(nn.Identity() for _ in range(n_layers))
+                row.append((model(look_inputs) - bare(look_inputs)).abs().max().item())
+            rows.append(row)
+        largest[n_layers] = as_built, zeroed = list(zip(*rows, strict=True))
+        print(f"{n_layers:>6}{spread(as_built):>24}{spread(zeroed):>24}")
+# CLAIM: all(value == 0 for _, zeroed in largest.values() for value in zeroed)
+# CLAIM: max(np.mean(as_built) for as_built, _ in largest.values()) < 1.4 * min(np.mean(as_built) for as_built, _ in largest.values())
 
 # %% [raw]
 # # BEGIN QUESTION
@@ -1079,7 +1107,7 @@ with demonstration("Depth at the start"), torch.no_grad():
 # %% [markdown]
 # ## R5. Keep the stream from growing (5 points)
 #
-# ●●○○ · 20 minutes
+# Difficulty ●●○○ · importance ●●●○ · 20 minutes
 #
 # At initialization, the blocks' writes are nearly independent of each other and of the stream, so their variances add
 # up. If each write has variance $s^2$, the stream's variance after $L$ blocks is about $v_0 + L s^2$: it grows with
@@ -1300,9 +1328,14 @@ with demonstration("The variance of the stream"), torch.no_grad():
     ax.set_title("The factor 1/√(2L) keeps the stream from growing")
     ax.legend(ncols=2, fontsize=8, loc="center right")
     plt.show()
+    ends = {n_layers: [(curve[-1] / curve[0]).item() for curve in pair] for n_layers, pair in curves.items()}
+# CLAIM: ends[4][0] < ends[16][0] / 2 < ends[64][0] / 4
+# CLAIM: max(tame for _, tame in ends.values()) < 1.15 * min(tame for _, tame in ends.values())
 
 # %% [markdown]
 # # 5. Where the norm goes
+#
+# **Goal:** tell pre-norm from post-norm by experiment.
 
 # %% [raw]
 # # BEGIN QUESTION
@@ -1312,7 +1345,7 @@ with demonstration("The variance of the stream"), torch.no_grad():
 # %% [markdown]
 # ## R6. Post-norm, and a test for the identity path (5 points)
 #
-# ●●○○ · 25 minutes
+# Difficulty ●●○○ · importance ●●●○ · 25 minutes
 #
 # The first residual networks and the first transformers had the norm *on* the stream, after the addition:
 #
@@ -1525,10 +1558,11 @@ def test_identity_path(env):
 # # END QUESTION
 
 # %% [markdown]
-# **The effect.** The same network with 64 blocks of either kind, at initialization. With pre-norm, all blocks get
-# gradients of about the same size. With post-norm and full-size writes, each block changes the size of the gradient a
-# little, and over many blocks this adds up. Small writes (the scale of R3) limit this, but the path through a
-# post-norm block is never the identity.
+# **The effect.** Pre-norm and post-norm with 64 blocks at initialization, each with full-size writes (scale 1) and
+# with small ones ($1/\sqrt{2L}$, as in R3). Look at the gradient at the first block compared with that at the last
+# one: it is the *scale* that decides how even the gradients are, not the place of the norm. With small writes the
+# ratio is below 2 for both, with scale 1 it is above 5 for both. What does depend on the place of the norm is the
+# identity path; the lab at the end shows what that means for training.
 
 # %% tags=["demo"]
 def make_post_norm(n_layers, scale=1.0):
@@ -1540,28 +1574,38 @@ def make_post_norm(n_layers, scale=1.0):
 
 
 with demonstration("Pre-norm and post-norm"):
-    set_seed(config.seed)
     n_layers = 64
     kinds = {
-        "pre-norm, scale 1/√(2L)": (make_residual(n_layers), ORANGE, "-"),
-        "post-norm, scale 1/√(2L)": (make_post_norm(n_layers, (2 * n_layers) ** -0.5), GREEN, "--"),
-        "post-norm, scale 1": (make_post_norm(n_layers), BLUE, "-."),
+        "pre-norm, scale 1/√(2L)": (lambda: make_residual(n_layers), ORANGE, "-"),
+        "post-norm, scale 1/√(2L)": (lambda: make_post_norm(n_layers, (2 * n_layers) ** -0.5), BLUE, "-"),
+        "pre-norm, scale 1": (lambda: unscale_(make_residual(n_layers)), ORANGE, "--"),
+        "post-norm, scale 1": (lambda: make_post_norm(n_layers), BLUE, "--"),
     }
-    measured = {name: grad_norms(kinds[name][0], look_inputs, look_targets).cpu() for name in kinds}
-    paths = {name: is_identity_path(kinds[name][0].blocks[0]) for name in kinds}
     fig, ax = plt.subplots(figsize=(7, 3))
-    for name, (_, color, line) in kinds.items():
-        norms = measured[name]
-        ax.semilogy(range(n_layers), norms, line, color=color, label=name)
-        ratio = norms[0] / norms[-1]
-        print(f"{name:<25} identity path: {paths[name]!s:<6} gradient, first over last: {ratio:.1f}")
-    ax.set(xlabel="block (0 is nearest to the input)", ylabel="gradient norm")
-    ax.set_title("With large writes, post-norm changes the gradient from block to block")
+    ratios, paths = {}, {}
+    print(f"{'':<26}{'identity path':<16}gradient, first / last block (mean and range over 3 seeds)")
+    for name, (make, color, line) in kinds.items():
+        curves = []
+        for seed in SEEDS:
+            set_seed(seed)
+            model = make()
+            curves.append(grad_norms(model, look_inputs, look_targets).cpu())
+        paths[name] = bool(is_identity_path(model.blocks[0]))
+        ratios[name] = [(norms[0] / norms[-1]).item() for norms in curves]
+        ax.semilogy(range(n_layers), curves[0] / curves[0][-1], line, color=color, label=name)
+        print(f"{name:<26}{paths[name]!s:<16}{spread(ratios[name], 1)}")
+    ax.set(xlabel="block (0 is nearest to the input)", ylabel="gradient norm / that of the last block")
+    ax.set_title("64 blocks at initialization")
     ax.legend(fontsize=8)
     plt.show()
+# CLAIM: [paths[name] for name in kinds] == [True, False, True, False]
+# CLAIM: all(0.8 < ratio < 2 for name in kinds if "√" in name for ratio in ratios[name])
+# CLAIM: all(5 < ratio < 15 for name in kinds if "√" not in name for ratio in ratios[name])
 
 # %% [markdown]
 # # 6. Reading the stream
+#
+# **Goal:** split a prediction exactly among the parts of the network that made it.
 #
 # The end of the stream is a sum: what the embedding wrote, plus what each block wrote. So we can ask what each block
 # contributed, and because the head is linear and the final norm is fixed in evaluation mode, we can trace each
@@ -1575,7 +1619,7 @@ with demonstration("Pre-norm and post-norm"):
 # %% [markdown]
 # ## R7. Who wrote what? (6 points)
 #
-# ●●●○ · 25 minutes
+# Difficulty ●●○○ · importance ●●●● · 25 minutes
 #
 # Write `contributions(model, inputs)`, which returns a tensor `(L+1, N, d_model)` of all writes to the stream:
 #
@@ -1702,18 +1746,20 @@ def test_contributions_add_up(env):
 
 # %% tags=["demo"]
 def plot_writes(model, title):
-    """Plot the size of each write to the stream as a bar."""
+    """Plot the size of each write to the stream as a bar; return the sizes."""
     sizes = contributions(model, look_inputs).detach().square().mean((1, 2)).sqrt().cpu()
     _, ax = plt.subplots(figsize=(7, 3))
     ax.bar(range(len(sizes)), sizes, color=[GREY] + [BLUE] * (len(sizes) - 1))
     ax.set_xticks(range(len(sizes)), ["emb"] + [str(i) for i in range(1, len(sizes))])
     ax.set(xlabel="writer: the embedding, then blocks 1 to L", ylabel="root mean square", title=title)
     plt.show()
+    return sizes
 
 
 with demonstration("The sizes of the writes"):
     set_seed(config.seed)
-    plot_writes(make_residual(), "Before training, all blocks write about the same amount")
+    sizes = plot_writes(make_residual(), "Before training, all blocks write about the same amount")
+# CLAIM: sizes[1:].max() < 1.3 * sizes[1:].min()
 
 # %% [raw]
 # # BEGIN QUESTION
@@ -1723,7 +1769,7 @@ with demonstration("The sizes of the writes"):
 # %% [markdown]
 # ## R8. From writes to logits (6 points)
 #
-# ●●●○ · 35 minutes
+# Difficulty ●●●○ · importance ●●●○ · 35 minutes
 #
 # Two ways to watch a prediction take shape, both in **evaluation mode** (the model's mode and state must be the same
 # afterwards):
@@ -1952,7 +1998,8 @@ def plot_lens(model, contexts):
     for layer in range(len(top)):
         for column in range(len(contexts)):
             ink = "black" if sure[layer, column] > 0.5 else "white"
-            ax.text(column, layer, idx2str[top[layer, column].item()], ha="center", va="center", color=ink)
+            letter = idx2str[top[layer, column].item()].replace(".", "end")
+            ax.text(column, layer, letter, ha="center", va="center", color=ink, fontsize=8)
     ax.set_xticks(range(len(contexts)), contexts, family="monospace")
     ax.set(xlabel="context", ylabel="blocks passed")
     ax.set_title("The likeliest next character at each stage of the stream")
@@ -1986,9 +2033,12 @@ with demonstration("The attribution"), torch.no_grad():
     difference = shares.sum(0) + constant - logits
     print(f"largest logit:                                 {logits.abs().max():.3f}")
     print(f"largest difference of sum + k from the logits: {difference.abs().max():.1e}")
+# CLAIM: difference.abs().max() < 1e-5
 
 # %% [markdown]
 # # 7. Training and inference
+#
+# **Goal:** train the network, and generate many names at once.
 
 # %% [raw]
 # # BEGIN QUESTION
@@ -1998,7 +2048,7 @@ with demonstration("The attribution"), torch.no_grad():
 # %% [markdown]
 # ## R9. Train it (4 points)
 #
-# ●○○○ · 15 minutes
+# Difficulty ●○○○ · importance ●●○○ · 15 minutes
 #
 # Write the training loop: plain stochastic gradient descent on the cross-entropy, $w \leftarrow w - \text{lr} \cdot
 # \partial \mathcal L / \partial w$ for every parameter, without momentum or weight decay. `train(model, inputs,
@@ -2148,9 +2198,9 @@ def validation_loss(model):
 
 
 # %% [markdown]
-# **The effect.** Three networks with 12 layers, each trained for 200 steps at three learning rates. "No norm" is your
-# network with all its norms removed. The last line gives the loss of predicting by letter frequency alone: a network
-# that does no better has learned nothing from the context.
+# **The effect.** Three networks with 12 layers, each trained for 200 steps at three learning rates from three seeds.
+# "No norm" is your network with all its norms removed. The last line gives the loss of predicting by letter frequency
+# alone: a network that does no better has learned nothing from the context.
 
 # %% tags=["demo"]
 def without_norms(model):
@@ -2161,29 +2211,40 @@ def without_norms(model):
     return model
 
 
+def trained_losses(make, lr, steps=200):
+    """Train `make()` from each of SEEDS; return the validation losses."""
+    losses = []
+    for seed in SEEDS:
+        set_seed(seed)
+        model = make()
+        train(model, train_data.inputs, train_data.targets, steps, lr, generator=torch.Generator().manual_seed(seed))
+        losses.append(validation_loss(model))
+    return losses
+
+
 with demonstration("The learning-rate table"):
     makers = {
         "plain": make_plain,
         "no norm": lambda: without_norms(make_residual()),
         "residual": make_residual,
     }
-    table = ["validation loss after 200 steps", f"{'lr':>8}" + "".join(f"{name:>12}" for name in makers)]
+    table = ["validation loss after 200 steps, mean and range over 3 seeds"]
+    table.append(f"{'lr':>5}" + "".join(f"{name:>24}" for name in makers))
+    losses = {(name, lr): trained_losses(make, lr) for lr in (0.1, 0.3, 1.0) for name, make in makers.items()}
     for lr in (0.1, 0.3, 1.0):
-        row = []
-        for make in makers.values():
-            set_seed(config.seed)
-            model = make()
-            generator = torch.Generator().manual_seed(config.seed)
-            train(model, train_data.inputs, train_data.targets, 200, lr, generator=generator)
-            row.append(validation_loss(model))
-        cells = [f"{loss:>12.3f}" if math.isfinite(loss) else f"{'diverged':>12}" for loss in row]
-        table.append(f"{lr:>8}" + "".join(cells))
+        table.append(f"{lr:>5}" + "".join(f"{spread(losses[name, lr]):>24}" for name in makers))
     print("\n".join(table))
-    print(f"letter frequency only: {unigram_cross_entropy(val_data.targets):.3f}")
+    chance = unigram_cross_entropy(val_data.targets)
+    print(f"letter frequency only: {chance:.2f}")
+# CLAIM: all(abs(loss - chance) < 0.02 for lr in (0.1, 0.3) for loss in losses["plain", lr])
+# CLAIM: all(loss > chance - 0.1 for loss in losses["plain", 1.0])
+# CLAIM: max(losses["no norm", 0.1] + losses["no norm", 0.3]) < chance - 0.1
+# CLAIM: not np.isfinite(losses["no norm", 1.0]).any()
+# CLAIM: max(max(losses["residual", lr]) for lr in (0.1, 0.3, 1.0)) - min(min(losses["residual", lr]) for lr in (0.1, 0.3, 1.0)) < 0.1
 
 # %% [markdown]
-# At the two smaller rates, the plain network does no better than letter frequency. Without norms, the residual
-# network learns, but the largest rate is too large for it. With norms, all three rates end up at about the same loss.
+# The plain network hardly does better than letter frequency at any rate. Without norms the residual network learns at
+# the two smaller rates and diverges at the largest one. With norms, all three rates end within 0.1 of each other.
 #
 # Now a longer run of the residual network, followed by the plots of part 6 for the result: the writes, the lens, the
 # attribution.
@@ -2210,10 +2271,13 @@ with demonstration("A longer run"):
     ax.set(xlabel="step", ylabel="training loss (nats)", title="A residual network with 12 blocks starts learning at once")
     ax.legend()
     plt.show()
+# CLAIM: validation_loss(trained) < unigram - 0.3
+# CLAIM: np.mean(losses[50:100]) < unigram
 
 # %% tags=["demo"]
 with demonstration("The writes of the trained network"):
-    plot_writes(longer_run()[0], "After training, the early blocks write most")
+    sizes = plot_writes(longer_run()[0], "After training, the early blocks write most")
+# CLAIM: sizes[1:5].min() > sizes[-4:].max()
 
 # %% [markdown]
 # Each column of the lens is one context, read from the bottom (only the embedding has written) to the top (the
@@ -2240,7 +2304,7 @@ with demonstration("The attribution in the trained network"):
 # %% [markdown]
 # ## R10. Many names at once (4 points)
 #
-# ●●○○ · 25 minutes
+# Difficulty ●●●○ · importance ●●○○ · 25 minutes
 #
 # In evaluation mode the norms use their running statistics, so the rows of a batch are independent of each other, and
 # many names can be generated in parallel. Write `generate_batch(model, n, generator, context_size=3, max_len=50)`,
@@ -2491,6 +2555,111 @@ with demonstration("The names"):
     for start in range(0, len(marked), 6):
         print("  ".join(f"{name:<14}" for name in marked[start : start + 6]))
     print(f"{sum(name in known for name in new_names)} of {len(new_names)} are in the data (*)")
+# CLAIM: len(new_names) == 24
+
+# %% [markdown]
+# # 8. Lab: what matters? (not graded)
+#
+# Three choices have come up: where the norm goes, how large the first writes are, and how many blocks there are.
+# Which of them matter for training? **Predict first.** For each row of the table below, replace `None` by one of
+# `"learns"` (below letter frequency), `"does not learn"` or `"diverges"`, before you run the cells after it. The
+# runner trains every network for 150 steps at learning rate 0.1 from three seeds.
+
+# %% tags=["demo"]
+predictions = {
+    # (norm, blocks, first writes): your prediction
+    ("pre", 4, "scale 1"): None,
+    ("pre", 24, "scale 1"): None,
+    ("pre", 24, "1/√(2L)"): None,
+    ("pre", 24, "zero"): None,
+    ("post", 4, "scale 1"): None,
+    ("post", 24, "scale 1"): None,
+    ("post", 24, "1/√(2L)"): None,
+    ("post", 24, "zero"): None,
+    ("none", 4, "scale 1"): None,
+    ("none", 24, "scale 1"): None,
+    ("none", 24, "1/√(2L)"): None,
+    ("none", 24, "zero"): None,
+}
+
+
+# %% tags=["demo"]
+def make_variant(norm, n_layers, start):
+    """Build a network with its norms before the branches ("pre"), on the stream ("post") or nowhere ("none")."""
+    small = (2 * n_layers) ** -0.5
+    if norm == "post":
+        model = make_post_norm(n_layers, small if start == "1/√(2L)" else 1.0)
+    else:
+        model = make_residual(n_layers)
+        model = model if start == "1/√(2L)" else unscale_(model)
+    model = zero_init_(model) if start == "zero" else model
+    return without_norms(model) if norm == "none" else model
+
+
+@functools.cache
+def lab_losses(norm, n_layers, start, lr=0.1):
+    """Return the validation losses of a variant after 150 steps; trained once."""
+    return trained_losses(lambda: make_variant(norm, n_layers, start), lr, steps=150)
+
+
+def verdict(losses):
+    """Put the losses of three seeds into one of the three words of the prediction."""
+    if not np.isfinite(losses).all():
+        return "diverges"
+    return "learns" if max(losses) < unigram - 0.1 else "does not learn"
+
+
+with demonstration("The lab"):
+    print(f"{'norm':<6}{'blocks':<8}{'first writes':<14}{'validation loss':<24}{'result':<16}your prediction")
+    for key, predicted in predictions.items():
+        found = lab_losses(*key)
+        mark = "?" if predicted is None else f"{predicted} ({'right' if predicted == verdict(found) else 'wrong'})"
+        print(f"{key[0]:<6}{key[1]:<8}{key[2]:<14}{spread(found):<24}{verdict(found):<16}{mark}")
+    missing = sum(predicted is None for predicted in predictions.values())
+    print(f"{len(predictions) - missing} of {len(predictions)} predictions made; 3 seeds per row")
+    normed = [loss for key in predictions if key[0] != "none" for loss in lab_losses(*key)]
+# CLAIM: all(verdict(lab_losses(*key)) == "learns" for key in predictions if key != ("none", 24, "scale 1"))
+# CLAIM: verdict(lab_losses("none", 24, "scale 1")) == "diverges"
+# CLAIM: max(normed) - min(normed) < 0.12
+
+# %% [markdown]
+# Compare the rows in pairs that differ in one choice only, and explain each difference, or its absence, in a sentence.
+#
+# <details><summary>What the table says</summary>
+#
+# **With norms**, none of the three choices matters much here: all rows end within 0.12 of each other, and 24 blocks
+# are no better than 4. Contexts of three letters and 150 steps of training do not need depth; it would be wrong to
+# claim from this table that depth, zero-init or $1/\sqrt{2L}$ helps. **Without norms** the first writes decide at 24
+# blocks: with scale 1 the network diverges, with $1/\sqrt{2L}$ or zero it learns. The norms do the work that a
+# careful initialization does otherwise.
+#
+# </details>
+#
+# Where, then, does the identity path matter? At a learning rate that is ten times larger, and 24 blocks:
+
+# %% tags=["demo"]
+with demonstration("The lab at a large learning rate"):
+    fast = {}
+    print("validation loss after 150 steps at learning rate 1.0, 24 blocks, mean and range over 3 seeds")
+    for start in ("scale 1", "1/√(2L)", "zero"):
+        fast[start] = [lab_losses(norm, 24, start, 1.0) for norm in ("pre", "post")]
+        print(f"first writes {start:<10} pre-norm {spread(fast[start][0])}   post-norm {spread(fast[start][1])}")
+    fig, ax = plt.subplots(figsize=(7, 3))
+    for shift, (norm, color) in enumerate((("pre", ORANGE), ("post", BLUE))):
+        for place, losses in enumerate(fast.values()):
+            label = f"{norm}-norm" if place == 0 else None
+            ax.plot([place + 0.1 * shift] * len(SEEDS), losses[shift], "o", color=color, label=label)
+    ax.axhline(unigram, color=GREY, linestyle="--", label="letter frequency only")
+    ax.set_xticks(range(len(fast)), fast)
+    ax.set(xlabel="first writes", ylabel="validation loss", title="24 blocks, learning rate 1.0: each dot is a seed")
+    ax.legend(fontsize=8)
+    plt.show()
+# CLAIM: all(max(pre) < min(post) - 0.05 for pre, post in fast.values())
+
+# %% [markdown]
+# With the norm in the branch, the network learns from all three starts. With the norm on the stream,
+# training at this rate is clearly worse from every start, even from zero, where both networks compute nearly the same
+# at first.
 
 # %% [markdown]
 # # What you learned

@@ -3,7 +3,7 @@
 import os
 import random
 import string
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -81,3 +81,40 @@ def sparkline(values: Sequence[float], width: int = 60) -> str:
     span = (high - low) or 1.0
     steps = [len(SPARKS) - 1 if not np.isfinite(m) else round((m - low) / span * (len(SPARKS) - 1)) for m in means]
     return "".join(SPARKS[step] for step in steps)
+
+
+def numerical_gradient(function: Callable[[torch.Tensor], torch.Tensor], x: torch.Tensor, step: float = 1e-5) -> torch.Tensor:
+    """Return the gradient of a scalar function at x by central differences, one entry at a time.
+
+    x: a float64 tensor of any shape; float32 is too coarse for differences. Calls the function twice per entry.
+    Raises TypeError if x is not float64.
+    """
+    if x.dtype != torch.float64:
+        raise TypeError(f"x has dtype {x.dtype}; use x.double(), because differences need float64")
+    point = x.detach().clone()
+    gradient = torch.zeros_like(point)
+    for index in np.ndindex(*point.shape):
+        values = []
+        for sign in (1, -1):
+            point[index] = x.detach()[index] + sign * step
+            values.append(float(function(point)))
+        point[index] = x.detach()[index]
+        gradient[index] = (values[0] - values[1]) / (2 * step)
+    return gradient
+
+
+def cmp_table(rows: Mapping[str, tuple[torch.Tensor | None, torch.Tensor]], tolerance: float = 1e-5) -> str:
+    """Compare tensors with their targets: one line each with exact, close (within `tolerance`) and largest difference.
+
+    rows: (yours, target) by name; None is shown as not filled in
+    """
+    lines = [f"{'':<12}{'exact':<8}{'close':<8}largest difference"]
+    for name, (yours, target) in rows.items():
+        if yours is None:
+            lines.append(f"{name:<12}not filled in")
+        elif yours.shape != target.shape:
+            lines.append(f"{name:<12}has shape {tuple(yours.shape)}; it should have shape {tuple(target.shape)}")
+        else:
+            gap = float((yours - target).abs().max())
+            lines.append(f"{name:<12}{bool(torch.equal(yours, target))!s:<8}{gap <= tolerance!s:<8}{gap:.1e}")
+    return "\n".join(lines)

@@ -42,7 +42,7 @@ def test_stream_runs_through_all_blocks(env):
         for training in (True, False):
             model.train(training)
             seen = {}
-            hooks = [block.register_forward_hook(lambda _, got, gave, index=index: seen.__setitem__(index, (got[0], gave))) for index, block in enumerate(model.blocks)]
+            hooks = [block.register_forward_hook(lambda _, got, gave, seen=seen, i=index: seen.__setitem__(i, (got[0], gave))) for index, block in enumerate(model.blocks)]
             logits = model(inputs)
             for hook in hooks:
                 hook.remove()
