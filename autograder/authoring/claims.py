@@ -121,4 +121,5 @@ def broken_claims(printed: Mapping[str, str], claims: Mapping[str, list[Claim]])
         outcomes = json.loads(text) if text else [(False, "the run did not get this far")] * len(about)
         for claim, (holds, why) in zip(about, outcomes, strict=True):
             if not holds:
-                yield f"cell {cell}, line {claim.line} of the master: `{claim.expression}` is false ({why})"
+                seen = f" ({why})" if why else ""
+                yield f"cell {cell}, line {claim.line} of the master: `{claim.expression}` is false{seen}"

@@ -947,6 +947,42 @@ with demonstration():
 # CLAIM: (y.std(0, correction=0) - 1).abs().max() < 1e-2
 
 # %% [markdown]
+# A batch shares its mean and variance, so its examples are no longer independent. Below, one of eight examples (orange)
+# is moved: its own output changes, and so do the outputs of the seven others, although their inputs stay where they are.
+# With the package `ipywidgets` (part of Jupyter) you can move it yourself: remove the `#` in the last line.
+
+
+# %% tags=["demo"]
+def move_one_example(shift=4.0):
+    """Plot one feature of eight examples before and after normalization, the first example moved by `shift`."""
+    x = torch.linspace(-1.5, 1.5, 8, dtype=torch.float64)[:, None]
+    one, zero = torch.ones(1, dtype=torch.float64), torch.zeros(1, dtype=torch.float64)
+    moved = x + shift * torch.eye(8, 1, dtype=torch.float64)
+    rows = {"input": x, "output": batchnorm_forward(x, one, zero)[0]}
+    rows |= {"moved input": moved, "its output": batchnorm_forward(moved, one, zero)[0]}
+    _, ax = plt.subplots(figsize=(7, 2.4))
+    for height, values in enumerate(reversed(rows.values())):
+        ax.plot(values[1:], [height] * 7, "o", color=BLUE)
+        ax.plot(values[:1], [height], "o", color=ORANGE)
+    ax.set_yticks(range(4), reversed(rows))
+    ax.set(xlim=(-7, 7), title=f"One example moved by {shift:.1f}")
+    plt.show()
+    return rows
+
+
+def play():
+    """Show a slider that moves the example."""
+    from ipywidgets import interact
+
+    interact(lambda shift: bool(move_one_example(shift)), shift=(-5.0, 5.0, 0.5))
+
+
+with demonstration():
+    rows = move_one_example()
+# play()
+# CLAIM: all(abs(a - b) > 0.1 for a, b in zip(rows["output"][1:], rows["its output"][1:]))
+
+# %% [markdown]
 # Next, the histogram of the activations, next to those for the two initializations. Batch normalization is applied to
 # the *badly scaled* weights here.
 

@@ -2057,8 +2057,9 @@ with demonstration("The attribution"), torch.no_grad():
 #
 # - **The batches.** Each step draws its examples, with replacement, by exactly one call of
 #   `torch.randint(len(inputs), (batch_size,), generator=generator)`, and nothing else is drawn from the generator. So
-#   the same generator seed gives the same batches in the same order in every correct answer. (The generator is on the
-#   CPU; move the indices to the device of `inputs` if it differs.)
+#   the same generator seed gives the same batches in the same order in every correct answer, and the checks can
+#   compare your losses exactly. (The generator is on the CPU; move the indices to the device of `inputs` if it
+#   differs.)
 # - **The mode.** The model is trained in training mode, regardless of the mode it was in, and is left in training mode.
 # - How you compute and apply the update is up to you: `torch.optim.SGD` or your own.
 #
@@ -2310,7 +2311,8 @@ with demonstration("The attribution in the trained network"):
 # many names can be generated in parallel. Write `generate_batch(model, n, generator, context_size=3, max_len=50)`,
 # which returns a list of `n` strings.
 #
-# So that every correct answer generates the same names from the same `generator`, letters are chosen as follows:
+# So that every correct answer generates the same names from the same `generator` and the checks can compare them
+# exactly, letters are chosen as follows:
 #
 # 1. Every row starts with a context of `context_size` dots (token 0).
 # 2. In each step, draw one number per row, for **all n rows**, by exactly one call of `torch.rand(n,
