@@ -2004,8 +2004,8 @@ with demonstration():
                 ax.set(title=f"gradients of W1, {label}", xlabel="log10 of the absolute value")
             with torch.no_grad():
                 ratios[bn].append((0.1 * model.W1.grad.norm() / model.W1.norm()).item())
-                for parameter in model.parameters():
-                    parameter -= 0.1 * parameter.grad
+                for _, weight in model.named_parameters():
+                    weight -= 0.1 * weight.grad
         axes[2].semilogy(ratios[bn], color=colour, label=label, linewidth=0.8)
     axes[2].axhline(1e-3, color=GREY, linestyle="--", linewidth=1)
     axes[2].set(title="update of W1 / W1 (learning rate 0.1)", xlabel="step")
