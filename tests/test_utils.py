@@ -5,9 +5,11 @@ import re
 import shutil
 from pathlib import Path
 from types import ModuleType
+from xml.etree import ElementTree
 
 import fetch_names
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -60,7 +62,7 @@ def test_find_data_prefers_the_nearest_folder(utils: ModuleType, course: Path, m
     assert utils.load_text() == "mia"
 
 
-def test_find_data_looks_beside_src(
+def test_find_data_looks_next_to_src(
     course: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (course / "src").mkdir()
@@ -171,3 +173,44 @@ def test_sparkline_keeps_its_width(utils: ModuleType, values: list[float], width
     line = utils.sparkline(values, width)
     assert len(line) == min(width, len(values))
     assert set(line) <= set(utils.SPARKS)
+
+
+def test_numerical_gradient_of_a_cubic(utils: ModuleType) -> None:
+    x = torch.tensor([[1.0, -2.0], [0.5, 3.0]], dtype=torch.float64)
+    before = x.clone()
+    found = utils.numerical_gradient(lambda x: (x**3).sum(), x)
+    assert torch.allclose(found, 3 * x**2, atol=1e-8)
+    assert torch.equal(x, before)
+
+
+def test_numerical_gradient_refuses_single_precision(utils: ModuleType) -> None:
+    with pytest.raises(TypeError, match=r"torch\.float32; use x\.double\(\)"):
+        utils.numerical_gradient(torch.sum, torch.ones(2))
+
+
+def test_cmp_table(utils: ModuleType) -> None:
+    target = torch.tensor([1.0, 2.0])
+    rows = {
+        "same": (target.clone(), target),
+        "close": (target + 1e-6, target),
+        "far": (target + 1, target),
+        "shape": (target[None], target),
+        "open": (None, target),
+    }
+    _, *lines = utils.cmp_table(rows).splitlines()
+    assert [line.split() for line in lines[:3]] == [
+        ["same", "True", "True", "0.0e+00"],
+        ["close", "False", "True", "9.5e-07"],
+        ["far", "False", "False", "1.0e+00"],
+    ]
+    assert lines[3].endswith("has shape (1, 2); it should have shape (2,)")
+    assert lines[4].endswith("not filled in")
+
+
+@pytest.mark.parametrize("name", ["mlp_with_norm", "batchnorm_graph", "residual_stream"])
+def test_figures_take_the_colour_of_the_page(name: str) -> None:
+    figure = getattr(load(UTILS.with_name("figures.py")), name)()
+    svg = figure._repr_html_()
+    ElementTree.fromstring(svg)
+    assert set(re.findall(r"(?:stroke|fill)='([^']+)'", svg)) == {"currentColor", "none", "#D55E00"}
+    assert repr(figure).startswith("Figure: ")

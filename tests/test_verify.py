@@ -259,13 +259,17 @@ def test_broken_rules_of_notebooks(home: Path) -> None:
     edit(home, "assignments/tiny/tests/Q1.py", "env['halve'](6) == 3", "env")  # it passes whatever the answer is
     edit(home, "assignments/tiny/tests/Q2.py", "== 1.5", "== 2.5")  # it fails whatever the answer is
     edit_cell(home, "Q1-demo", lambda source: source + "\nhalve(1.0)")
+    last = 'print(f"This waits for question {missing}.")'
+    edit(home, MASTER, last, f"{last}\nhalve(1.0)\n# CLAIM: halve(4.0) == 2\n# CLAIM: halve(4.0) == 3")
+    line = (home / MASTER).read_text(encoding="utf-8").split("# CLAIM: halve(4.0) == 3")[0].count("\n") + 1
     runs = notebooks.Runs(load_assignment("tiny", home))
-    end, fail, passing = reasons(notebooks.RULES[:3], runs).values()
+    end, fail, passing, claims = reasons(notebooks.RULES[:4], runs).values()
+    assert claims == (f"tiny.ipynb, cell Q1-demo, line {line} of the master: `halve(4.0) == 3` is false",)
     assert end == ("tiny.ipynb as released: cell Q1-demo raised NotImplementedError: Q1",)
     assert fail[0].startswith("Q1: its check does not fail on the release, it says ")
     assert passing[-1].startswith("Q2: its check does not pass on the solution, it says ")
     runs.assignment = replace(runs.assignment, gate=replace(runs.assignment.gate, notebook_cpu_s=0.01))
-    ((slow,),) = reasons(notebooks.RULES[3:], runs).values()
+    ((slow,),) = reasons(notebooks.RULES[4:], runs).values()
     assert re.fullmatch(
         r"tiny\.ipynb with the solutions took \d+ s of CPU, more than gate\.notebook_cpu_s = 0\.01; shorten it", slow
     )

@@ -18,6 +18,7 @@ from typing import Any
 
 from autograder.assignment import Assignment
 from autograder.authoring import master
+from autograder.authoring.claims import without_claims
 from autograder.authoring.master import read_masters
 from autograder.errors import MasterError, UsageError
 from autograder.notebook import Role
@@ -26,7 +27,7 @@ from autograder.release.reference import reference_file, to_json
 
 MANIFEST = "MANIFEST.json"
 HEADING = re.compile(r"^#+\s+(.*)$", re.MULTILINE)
-CHECK = re.compile(r"^(import otter\b|grader\.)", re.MULTILINE)
+CHECK = re.compile(r"^(import otter\b|grader\b)", re.MULTILINE)
 QUESTION = re.compile(r"([A-Z]+\d+)\b")
 
 
@@ -126,7 +127,7 @@ def settle(notebook: Mapping[str, Any], name: str) -> bytes:
     taken: dict[str, int] = {}
     section, question, answered = name, "", False
     for cell in notebook["cells"]:
-        source = "".join(cell["source"]).strip("\n")
+        source = without_claims("".join(cell["source"])).strip("\n")
         if not source.strip():
             continue
         if cell["cell_type"] == "markdown" and (heading := HEADING.search(source)):

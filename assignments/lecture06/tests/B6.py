@@ -17,18 +17,36 @@ def test_logits_of_mlpv2(env):
         for value in weights.values():
             value.copy_(torch.randn(value.shape, generator=draw))
         x = torch.randint(27, (40, 3), generator=draw)
-        pre = F.linear(F.embedding(x, weights['C']).flatten(1), weights['W1'].T, weights['b1'])
+        embedded = F.embedding(x, weights['C']).flatten(1)
+        pre = F.linear(embedded, weights['W1'].T, weights['b1'])
 
-        def target(normalised):
-            return F.linear(normalised.tanh(), weights['W2'].T, weights['b2'])
+        def head(hidden):
+            return F.linear(hidden, weights['W2'].T, weights['b2'])
         gamma, beta = (weights['bn.gamma'].flatten(), weights['bn.beta'].flatten())
+
+        def normalised(values):
+            return F.batch_norm(values, None, None, gamma, beta, training=True)
         logits = model(x)
-        require(isinstance(logits, torch.Tensor), 'forward returned nothing that is a tensor; did you write `return`?')
-        require(not torch.allclose(logits.detach(), F.linear(pre.tanh(), weights['W2'].T, weights['b2']), atol=0.0001), 'these are the logits without any normalization; self.bn is not used')
-        in_training = F.batch_norm(pre, None, None, gamma, beta, training=True)
-        compare('the logits in training mode', logits, target(in_training))
+        require(isinstance(logits, torch.Tensor), 'forward did not return a tensor; did you write `return`?')
+        tracked = int(model.bn.num_batches_tracked)
+        require(tracked <= 1, f'one call of forward uses self.bn {tracked} times; use it once')
+        slips = {'not using self.bn': head(pre.tanh()), 'normalising after the tanh; normalise the pre-activation': head(normalised(pre.tanh())), 'leaving out the tanh': head(normalised(pre)), 'leaving out b2': head(normalised(pre).tanh()) - weights['b2'], 'adding b1 after the normalization': head((normalised(pre - weights['b1']) + weights['b1']).tanh())}
+        compare('the logits in training mode', logits, head(normalised(pre).tanh()), slips=slips)
         model.eval()
         mean, var = (model.bn.running_mean.flatten(), model.bn.running_var.flatten())
         in_evaluation = F.batch_norm(pre, mean, var, gamma, beta, training=False)
-        compare('the logits in evaluation mode', model(x), target(in_evaluation))
+        slips = {'using the statistics of the batch': head(normalised(pre).tanh())}
+        compare('the logits in evaluation mode', model(x), head(in_evaluation.tanh()), slips=slips)
+
+@test_case(points=None, hidden=False)
+def test_every_parameter_of_mlpv2_learns(env):
+    import torch
+    from src.checks import answer, checking, require
+    with checking('B6'):
+        draw = torch.Generator().manual_seed(18)
+        model = answer(env, 'B6', 'MLPv2')(27, 3, 4, 6)
+        x, targets = torch.randint(27, (2, 40, 3), generator=draw)
+        torch.nn.functional.cross_entropy(model(x), targets[:, 0]).backward()
+        for name, parameter in model.named_parameters():
+            require(parameter.grad is not None, f'no gradient reaches {name}; is something detached, or not used?')
 

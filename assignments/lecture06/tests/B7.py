@@ -10,20 +10,28 @@ def test_parameters_of_mlpv3(env):
     from src.checks import answer, checking, require
     with checking('B7'):
         MLPv3 = answer(env, 'B7', 'MLPv3')
-        shapes = {'C': (27, 4), 'W1': (12, 64), 'W2': (64, 64), 'W3': (64, 27), 'b3': (27,)}
-        for batch_norm, more in ((False, ('b1', 'b2')), (True, ('bn1.gamma', 'bn1.beta', 'bn2.gamma', 'bn2.beta'))):
-            model = MLPv3(27, 3, 4, 64, batch_norm=batch_norm)
+        shapes = {'C': (30, 5), 'W1': (20, 64), 'W2': (64, 64), 'W3': (64, 30), 'b3': (30,)}
+        plain, normalised = (('b1', 'b2'), ('bn1.gamma', 'bn1.beta', 'bn2.gamma', 'bn2.beta'))
+        for options, more in (({}, plain), ({'batch_norm': False}, plain), ({'batch_norm': True}, normalised)):
+            model = MLPv3(30, 4, 5, 64, **options)
             found = dict(model.named_parameters())
             wanted = set(shapes) | set(more)
-            label = f'with batch_norm={batch_norm}'
-            require(not wanted - set(found), f'{label} these parameters are missing: {sorted(wanted - set(found))}')
-            require(not set(found) - wanted, f'{label} these parameters are too many: {sorted(set(found) - wanted)}')
+            label = f"with batch_norm={options['batch_norm']}" if options else 'without the argument batch_norm'
+            require(not wanted - set(found), f'{label}, these parameters are missing: {sorted(wanted - set(found))}')
+            require(not set(found) - wanted, f'{label}, these parameters should not exist: {sorted(set(found) - wanted)}')
             for name, shape in shapes.items():
                 got = tuple(found[name].shape)
-                require(got in (shape, (1, *shape)), f'{label} {name} has shape {got}; it should be {shape}')
-        for name, deviation in (('W2', 5 / 3 / 8), ('W3', 1 / 8)):
+                require(got in (shape, (1, *shape)), f'{label}, {name} has shape {got}; it should have shape {shape}')
+            for name in sorted({'b1', 'b2', 'b3'} & set(found)):
+                require(not found[name].any(), f'{label}, {name} does not start at zero')
+            for name, parameter in found.items():
+                require(parameter.requires_grad, f'{label}, {name} does not require gradients, so it cannot learn')
+        for name, deviation in (('C', 1), ('W1', 5 / 3 / 20 ** 0.5), ('W2', 5 / 3 / 8), ('W3', 1 / 8)):
             std = found[name].std().item()
-            require(abs(std / deviation - 1) < 0.15, f'{name} starts with a standard deviation of {std:.3f}; with kaiming_ and its gain it would be about {deviation:.3f}')
+            require(abs(std / deviation - 1) < 0.2, f"{name} starts with a standard deviation of {std:.3f}; {('a standard normal start has 1' if name == 'C' else f'with kaiming_ and the right gain it is {deviation:.3f}')}")
+        for name in ('bn1', 'bn2'):
+            layer = getattr(model, name)
+            require((layer.eps, layer.momentum) == (1e-05, 0.1), f'{name} has eps {layer.eps} and momentum {layer.momentum}; use the defaults of BatchNorm1d')
 
 @test_case(points=None, hidden=False)
 def test_logits_of_mlpv3(env):
@@ -34,21 +42,31 @@ def test_logits_of_mlpv3(env):
         draw = torch.Generator().manual_seed(9)
         layers = {'bn1.gamma', 'bn1.beta', 'bn2.gamma', 'bn2.beta'}
         for batch_norm in (False, True):
-            model = answer(env, 'B7', 'MLPv3')(27, 3, 4, 6, batch_norm=batch_norm)
+            model = answer(env, 'B7', 'MLPv3')(30, 4, 5, 6, batch_norm=batch_norm)
             weights = {name: parameter.detach() for name, parameter in model.named_parameters()}
             wanted = {'C', 'W1', 'W2', 'W3', 'b3'} | (layers if batch_norm else {'b1', 'b2'})
             missing = sorted(wanted - set(weights))
             require(not missing, f'with batch_norm={batch_norm} these parameters are missing: {missing}')
             for value in weights.values():
                 value.copy_(torch.randn(value.shape, generator=draw))
-            x = torch.randint(27, (40, 3), generator=draw)
-            hidden = F.embedding(x, weights['C']).flatten(1)
-            for layer in (1, 2):
-                hidden = F.linear(hidden, weights[f'W{layer}'].T, None if batch_norm else weights[f'b{layer}'])
-                if batch_norm:
-                    gamma, beta = (weights[f'bn{layer}.gamma'].flatten(), weights[f'bn{layer}.beta'].flatten())
-                    hidden = F.batch_norm(hidden, None, None, gamma, beta, training=True)
-                hidden = hidden.tanh()
-            target = F.linear(hidden, weights['W3'].T, weights['b3'])
-            compare(f'the logits with batch_norm={batch_norm}', model(x), target)
+            x = torch.randint(30, (40, 4), generator=draw)
+
+            def logits(norms=(1, 2), after_tanh=False, x=x, weights=weights, batch_norm=batch_norm):
+                hidden = F.embedding(x, weights['C']).flatten(1)
+                for layer, norm in zip((1, 2), norms, strict=True):
+                    hidden = F.linear(hidden, weights[f'W{layer}'].T, None if batch_norm else weights[f'b{layer}'])
+                    hidden = hidden.tanh() if after_tanh or not norm else hidden
+                    if batch_norm and norm:
+                        gamma, beta = (weights[f'bn{norm}.gamma'].flatten(), weights[f'bn{norm}.beta'].flatten())
+                        hidden = F.batch_norm(hidden, None, None, gamma, beta, training=True)
+                    hidden = hidden if after_tanh or not norm else hidden.tanh()
+                return F.linear(hidden, weights['W3'].T, weights['b3'])
+            slips = {}
+            if batch_norm:
+                slips = {'using bn1 in both layers': logits((1, 1)), 'swapping bn1 and bn2': logits((2, 1)), 'normalising after the tanh': logits(after_tanh=True), 'not normalising the first layer': logits((0, 2)), 'not normalising the second layer': logits((1, 0)), 'not normalising': logits((0, 0))}
+            yours = model(x)
+            compare(f'the logits with batch_norm={batch_norm}', yours, logits(), slips=slips)
+            F.cross_entropy(yours, x[:, 0]).backward()
+            for name, parameter in model.named_parameters():
+                require(parameter.grad is not None, f'no gradient reaches {name}; is something detached?')
 

@@ -13,6 +13,7 @@ def test_same_loss_at_any_batch_size(env):
         evaluate = answer(env, 'B8', 'evaluate')
         draw = torch.Generator().manual_seed(10)
         table = torch.randn(27, 27, generator=draw)
+        sizes, unused = ([], [])
 
         class Stub(torch.nn.Module):
             """Its logits depend on the last character only; in training mode they are wrong."""
@@ -20,21 +21,33 @@ def test_same_loss_at_any_batch_size(env):
             def __init__(self):
                 super().__init__()
                 self.unused = torch.nn.Parameter(torch.zeros(1))
+                unused.append(self.unused)
 
             def forward(self, x):
+                sizes.append(len(x))
+                tracked = torch.is_grad_enabled() and self.unused is unused[-1] and self.unused.requires_grad
+                require(not tracked, 'autograd records the evaluation; use torch.no_grad()')
                 return table.to(x.device)[x[:, -1]] * (3.0 if self.training else 1.0)
         inputs = torch.randint(27, (103, 3), generator=draw)
         targets = torch.randint(27, (103,), generator=draw)
-        logs = table.log_softmax(1)
-        target = -sum((logs[i, t].item() for i, t in zip(inputs[:, -1].tolist(), targets.tolist(), strict=True))) / 103
+
+        def losses(factor):
+            logs = (factor * table).log_softmax(1)
+            return torch.tensor([-logs[i, t] for i, t in zip(inputs[:, -1].tolist(), targets.tolist(), strict=True)])
+        each = losses(1)
         model = Stub()
         for batch_size in (103, 1024, 25, 1):
+            batches = each.split(batch_size)
+            slips = {'averaging the batch means; each example has the same weight': sum((b.mean() for b in batches)) / len(batches), 'using the model in training mode': losses(3).mean(), 'summing the losses; divide by the number of examples': each.sum(), 'dividing the sum of the losses by the number of batches': each.sum() / len(batches), 'leaving out the smaller last batch': torch.cat([b for b in batches if len(b) == batch_size] or [each]).mean()}
             for training in (True, False):
                 model.train(training)
+                sizes.clear()
                 loss = evaluate(model, inputs, targets, batch_size)
-                require(isinstance(loss, float), f'the result is a {type(loss).__name__}; a Python float was expected')
-                compare(f'the loss of 103 examples at batch size {batch_size}', loss, target, rtol=1e-05, atol=1e-05)
+                require(isinstance(loss, float), f'the result has type {type(loss).__name__}; it should be a Python float')
+                what = f'the loss of 103 examples with batch size {batch_size}'
+                compare(what, loss, each.mean(), rtol=1e-05, atol=1e-05, slips=slips)
                 require(model.training == training, f'the model had training={training} before and has training={model.training} now; restore what it was')
+                require(max(sizes, default=0) <= batch_size, f'the model got {max(sizes, default=0)} examples at once; batch_size is {batch_size}')
 
         class Fault(Exception):
             pass
@@ -49,6 +62,6 @@ def test_same_loss_at_any_batch_size(env):
             evaluate(model, inputs, targets, 25)
         except Fault:
             went_on = True
-        require(went_on, 'an error in the model was swallowed; let it go on to the caller')
-        require(model.training, 'after an error in the model its mode is not restored; look at try: ... finally: ...')
+        require(went_on, 'an exception raised by the model was swallowed; let it propagate to the caller')
+        require(model.training, 'after an exception in the model, its mode is not restored; use try: ... finally: ...')
 

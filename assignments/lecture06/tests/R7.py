@@ -18,16 +18,24 @@ def test_contributions_add_up(env):
             model(torch.randint(27, (40, 3)))
         inputs = torch.randint(27, (12, 3))
         start = {name: value.clone() for name, value in model.state_dict().items()}
-        yours = contributions(model, inputs)
-        require(model.training, 'the model was in training mode before the call and is not after it')
+        for training in (False, True):
+            yours = contributions(model.train(training), inputs)
+            mode = 'training' if training else 'evaluation'
+            require(model.training == training, f'the model was in {mode} mode before the call and is not now')
         for name, value in model.state_dict().items():
             require(torch.equal(value, start[name]), f'the call changed `{name}`; was the model in evaluation mode?')
-        require(isinstance(yours, torch.Tensor), f'contributions returns a {type(yours).__name__}; make it a tensor')
+        hooks = [part for part in model.modules() if part._forward_hooks or part._forward_pre_hooks]
+        require(not hooks, 'the call left hooks on the model; remove them')
+        require(isinstance(yours, torch.Tensor), f'contributions returned a {type(yours).__name__}; it should return a tensor')
         compare('the shape of contributions(...)', torch.tensor(yours.shape), torch.tensor([6, 12, 8]))
         streams = []
         for part in (*model.blocks, model.norm_f):
             part.register_forward_pre_hook(lambda _, got: streams.append(got[0].detach()))
         model.eval()(inputs)
-        compare("contributions(...)[0] (the embedding's write) ", yours[0], streams[0], **FLOAT64)
-        compare('contributions(...).sum(0) (the end of the stream) ', yours.sum(0), streams[-1], **FLOAT64)
+        x = torch.stack(streams)
+        streams.clear()
+        model.train()(inputs)
+        writes = torch.diff(x, dim=0, prepend=torch.zeros_like(x[:1]))
+        slips = {'the streams; return their differences': x, 'measuring in training mode': torch.diff(torch.stack(streams), dim=0, prepend=torch.zeros_like(x[:1])), 'the blocks in reverse order': torch.cat([writes[:1], writes[1:].flip(0)]), 'the wrong sign for the blocks': torch.cat([writes[:1], -writes[1:]])}
+        compare('contributions(...)', yours, writes, **FLOAT64, slips=slips)
 

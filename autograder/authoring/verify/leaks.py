@@ -19,7 +19,7 @@ MIN_SOLUTION = 21
 """Characters of a line; shorter ones, such as `model.eval()`, give nothing away and stand everywhere."""
 MIN_HIDDEN = 30
 """The same for hidden tests and probes, whose long lines alone tell what they do."""
-WORDS = ("BEGIN SOLUTION", "END SOLUTION", "BEGIN PROMPT", "END PROMPT", "hidden_tests", "solutions/")
+WORDS = ("BEGIN SOLUTION", "END SOLUTION", "BEGIN PROMPT", "END PROMPT", "# CLAIM:", "hidden_tests", "solutions/")
 IMPORT = re.compile(r"(import|from) ")
 HINT = re.compile(r'hint="((?:[^"\\]|\\.)*)"')
 MIN_WORD = len("/root")

@@ -9,15 +9,19 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from autograder.assignment import Assignment
-from autograder.authoring import corpus, run_notebook
+from autograder.authoring import claims, corpus, run_notebook
 from autograder.authoring.verify.rule import Rule
 from autograder.errors import printable
 from autograder.release.released import load_released
 
+PASSES = r"^\s*{0}( results: All test cases passed!|\s+passed\b)"
+"""How a line of `check_all` says that a question's checks pass: as Otter does, or as a line of a table."""
 CHECK = re.compile(r'grader\.check\("(\w+)"\)')
+Claims = Mapping[str, list[claims.Claim]]
 CLOCK = "import time as _time\nprint(_time.process_time())"
 SLOWER = 5
 """How many times the CPU seconds of the whole notebook a single cell may take by the clock on the wall."""
@@ -28,12 +32,14 @@ class NotebookRun:
     """One run. stopped: what ended it early, or nothing; checks: what each public check printed, by question.
 
     cpu_s: of the kernel, by its own clock, imports included; 0 where the run did not come to its end
+    broken: each claim of a demonstration that does not hold, in words; only the solution is asked
     """
 
     stopped: str
     checks: Mapping[str, str]
     check_all: str
     cpu_s: float
+    broken: tuple[str, ...] = ()
 
 
 class Runs:
@@ -51,11 +57,19 @@ class Runs:
     @functools.cached_property
     def solution(self) -> dict[str, NotebookRun]:
         """Raises MasterError when there is no usable release, or for a mistake in a master."""
-        return self._run_all({name: run_notebook.solution(self.assignment, name) for name in self.assignment.notebooks})
+        tables = {name: run_notebook.solution(self.assignment, name) for name in self.assignment.notebooks}
+        about = {
+            name: claims.by_cell(self.assignment.masters_dir / f"{name}.py", table["cells"])
+            for name, table in corpus.released_tables(self.assignment).items()
+        }
+        return self._run_all(tables, about)
 
-    def _run_all(self, notebooks: Mapping[str, corpus.Notebook]) -> dict[str, NotebookRun]:
+    def _run_all(
+        self, notebooks: Mapping[str, corpus.Notebook], about: Mapping[str, Claims] = MappingProxyType({})
+    ) -> dict[str, NotebookRun]:
         with ThreadPoolExecutor(2) as pool:
-            runs = pool.map(functools.partial(run, self.assignment), notebooks.values())
+            one_by_one = (about.get(name, {}) for name in notebooks)
+            runs = pool.map(functools.partial(run, self.assignment), notebooks.values(), one_by_one)
             return dict(zip(notebooks, runs, strict=True))
 
     def both(self) -> Iterator[tuple[str, NotebookRun]]:
@@ -65,8 +79,8 @@ class Runs:
             yield f"{name}.ipynb with the solutions", one
 
 
-def run(assignment: Assignment, notebook: corpus.Notebook) -> NotebookRun:
-    """Run a notebook in a copy of the release."""
+def run(assignment: Assignment, notebook: corpus.Notebook, about: Claims = MappingProxyType({})) -> NotebookRun:
+    """Run a notebook in a copy of the release and evaluate the claims about its cells."""
     clock: dict[str, Any] = {
         "cell_type": "code",
         "id": "clock",
@@ -75,6 +89,7 @@ def run(assignment: Assignment, notebook: corpus.Notebook) -> NotebookRun:
         "outputs": [],
         "execution_count": None,
     }
+    notebook = claims.with_evaluation(notebook, about)
     with tempfile.TemporaryDirectory(prefix="verify-") as folder:
         shutil.copytree(assignment.release_dir, folder, dirs_exist_ok=True)
         limit_s = math.ceil(SLOWER * assignment.gate.notebook_cpu_s)
@@ -85,7 +100,14 @@ def run(assignment: Assignment, notebook: corpus.Notebook) -> NotebookRun:
         checks={found[1]: _printed(cell) for cell in table.cells if (found := CHECK.match(cell.source))},
         check_all="\n".join(_printed(cell) for cell in table.cells if "grader.check_all" in cell.source),
         cpu_s=float(cpu_s) if cpu_s and not stopped else 0.0,
+        broken=tuple(claims.broken_claims(_evaluations(table, about), about)),
     )
+
+
+def _evaluations(table: Any, about: Claims) -> dict[str, str]:
+    """Return what the evaluating cells printed, by the id of the cell that each is about."""
+    printed = {cell.id: _printed(cell) for cell in table.cells}
+    return {cell: printed.get(claims.evaluating(cell), "") for cell in about}
 
 
 def _printed(cell: Any) -> str:
@@ -115,7 +137,7 @@ def checks_pass_on_the_solution(runs: Runs) -> Iterator[str]:
         said = one.checks.get(question.id)
         if said is None or "passed" not in said or "failed" in said.lower():
             yield f"{question.id}: its check does not pass on the solution, it says {_short(said)}"
-        elif one.check_all and f"{question.id} results: All test cases passed!" not in one.check_all:
+        elif one.check_all and not re.search(PASSES.format(question.id), one.check_all, re.MULTILINE):
             yield f"{question.id}: its check passes below the question and not in check_all: a later cell changes it"
 
 
@@ -124,6 +146,11 @@ def _short(said: str | None) -> str:
         return "nothing: it is not there, or the run stopped above it"
     lines = [printable(line).strip() for line in said.splitlines() if line.strip()]
     return repr(lines[-1][:200]) if lines else "nothing"
+
+
+def claims_hold(runs: Runs) -> Iterator[str]:
+    for name, one in runs.solution.items():
+        yield from (f"{name}.ipynb, {reason}" for reason in one.broken)
 
 
 def notebooks_are_quick(runs: Runs) -> Iterator[str]:
@@ -138,5 +165,6 @@ RULES = (
     Rule(name="notebooks run from top to bottom, as released and with the solutions", reasons=runs_come_to_their_end),
     Rule(name="every public check fails on the release", reasons=checks_fail_on_the_release),
     Rule(name="every public check passes on the solution", reasons=checks_pass_on_the_solution),
+    Rule(name="every claim about a demonstration holds", reasons=claims_hold),
     Rule(name="notebooks with the solutions keep within gate.notebook_cpu_s", reasons=notebooks_are_quick),
 )

@@ -55,7 +55,7 @@ def sizes_passed_in(sizes: Sequence[int]) -> Iterator[None]:
         yield
     except NoObservation as nothing:
         failure = nothing.failure
-        if failure.kind != "error" or not SHAPE_ERROR.search(failure.message):
+        if failure.status != "error" or not SHAPE_ERROR.search(failure.message):
             raise
         made = ", ".join(f"{name} {size}" for name, size in zip(SIZES, sizes, strict=False))
         fail(f"{failure.message}; the model was created with {made}: is a size hard-coded?")

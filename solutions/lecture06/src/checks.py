@@ -1,10 +1,11 @@
-"""Public checks: what `grader.check("B3")` uses to say how your result differs from the target.
+"""Helpers for the public checks: `grader.check("B3")` uses them to say how your result differs from the target.
 
-A check never edits or runs your notebook: it takes the functions and classes that you defined and calls them.
+A check never edits or runs your notebook: it calls the functions and classes that you defined.
 """
 
+import contextlib
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -15,19 +16,19 @@ FLOAT32 = {"rtol": 2e-4, "atol": 2e-4}
 
 
 class NotWritten(Exception):
-    """The answer is still as released, or its cell has not been run."""
+    """Raised when the answer is still as released, or its cell has not been run."""
 
 
 class Mismatch(Exception):
-    """The answer ran and gave something else than the target."""
+    """Raised when the answer ran but its result differs from the target."""
 
 
 class AnswerError(Exception):
-    """The answer raised an error of its own."""
+    """Raised when the student's code raised an exception."""
 
 
 def _where(error: BaseException) -> str:
-    """The last line of the student's own code that the error passed through."""
+    """Return the last line of the student's code in the traceback, as text."""
     found = ""
     trace = error.__traceback__
     while trace is not None:
@@ -39,9 +40,9 @@ def _where(error: BaseException) -> str:
 
 
 class checking:
-    """`with checking("B3"):` turns an unfinished or failing answer into a message that says what to do.
+    """Turn an unfinished or failing answer into a message that says what to do: `with checking("B3"):`.
 
-    Everything that calls the student's code stands inside the block.
+    Everything that calls the student's code goes inside the block.
     """
 
     def __init__(self, question: str) -> None:
@@ -51,61 +52,151 @@ class checking:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
+        left_off = not torch.is_grad_enabled()
+        torch.set_grad_enabled(True)
+        if error is None and left_off:
+            raise Mismatch("your code turned autograd off and left it off; use `with torch.no_grad():` instead")
         if error is None or isinstance(error, NotWritten | Mismatch | KeyboardInterrupt | SystemExit):
             return
         if isinstance(error, NotImplementedError):
             raise NotWritten(
-                f"question {error.args[0] if error.args else self.question} is not written yet: replace "
+                f"question {error.args[0] if error.args else self.question} is not answered yet: replace "
                 f"`raise NotImplementedError` between its START and END lines with your code, run that cell, "
-                f"then run this check again"
+                f"then re-run this check"
             ) from None
-        raise AnswerError(f"your code stopped with {type(error).__name__}: {error}{_where(error)}") from None
+        raise AnswerError(f"your code raised {type(error).__name__}: {error}{_where(error)}") from None
 
 
 def answer(env: Mapping[str, Any], question: str, name: str) -> Any:
-    """The function or class `name` that the notebook defined.
+    """Return the function or class `name` that the notebook defined.
 
-    Raises NotWritten when there is none yet.
+    Raises NotWritten if it is not defined yet.
     """
     found = env.get(name)
     if found is None:
-        raise NotWritten(f"`{name}` is not defined yet: run the cell of question {question}, then this check again")
+        raise NotWritten(f"`{name}` is not defined yet: run the cell of question {question}, then re-run this check")
     return found
 
 
-def _entry(index: tuple[int, ...]) -> str:
-    return "[" + ", ".join(str(i) for i in index) + "]" if index else ""
+def _apart(yours: float, target: float) -> tuple[str, str]:
+    """Both numbers with as many digits as it takes to tell them apart."""
+    for digits in range(5, 18):
+        texts = f"{yours:.{digits}g}", f"{target:.{digits}g}"
+        if texts[0] != texts[1]:
+            break
+    return texts
 
 
-def compare(name: str, yours: Any, target: Any, *, rtol: float = 2e-4, atol: float = 2e-4) -> None:
+def compare(
+    name: str,
+    yours: Any,
+    target: Any,
+    *,
+    rtol: float = 2e-4,
+    atol: float = 2e-4,
+    slips: Mapping[str, Any] | None = None,
+) -> None:
     """Compare a tensor or number with its target.
 
-    Raises Mismatch with both shapes, or yours beside the target at the first wrong entry and the largest difference.
-    A (1, D) result stands for a (D,) one.
+    slips: the results of common mistakes, by what to say about them: `{"dividing by N; divide by N - 1": ...}`
+    Raises Mismatch with both shapes, or with the first wrong entry, its target and the largest difference.
+    A result of shape (1, D) is accepted for (D,).
     """
     wanted = torch.as_tensor(target).detach()
     if not isinstance(yours, Tensor):
         if isinstance(yours, bool) or not isinstance(yours, int | float):
-            raise Mismatch(f"{name} is a {type(yours).__name__}; a tensor of shape {tuple(wanted.shape)} was expected")
+            raise Mismatch(f"{name} has type {type(yours).__name__}; it should be a tensor of shape {tuple(wanted.shape)}")
         yours = torch.tensor(yours, dtype=wanted.dtype if wanted.is_floating_point() else torch.float64)
     mine = yours.detach()
     if mine.shape != wanted.shape and mine.shape == (1, *wanted.shape):
         mine = mine[0]
     if mine.shape != wanted.shape:
-        raise Mismatch(f"{name} has shape {tuple(mine.shape)}; the target has shape {tuple(wanted.shape)}")
+        raise Mismatch(f"{name} has shape {tuple(mine.shape)}; it should have shape {tuple(wanted.shape)}")
     mine, wanted = mine.to(torch.float64).cpu(), wanted.to(torch.float64).cpu()
     right = torch.isclose(mine, wanted, rtol=rtol, atol=atol, equal_nan=True)
     if bool(right.all()):
         return
+    for slip, result in (slips or {}).items():
+        wrong = torch.as_tensor(result).detach().to(torch.float64).cpu()
+        same = wrong.shape == mine.shape and bool(torch.isclose(mine, wrong, rtol=rtol, atol=atol).all())
+        if same and not bool(torch.isclose(wrong, wanted, rtol=rtol, atol=atol).all()):
+            raise Mismatch(f"{name}: this is the result of {slip}")
     first = tuple(int(i) for i in (~right).nonzero()[0])
     largest = float((mine - wanted).abs().nan_to_num(nan=math.inf).max())
-    raise Mismatch(
-        f"{name}{_entry(first)} is {mine[first].item():.6g}, the target is {wanted[first].item():.6g}; "
-        f"{int((~right).sum())} of {right.numel()} entries differ, at most by {largest:.3g}"
+    shown, expected = _apart(mine[first].item(), wanted[first].item())
+    entry = f": entry {list(first)}" if first else ""
+    found = f"{name}{entry} is {shown}; the target is {expected}"
+    if right.numel() > 1:
+        count = int((~right).sum())
+        found += f" ({count} of {right.numel()} entries {'differs' if count == 1 else 'differ'}, by up to {largest:.3g})"
+    raise Mismatch(found)
+
+
+def compare_gradients(
+    output: Any,
+    target: Tensor,
+    tensors: Mapping[str, tuple[Tensor, Tensor]],
+    cotangent: Tensor,
+    slips: Mapping[str, Mapping[str, Tensor]] | None = None,
+) -> None:
+    """Compare the gradients of `(output * cotangent).sum()` with those of the target, in float64.
+
+    tensors: by name, a tensor of the answer and the one that stands for it in the target
+    slips: as in `compare`, for each of these names
+    Raises Mismatch for a gradient that does not flow or differs.
+    """
+    require(isinstance(output, Tensor) and output.requires_grad, "no gradients flow through the result")
+    mine = torch.autograd.grad((output * cotangent).sum(), [own for own, _ in tensors.values()], allow_unused=True)
+    wanted = torch.autograd.grad((target * cotangent).sum(), [its for _, its in tensors.values()])
+    for name, gradient, expected in zip(tensors, mine, wanted, strict=True):
+        require(gradient is not None, f"no gradient reaches {name}; is something detached?")
+        compare(f"the gradient of {name}", gradient, expected, **FLOAT64, slips=(slips or {}).get(name))
+
+
+Places = Sequence[tuple[Any, str]]
+
+
+@contextlib.contextmanager
+def _refusing(places: Places, message: str) -> Iterator[None]:
+    """Make these functions, given by module and name, raise Mismatch inside a `with` block."""
+
+    def refuse(*values: Any, **named: Any) -> None:
+        raise Mismatch(message)
+
+    kept = [getattr(module, name) for module, name in places]
+    for module, name in places:
+        setattr(module, name, refuse)
+    try:
+        yield
+    finally:
+        for (module, name), function in zip(places, kept, strict=True):
+            setattr(module, name, function)
+
+
+def no_built_in_batch_norm() -> contextlib.AbstractContextManager[None]:
+    """Make PyTorch's batch normalization raise Mismatch inside a `with` block."""
+    functional = torch.nn.functional
+    places: Places = (
+        (functional, "batch_norm"),
+        (functional, "instance_norm"),
+        (functional, "layer_norm"),
+        (functional, "group_norm"),
+        (torch, "layer_norm"),
+        (torch, "group_norm"),
+        (torch, "batch_norm"),
+        (torch, "native_batch_norm"),
     )
+    message = "your code calls PyTorch's batch normalization; B3, B4 and B5 must be written without it"
+    return _refusing(places, message)
+
+
+def no_autograd() -> contextlib.AbstractContextManager[None]:
+    """Make the functions that compute gradients raise Mismatch inside a `with` block."""
+    places: Places = ((torch.autograd, "grad"), (torch.autograd, "backward"), (torch.func, "vjp"), (torch.func, "grad"))
+    return _refusing(places, "your code calls autograd; write the formulas with elementary operations")
 
 
 def require(truth: Any, message: str) -> None:
-    """Raise Mismatch with the message unless the condition holds."""
+    """Raise Mismatch with this message unless the condition holds."""
     if not bool(truth):
         raise Mismatch(message)
