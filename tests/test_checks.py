@@ -13,7 +13,7 @@ import torch
 
 from autograder.assignment import Question
 from autograder.authoring.corpus import answer_cell, read_answers
-from autograder.grading.grader import load_released
+from autograder.release.released import load_released
 from autograder.notebook import Role
 from tests import corpus
 

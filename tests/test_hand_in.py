@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from autograder.submissions.intake import find_submissions
+from autograder.submissions.intake import Wanted, take_in
 from tests import corpus
 
 ASSIGNMENT = corpus.assignment()
@@ -121,7 +121,8 @@ def test_hand_in_holds_the_saved_notebook_and_reports_a_fresh_run(
     with zipfile.ZipFile(home / "batchnorm-handin.zip") as archive:
         assert archive.namelist() == ["batchnorm.ipynb"]
         assert archive.read("batchnorm.ipynb") == (home / "batchnorm.ipynb").read_bytes()
-    (submission,) = find_submissions([home / "batchnorm-handin.zip"], ASSIGNMENT.notebooks)
+    path = home / "batchnorm-handin.zip"
+    (submission,) = take_in([path], Wanted(notebooks=ASSIGNMENT.notebooks)).hand_ins
     assert submission.files
 
 
