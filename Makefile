@@ -6,6 +6,7 @@ ASSIGNMENT ?= lecture06
 SAMPLE := build/sample-batch
 SUBMISSIONS ?= $(SAMPLE)
 OUT ?= out
+TESTS ?=
 
 .PHONY: help grade test release verify lint bench names clean
 
@@ -21,21 +22,21 @@ $(SAMPLE): $(READY) $(wildcard solutions/*/corpus/*.txt solutions/*/sample.toml)
 	$(BIN)/autograder sample $@ --assignment $(ASSIGNMENT)
 
 grade: $(READY) $(if $(filter $(SAMPLE),$(SUBMISSIONS)),$(SAMPLE))  ## grade SUBMISSIONS (a sample batch by default) of ASSIGNMENT into OUT
-	$(BIN)/autograder grade $(SUBMISSIONS) --out $(OUT) --assignment $(ASSIGNMENT)
+	$(BIN)/autograder grade "$(SUBMISSIONS)" --out "$(OUT)" --assignment "$(ASSIGNMENT)"
 
-test: $(READY)  ## run every test
-	$(BIN)/python -m pytest
+test: $(READY)  ## run every test, or those of TESTS
+	$(BIN)/python -m pytest $(TESTS)
 
 release: $(READY)  ## rebuild assignments/ from solutions/
 	$(BIN)/autograder release --assignment $(ASSIGNMENT)
 
-verify: $(READY)  ## the gate: is every release fit to go out?
+verify: $(READY)  ## check every release before it goes out
 	$(BIN)/autograder verify
 
-lint: $(READY)  ## check style and types
-	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+lint: $(READY)  ## check style, types and the direction of imports
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
 
-bench: $(READY)  ## measure speed and memory, beside other ways to grade (some minutes)
+bench: $(READY)  ## measure speed and memory, compared with other ways to grade (some minutes)
 	$(BIN)/autograder bench
 
 names: $(READY)  ## download the classic names file and check it
