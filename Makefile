@@ -7,6 +7,7 @@ SAMPLE := build/sample-batch
 SUBMISSIONS ?= $(SAMPLE)
 OUT ?= out
 TESTS ?=
+export SUBMISSIONS OUT ASSIGNMENT
 
 .PHONY: help grade test release verify lint bench names clean
 
@@ -22,7 +23,7 @@ $(SAMPLE): $(READY) $(wildcard solutions/*/corpus/*.txt solutions/*/sample.toml)
 	$(BIN)/autograder sample $@ --assignment $(ASSIGNMENT)
 
 grade: $(READY) $(if $(filter $(SAMPLE),$(SUBMISSIONS)),$(SAMPLE))  ## grade SUBMISSIONS (a sample batch by default) of ASSIGNMENT into OUT
-	$(BIN)/autograder grade "$(SUBMISSIONS)" --out "$(OUT)" --assignment "$(ASSIGNMENT)"
+	$(BIN)/autograder grade "$$SUBMISSIONS" --out "$$OUT" --assignment "$$ASSIGNMENT"
 
 test: $(READY)  ## run every test, or those of TESTS
 	$(BIN)/python -m pytest $(TESTS)
