@@ -111,6 +111,11 @@ class Assignment:
         """Right and wrong answers with their verdicts, one file per question."""
         return self.masters_dir / "corpus"
 
+    @property
+    def uses_torch(self) -> bool:
+        """Whether students install torch; only then do graders and children load it."""
+        return "torch" in self.packages
+
     def data_file(self, name: str) -> Path:
         """Return the data file of this name: the one that its environment variable chooses, else the bundled one."""
         chosen = os.environ.get(name.upper())

@@ -10,25 +10,22 @@ from autograder.grading.assertions import (
     SINGLE,
     Target,
     agrees,
+    as_array,
     as_dict,
-    as_tensor,
     assert_below,
     assert_close,
     assert_deviation,
-    assert_same_tensors,
-    assert_unchanged,
-    close,
     describe_kind,
     fail,
     mapping,
     part_in_order,
     parts,
     sequence,
-    tensors,
     truth,
 )
 from autograder.grading.hidden_tests import LossTest, question
 from autograder.grading.observe import NoObservation, Observation, Observe
+from autograder.grading.tensors import as_tensor, assert_same_tensors, assert_unchanged, close, tensors
 from autograder.sandbox.channel import Opaque, Value
 
 __all__ = [
@@ -44,6 +41,7 @@ __all__ = [
     "Target",
     "Value",
     "agrees",
+    "as_array",
     "as_dict",
     "as_tensor",
     "assert_below",

@@ -13,8 +13,8 @@ import torch
 
 from autograder.assignment import Question
 from autograder.authoring.corpus import answer_cell, read_answers
-from autograder.release.released import load_released
 from autograder.notebook import Role
+from autograder.release.released import load_released
 from tests import corpus
 
 ASSIGNMENT = corpus.assignment()

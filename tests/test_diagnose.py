@@ -10,7 +10,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autograder.grading.assertions import (
+from autograder.sandbox.channel import Opaque
+from autograder.testing import (
     agrees,
     as_dict,
     as_tensor,
@@ -21,7 +22,6 @@ from autograder.grading.assertions import (
     parts,
     truth,
 )
-from autograder.sandbox.channel import Opaque
 
 GOAL = torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64)
 MISTAKES = {"the double": 2 * GOAL, "the goal itself": GOAL, "one number": torch.tensor([1.0, 2.0])}
@@ -202,7 +202,7 @@ def test_wrong_values_of_any_kind_are_described(value: Any, target: Any, message
 
 def test_a_target_that_cannot_be_compared_is_the_fault_of_the_author() -> None:
     with pytest.raises(TypeError, match="result: a target of type set"):
-        assert_close({1}, {1}, "result")  # type: ignore[arg-type]
+        assert_close({1}, {1}, "result")
 
 
 def test_a_misspelt_key_is_shown_next_to_the_missing_one() -> None:

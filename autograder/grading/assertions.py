@@ -2,6 +2,9 @@
 
 Observations are untrusted: they may be of any type and shape. Every assertion here takes anything and either passes or
 raises AssertionError with a sentence for the student. A message shows one entry at most, never an input as a whole.
+
+Numbers are compared as NumPy arrays in float64; tensors are taken where torch is loaded. What only tests with tensors
+need is in `tensors.py`.
 """
 
 import math
@@ -9,10 +12,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn, TypeAlias
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from autograder.sandbox.channel import Opaque, Value
+from autograder.sandbox.channel import Opaque, Value, loaded_torch
 
 FLOAT64 = 1e-9
 FLOAT32 = 2e-4
@@ -24,8 +25,8 @@ MAX_SHOWN = 40
 """Longest text, in characters, that a message shows as a whole."""
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
-Numbers: TypeAlias = Tensor | Array | float
-"""What is compared as numbers: a tensor, an array, or one number."""
+Numbers: TypeAlias = Any
+"""What is compared as numbers: a torch tensor, an array, or one number."""
 Target: TypeAlias = "Numbers | str | Sequence[Target] | Mapping[str, Target] | None"
 """What a value can be compared with: numbers, a text, None, and lists, tuples and string-keyed dicts of these."""
 
@@ -41,7 +42,7 @@ def describe_kind(value: Value, noun: str = "tensor") -> str:
     """
     if value is None:
         return "None"
-    if isinstance(value, Tensor | np.ndarray):
+    if isinstance(value, np.ndarray) or is_tensor(value):
         return f"{_with_article(noun)} of shape {tuple(value.shape)}"
     if isinstance(value, Opaque):
         return f"an object of type {value.type_name}"
@@ -53,37 +54,41 @@ def _with_article(noun: str) -> str:
     return f"{'an' if noun[:1] in 'aeio' else 'a'} {noun}"
 
 
-def as_tensor(value: Value, name: str, shape: tuple[int, ...] | None = None, noun: str = "tensor") -> Tensor:
-    """Return the value as a float64 tensor of this shape; a (1, D) value stands for a (D,) one, a plain number for ().
+def is_tensor(value: Value) -> bool:
+    """Return whether a value is a torch tensor."""
+    torch = loaded_torch()
+    return torch is not None and isinstance(value, torch.Tensor)
 
-    noun: what to call a tensor in messages
+
+def as_array(value: Value, name: str, shape: tuple[int, ...] | None = None, noun: str = "array") -> Array:
+    """Return the value as a float64 array of this shape; a (1, D) value stands for a (D,) one, a plain number for ().
+
+    noun: what to call an array in messages
     Raises AssertionError when it is something else.
     """
-    tensor = _numeric(value)
-    if tensor is None:
+    array = _numeric(value)
+    if array is None:
         wanted = "a number" if shape == () else _with_article(noun) + (f" of shape {shape}" if shape else "")
         fail(f"your {name} {_verb(name, 'is')} {describe_kind(value, noun)}; {wanted} was expected")
-    if shape is not None and tuple(tensor.shape) == (1, *shape):
-        tensor = tensor[0]
-    if shape is not None and tuple(tensor.shape) != shape:
+    if shape is not None and array.shape == (1, *shape):
+        array = np.asarray(array[0])
+    if shape is not None and array.shape != shape:
         wanted = "a single number" if shape == () else str(shape)
-        fail(f"your {name} {_verb(name, 'has')} shape {tuple(tensor.shape)}; {wanted} was expected")
-    return tensor
+        fail(f"your {name} {_verb(name, 'has')} shape {array.shape}; {wanted} was expected")
+    return array
 
 
-def _numeric(value: Value) -> Tensor | None:
-    """Return a tensor, an array or a number as a float64 tensor; None for anything else."""
+def _numeric(value: Value) -> Array | None:
+    """Return a tensor, an array or a number as a float64 array; None for anything else."""
     if isinstance(value, np.ndarray | np.generic):
-        if value.dtype.kind not in "biuf":
-            return None
-        return torch.from_numpy(np.array(value, dtype=np.float64))
-    if isinstance(value, Tensor):
-        return None if value.is_complex() else value.detach().to(torch.float64)
+        return np.array(value, dtype=np.float64) if value.dtype.kind in "biuf" else None
+    if is_tensor(value):
+        return None if value.is_complex() else np.asarray(value.detach().double().numpy(force=True))
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     if isinstance(value, int):
         value = max(-(1 << 62), min(value, 1 << 62))
-    return torch.tensor(value, dtype=torch.float64)
+    return np.array(value, dtype=np.float64)
 
 
 def parts(value: Value, names: tuple[str, ...]) -> tuple[Value, ...]:
@@ -136,9 +141,9 @@ def _listed(words: Any, last: str) -> str:
     return f"{', '.join(most)} {last} {end}" if most else str(end)
 
 
-def close(yours: Tensor, target: Tensor, tolerance: float) -> Tensor:
+def _close(yours: Array, target: Array, tolerance: float) -> Any:
     """Return which entries agree, relatively or absolutely."""
-    return torch.isclose(yours, target.to(torch.float64), rtol=tolerance, atol=tolerance, equal_nan=True)
+    return np.isclose(yours, target, rtol=tolerance, atol=tolerance, equal_nan=True)
 
 
 def agrees(value: Value, target: Target, tolerance: float = FLOAT64) -> bool:
@@ -225,21 +230,21 @@ def _assert_text(value: Value, target: str, name: str) -> None:
 
 
 def _assert_numbers(
-    value: Value, goal: Tensor, name: str, mistakes: Mapping[str, Target], tolerance: float, noun: str
+    value: Value, goal: Array, name: str, mistakes: Mapping[str, Target], tolerance: float, noun: str
 ) -> None:
     found = _numeric(value)
-    if found is not None and tuple(found.shape) not in (tuple(goal.shape), (1, *goal.shape)):
+    if found is not None and found.shape not in (goal.shape, (1, *goal.shape)):
         _name_mistake(found, goal, name, mistakes, tolerance)
-    yours = as_tensor(value, name, tuple(goal.shape), noun)
-    agree = close(yours, goal, tolerance)
+    yours = as_array(value, name, goal.shape, noun)
+    agree = _close(yours, goal, tolerance)
     if bool(agree.all()):
         return
     _name_mistake(yours, goal, name, mistakes, tolerance)
-    if bool(yours.isnan().any()) and not bool(goal.isnan().any()):
-        if yours.numel() == 1:
+    if np.isnan(yours).any() and not np.isnan(goal).any():
+        if yours.size == 1:
             fail(f"your {name} {_verb(name, 'is')} NaN")
-        fail(f"your {name} {_verb(name, 'contains')} NaN in {int(yours.isnan().sum())} of {yours.numel()} entries")
-    if tolerance < FLOAT32 and bool(close(yours, goal, SINGLE).all()):
+        fail(f"your {name} {_verb(name, 'contains')} NaN in {int(np.isnan(yours).sum())} of {yours.size} entries")
+    if tolerance < FLOAT32 and _close(yours, goal, SINGLE).all():
         fail(
             f"your {name} {_verb(name, 'is')} only accurate to float32 precision; "
             f"keep the dtype of the input (no .float(); use torch.zeros_like for new tensors)"
@@ -251,48 +256,50 @@ def _assert_numbers(
     fail(f"your {name}{_first_difference(yours, goal, agree, name)}")
 
 
-def _first_difference(yours: Tensor, goal: Tensor, agree: Tensor, name: str) -> str:
-    """Return where two tensors differ first, and by how much at most, to be put after the name."""
-    first = tuple(int(i) for i in (~agree).nonzero()[0])
-    shown = f"{yours[first].item():.6g} where {goal[first].item():.6g} was expected"
-    if goal.numel() == 1:
+def _first_difference(yours: Array, goal: Array, agree: Any, name: str) -> str:
+    """Return where two arrays differ first, and by how much at most, to be put after the name."""
+    agree = np.atleast_1d(agree) if goal.ndim else agree
+    first = tuple(int(i) for i in np.argwhere(~agree)[0]) if goal.ndim else ()
+    shown = f"{float(yours[first]):.6g} where {float(goal[first]):.6g} was expected"
+    if goal.size == 1:
         entry = f"[{', '.join(map(str, first))}]" if first else ""
         return f"{entry} {'is' if entry else _verb(name, 'is')} {shown}"
     count = int((~agree).sum())
-    largest = float((yours - goal)[~agree].abs().nan_to_num(nan=math.inf).max())
-    how_many = f"{count} of {goal.numel()} entries {'differs' if count == 1 else 'differ'}"
+    with np.errstate(invalid="ignore"):
+        largest = float(np.nan_to_num(np.abs(yours - goal)[~agree], nan=math.inf, posinf=math.inf).max())
+    how_many = f"{count} of {goal.size} entries {'differs' if count == 1 else 'differ'}"
     by = f"by {largest:.3g}" if count == 1 else f"by at most {largest:.3g}"
     return f"[{', '.join(map(str, first))}] is {shown}; {how_many}, {by}"
 
 
-def _name_mistake(yours: Tensor, goal: Tensor, name: str, mistakes: Mapping[str, Target], tolerance: float) -> None:
+def _name_mistake(yours: Array, goal: Array, name: str, mistakes: Mapping[str, Target], tolerance: float) -> None:
     """Fail with the first mistake that has as many entries as the value, and the same, and is not the target itself."""
     for mistake, wrong in mistakes.items():
         other = _numeric(wrong)
-        if other is None or (other.shape == goal.shape and bool(close(other, goal, max(tolerance, 1e-7)).all())):
+        if other is None or (other.shape == goal.shape and _close(other, goal, max(tolerance, 1e-7)).all()):
             continue
-        if other.numel() == yours.numel() and bool(close(yours.flatten(), other.flatten(), max(tolerance, 1e-7)).all()):
+        if other.size == yours.size and _close(yours.ravel(), other.ravel(), max(tolerance, 1e-7)).all():
             fail(f"your {name} {_verb(name, 'matches')} {mistake}")
 
 
-def _relation(yours: Tensor, goal: Tensor, name: str) -> str:
+def _relation(yours: Array, goal: Array, name: str) -> str:
     """Return how a value as a whole differs from its target, with a verb, where one word says it; else empty."""
-    if goal.numel() < 3 or not bool(goal.any()) or not bool((yours.isfinite() & goal.isfinite()).all()):
+    if goal.size < 3 or not goal.any() or not (np.isfinite(yours) & np.isfinite(goal)).all():
         return ""
     verb = _verb(name, "is")
-    if float(yours.abs().max()) <= 1e-12 * float(goal.abs().max()):
+    if float(np.abs(yours).max()) <= 1e-12 * float(np.abs(goal).max()):
         return f"{verb} zero everywhere"
-    if goal.ndim == 2 and goal.shape[0] == goal.shape[1] and bool(close(yours.T, goal, 1e-7).all()):
+    if goal.ndim == 2 and goal.shape[0] == goal.shape[1] and _close(yours.T, goal, 1e-7).all():
         return f"{verb} the transpose of what was expected; rows and columns are swapped"
-    if bool(close(yours.flip(0), goal, 1e-7).all()):
+    if _close(np.flip(yours, 0), goal, 1e-7).all():
         return f"{verb} in reverse order"
-    factor = float((yours * goal).sum() / goal.square().sum())
-    if bool(close(yours, factor * goal, 1e-7).all()):
+    factor = float((yours * goal).sum() / np.square(goal).sum())
+    if _close(yours, factor * goal, 1e-7).all():
         if abs(factor + 1) < 1e-6:
             return f"{_verb(name, 'has')} the wrong sign"
         return f"{verb} {factor:.6g} times what was expected, in every entry"
     shift = float((yours - goal).mean())
-    if bool(close(yours, goal + shift, 1e-7).all()):
+    if _close(yours, goal + shift, 1e-7).all():
         return f"{verb} too {'large' if shift > 0 else 'small'} by {abs(shift):.6g}, in every entry"
     return ""
 
@@ -315,25 +322,18 @@ def assert_deviation(
 
     mistakes: the standard deviations that known wrong formulas give, by a name that completes "it is ...".
     """
-    numbers = as_tensor(value, name)
-    if numbers.numel() < 2:
+    numbers = as_array(value, name, noun="tensor" if loaded_torch() else "array")
+    if numbers.size < 2:
         fail(f"your {name} {_verb(name, 'is')} {describe_kind(value)}; many random numbers were expected")
-    std, mean = float(numbers.std(correction=0)), float(numbers.mean())
+    std, mean = float(numbers.std()), float(numbers.mean())
     has = _verb(name, "has")
     if not abs(std - target) <= tolerance * target:
         distance = {label: abs(std / other - 1) for label, other in (mistakes or {}).items()}
         known = min(distance, key=lambda label: distance[label], default="")
         it_is = f"; it is {known}" if known and distance[known] <= ALIKE else ""
         fail(f"your {name} {has} a standard deviation of {std:.4g} where {target:.4g} was expected{it_is}")
-    if not abs(mean) <= 6 * target / math.sqrt(numbers.numel()):
+    if not abs(mean) <= 6 * target / math.sqrt(numbers.size):
         fail(f"your {name} {has} a mean of {mean:.3g}; it should be 0 up to chance")
-
-
-def assert_unchanged(after: Value, before: Tensor, name: str) -> None:
-    """Assert that an input has the same values after the call."""
-    same = isinstance(after, Tensor) and after.shape == before.shape and torch.equal(after.to(before.dtype), before)
-    if not same:
-        fail(f"your code changed its input {name} in place; create a new tensor instead (x = x - m, not x -= m)")
 
 
 def assert_below(value: float, limit: float, name: str, reason: str) -> None:
@@ -354,28 +354,11 @@ def sequence(value: Value) -> list[Value]:
     return list(value) if isinstance(value, list | tuple) else []
 
 
-def tensors(value: Value) -> dict[str, Tensor]:
-    """Return the entries of a mapping that are tensors; none when it is no mapping."""
-    return {name: one for name, one in mapping(value).items() if isinstance(one, Tensor)}
-
-
-def assert_same_tensors(after: Value, before: Value, whose: str) -> None:
-    """Assert that named tensors are the same after a call as before, entry by entry."""
-    now, was = tensors(after), tensors(before)
-    if missing := sorted(set(was) - set(now)):
-        fail(f"{whose} {missing[0]} is gone after the call")
-    if extra := sorted(set(now) - set(was)):
-        fail(f"{whose} {extra[0]} was not there before the call")
-    for name, value in was.items():
-        if now[name].shape != value.shape or not torch.equal(now[name].double(), value.double()):
-            fail(f"your code changed {whose} {name}")
-
-
 def truth(value: Value, name: str) -> bool:
-    """Return the value as True or False; a tensor that holds one truth value stands for it."""
-    if isinstance(value, Tensor) and value.numel() == 1 and value.dtype is torch.bool:
+    """Return the value as True or False; a tensor or array that holds one truth value stands for it."""
+    if is_tensor(value) and value.numel() == 1 and str(value.dtype) == "torch.bool":
         return bool(value)
-    if isinstance(value, np.bool_):
+    if isinstance(value, np.bool_ | np.ndarray) and value.size == 1 and value.dtype.kind == "b":
         return bool(value)
     if not isinstance(value, bool):
         fail(f"your {name} {_verb(name, 'is')} {describe_kind(value)}; True or False was expected")

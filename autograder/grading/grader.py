@@ -5,8 +5,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import torch
-
 from autograder.assignment import Assignment, Question
 from autograder.grading import fingerprint
 from autograder.grading.graded import Graded
@@ -124,7 +122,7 @@ def open_grader(
     unsafe, namespaces: as for Sandbox
     lookup: finds what earlier runs recorded; with it everything that children answer is recorded
     """
-    torch.set_num_threads(1)  # the tensors here are small: more threads only wait for each other
+    use_libraries(assignment)
     released = load_released(assignment)
     prologues = {name: notebook.shared_steps() for name, notebook in released.items()}
     with Sandbox(assignment, prologues, unsafe=unsafe, namespaces=namespaces) as sandbox:  # loads beside what follows
@@ -146,10 +144,18 @@ def open_grader(
 
 def replaying_scorer(assignment: Assignment, lookup: Lookup) -> Scorer:
     """Return a scorer that judges recordings; it raises NeedsChild for what was never recorded."""
-    torch.set_num_threads(1)
+    use_libraries(assignment)
     reference = reference_cells(assignment, load_released(assignment))
     start = recorder_of(assignment, no_child, lookup)
     return Scorer(assignment=assignment, tests=collect(assignment), reference=reference, start=start)
+
+
+def use_libraries(assignment: Assignment) -> None:
+    """Load what the assignment's hidden tests compute with, on one thread."""
+    if assignment.uses_torch:
+        import torch
+
+        torch.set_num_threads(1)  # the tensors here are small: more threads only wait for each other
 
 
 def recorder_of(assignment: Assignment, start: RunFactory, lookup: Lookup, missing: Sequence[str] = ()) -> Recorder:

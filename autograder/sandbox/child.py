@@ -4,11 +4,8 @@ This runs beside the student's code. Nothing here decides anything: it reports v
 believes none of it.
 """
 
-import builtins
 import contextlib
-import math
 import os
-import random
 import signal
 import sys
 import tempfile
@@ -18,17 +15,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import numpy as np
-import torch
-from torch import nn
-
-from autograder.sandbox import channel, steps
+from autograder.sandbox import channel, libraries, steps
 from autograder.sandbox.describe import describe
 from autograder.sandbox.steps import is_rebound, names_of
 
 FOREVER = float("inf")
-
-SHARED = (builtins, math, np, torch, torch.Tensor, torch.autograd, nn, nn.Module, nn.functional, nn.init, torch.optim)
 
 SharedState = list[dict[str, Any]]
 Probe = Callable[..., Mapping[str, Any]]
@@ -57,8 +48,8 @@ def serve(fd: int, module: ModuleType, probes: Mapping[str, Probe], before: Shar
     """
     sys.modules["__main__"] = module
     request = channel.receive(fd, FOREVER)
-    torch.set_num_threads(1)
-    _seed(request["seed"])
+    libraries.current.one_thread()
+    libraries.current.seed(request["seed"])
     offer(request["modules"])
     runner = steps.Runner(module)
     outcomes, rebound = runner.run(
@@ -73,7 +64,7 @@ def serve(fd: int, module: ModuleType, probes: Mapping[str, Probe], before: Shar
             changed = is_changed(shared) or len(names) != len(names_of(module)) or is_rebound(names, names_of(module))
             channel.send(fd, channel.encode({"changed": changed}), FOREVER)
             continue
-        _seed(request["seed"])
+        libraries.current.seed(request["seed"])
         try:
             frame = channel.encode({"seen": dict(probes[request["probe"]](student, **request["inputs"]))})
         except BaseException as error:
@@ -81,20 +72,13 @@ def serve(fd: int, module: ModuleType, probes: Mapping[str, Probe], before: Shar
         channel.send(fd, frame, FOREVER)
 
 
-def _seed(seed: int) -> None:
-    torch.default_generator.manual_seed(
-        seed
-    )  # torch.manual_seed asks every kind of device too, which takes ten times as long
-    np.random.seed(seed % (1 << 32))
-    random.seed(seed)
-
-
 def shared_state() -> SharedState:
-    """What all code of a notebook shares, by name: the functions of torch and others, and torch's switches."""
-    switches = {"dtype": torch.get_default_dtype(), "grad": torch.is_grad_enabled(), "trace": sys.gettrace()}
+    """Return what all code of a notebook shares, by name: the libraries' functions and settings."""
+    shared = libraries.current.shared
+    switches = libraries.current.switches() | {"trace": sys.gettrace()}
     switches |= {"threads": threading.active_count(), "timer": signal.getitimer(signal.ITIMER_REAL)[0] > 0}
-    switches |= {owner.__name__: sys.modules.get(owner.__name__) for owner in SHARED if isinstance(owner, ModuleType)}
-    return [switches, *(dict(vars(owner)) for owner in SHARED)]
+    switches |= {owner.__name__: sys.modules.get(owner.__name__) for owner in shared if isinstance(owner, ModuleType)}
+    return [switches, *(dict(vars(owner)) for owner in shared)]
 
 
 def is_changed(before: SharedState) -> bool:
@@ -106,7 +90,7 @@ def is_changed(before: SharedState) -> bool:
     pairs = list(zip(before, after, strict=True))
     if any(is_rebound(then, now) for then, now in pairs):
         return True
-    classes = [pair for owner, pair in zip(SHARED, pairs[1:], strict=True) if isinstance(owner, type)]
+    classes = [pair for owner, pair in zip(libraries.current.shared, pairs[1:], strict=True) if isinstance(owner, type)]
     return any(len(then) != len(now) for then, now in classes)
 
 

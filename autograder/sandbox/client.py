@@ -95,6 +95,7 @@ class Sandbox:
         config = {
             "home": str(self._assignment.home),
             "probes": str(self._assignment.hidden_tests_dir),
+            "torch": self._assignment.uses_torch,
             "private": [str(path) for path in confine.private_folders(self._assignment)],
             "release": str(self._assignment.release_dir),
             "readable": [str(path) for path in self._assignment.readable],

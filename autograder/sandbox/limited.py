@@ -9,8 +9,7 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any, NoReturn
 
-import torch
-import torch.utils._device
+from autograder.sandbox import libraries
 
 STATEMENT_S = 2.0
 """CPU seconds that one statement of added code may take; it is stopped then, and the next one goes on."""
@@ -61,35 +60,19 @@ class Stopwatch:
 
 @contextlib.contextmanager
 def harmless(home: str) -> Iterator[None]:
-    """Put back what added code switches for all code: torch's defaults and the working directory, which is `home`.
+    """Put back what added code switches for all code: the libraries' settings, and the working directory `home`.
 
     While it runs, nothing that ends the process does so.
     """
-    dtype, grad, threads = torch.get_default_dtype(), torch.is_grad_enabled(), torch.get_num_threads()
-    anomaly, deterministic = torch.is_anomaly_enabled(), torch.are_deterministic_algorithms_enabled()
     ends = {name: getattr(os, name) for name in ("_exit", "abort", "kill", "killpg")}
     vars(os).update({name: _refuse(name) for name in ends})
     try:
-        yield
+        with libraries.current.put_back():
+            yield
     finally:
         vars(os).update(ends)
-        default_device()
-        torch.set_default_dtype(dtype)
-        torch.set_grad_enabled(grad)
-        if torch.get_num_threads() != threads:
-            torch.set_num_threads(threads)
-        if torch.is_anomaly_enabled() != anomaly:
-            torch.autograd.set_detect_anomaly(anomaly)
-        if torch.are_deterministic_algorithms_enabled() != deterministic:
-            torch.use_deterministic_algorithms(deterministic)
         with contextlib.suppress(OSError):
             os.chdir(home)
-
-
-def default_device() -> None:
-    """Take back a default device that was set; grading computes on the CPU."""
-    if torch.utils._device.CURRENT_DEVICE is not None:
-        torch.set_default_device(None)
 
 
 def _refuse(name: str) -> Callable[..., NoReturn]:

@@ -22,14 +22,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import numpy as np
-import torch
-from torch import nn
-from torch.nn import functional as F
-
 from autograder.assignment import Limits
 from autograder.authored import load_module, package_name
-from autograder.sandbox import child, confine, jupyter, scratch
+from autograder.sandbox import channel, child, confine, jupyter, libraries, scratch
 from autograder.sandbox.cells import compiled
 
 MAX_MESSAGE = 1 << 20
@@ -54,7 +49,12 @@ def main() -> None:
         control.send(json.dumps({"refused": missing}).encode())
         return
     plan = confine.prepare(readable, layers, Path(config["scratch"]), release)
-    torch.set_num_threads(1)
+    if config["torch"]:
+        from autograder.sandbox.with_torch import TorchLibraries
+
+        libraries.choose(TorchLibraries())
+    channel.loaded_torch()  # found now, before student code could put another module in its place
+    libraries.current.one_thread()
     sys.path[:0] = [str(release)]
     os.chdir(release)
     jupyter.install()
@@ -65,7 +65,7 @@ def main() -> None:
         if error:
             control.send(json.dumps({"failed": f"{name}: {error}"}).encode())
             return
-    warm_up()
+    libraries.current.warm_up()
     forget(Path(config["probes"]), private, readable)
     plan = confine.close(plan)
     before = child.shared_state()
@@ -110,18 +110,6 @@ def run_prologue(cells: list[dict[str, str]]) -> tuple[ModuleType, str]:
         except Exception as error:
             return module, f"cell {cell['label']}: {type(error).__name__}: {error}"
     return module, ""
-
-
-def warm_up() -> None:
-    """Do once, before any fork, what torch does lazily at first use."""
-    weight = torch.randn(8, 8, requires_grad=True)
-    for optimiser in (torch.optim.SGD([weight], 0.1), torch.optim.AdamW([weight])):
-        hidden = nn.BatchNorm1d(8)(torch.tanh(nn.Linear(8, 8)(nn.Embedding(27, 8)(torch.arange(8))) @ weight))
-        F.cross_entropy(hidden, torch.arange(8)).backward()
-        optimiser.step()
-    torch.multinomial(torch.ones(3), 1)
-    np.random.default_rng(0).normal()
-    repr(torch.randn(3))
 
 
 def serve(

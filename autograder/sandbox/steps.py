@@ -15,9 +15,9 @@ from collections.abc import Callable, Mapping, Sequence
 from types import CodeType, ModuleType
 from typing import Any
 
-from autograder.sandbox import cells
+from autograder.sandbox import cells, libraries
 from autograder.sandbox.describe import Missing, describe, note_missing
-from autograder.sandbox.limited import Loop, Stopwatch, default_device, harmless
+from autograder.sandbox.limited import Loop, Stopwatch, harmless
 
 Step = Mapping[str, Any]
 Outcome = dict[str, Any]
@@ -106,7 +106,7 @@ class Runner:
                 errors.append(error)
                 self._note(statement, error, file)
             if added:
-                default_device()
+                libraries.current.default_device()
         return errors
 
     def _note(self, statement: ast.stmt, error: BaseException, file: str) -> None:

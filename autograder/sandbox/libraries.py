@@ -1,0 +1,53 @@
+"""The libraries that all code of a child shares: how they are seeded, warmed up, watched and put back.
+
+`current` is what the fork server chose for the assignment: NumPy alone, or torch as well (`with_torch.py`).
+"""
+
+import builtins
+import contextlib
+import math
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+
+class Libraries:
+    """Python's own modules and NumPy."""
+
+    shared: tuple[Any, ...] = (builtins, math, np)
+    """Modules and classes whose names other code relies on."""
+
+    def seed(self, seed: int) -> None:
+        """Seed every generator that code may draw from without making one."""
+        np.random.seed(seed % (1 << 32))
+        random.seed(seed)
+
+    def one_thread(self) -> None:
+        """Compute with one thread, whatever code asked for before."""
+
+    def switches(self) -> dict[str, Any]:
+        """Return the settings that change what other code does, by name."""
+        return {}
+
+    @contextlib.contextmanager
+    def put_back(self) -> Iterator[None]:
+        """Put back the settings that the code inside changes."""
+        yield
+
+    def default_device(self) -> None:
+        """Take back a default device that was set; grading computes on the CPU."""
+
+    def warm_up(self) -> None:
+        """Do once, before any fork, what libraries do lazily at first use."""
+        np.random.default_rng(0).normal()
+
+
+current = Libraries()
+
+
+def choose(libraries: Libraries) -> None:
+    """Make these the libraries of this process."""
+    global current
+    current = libraries

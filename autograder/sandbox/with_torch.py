@@ -1,0 +1,70 @@
+"""torch as one of the libraries that all code of a child shares; imported where an assignment uses it."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+import torch.utils._device
+from torch import nn
+from torch.nn import functional as F
+
+from autograder.sandbox.libraries import Libraries
+
+
+class TorchLibraries(Libraries):
+    """Python's own modules, NumPy and torch."""
+
+    shared = (
+        *Libraries.shared,
+        torch,
+        torch.Tensor,
+        torch.autograd,
+        nn,
+        nn.Module,
+        nn.functional,
+        nn.init,
+        torch.optim,
+    )
+
+    def seed(self, seed: int) -> None:
+        # torch.manual_seed asks every kind of device too, which takes ten times as long
+        torch.default_generator.manual_seed(seed)
+        super().seed(seed)
+
+    def one_thread(self) -> None:
+        torch.set_num_threads(1)
+
+    def switches(self) -> dict[str, Any]:
+        return {"dtype": torch.get_default_dtype(), "grad": torch.is_grad_enabled()}
+
+    @contextlib.contextmanager
+    def put_back(self) -> Iterator[None]:
+        dtype, grad, threads = torch.get_default_dtype(), torch.is_grad_enabled(), torch.get_num_threads()
+        anomaly, deterministic = torch.is_anomaly_enabled(), torch.are_deterministic_algorithms_enabled()
+        try:
+            yield
+        finally:
+            self.default_device()
+            torch.set_default_dtype(dtype)
+            torch.set_grad_enabled(grad)
+            if torch.get_num_threads() != threads:
+                torch.set_num_threads(threads)
+            if torch.is_anomaly_enabled() != anomaly:
+                torch.autograd.set_detect_anomaly(anomaly)
+            if torch.are_deterministic_algorithms_enabled() != deterministic:
+                torch.use_deterministic_algorithms(deterministic)
+
+    def default_device(self) -> None:
+        if torch.utils._device.CURRENT_DEVICE is not None:
+            torch.set_default_device(None)
+
+    def warm_up(self) -> None:
+        super().warm_up()
+        weight = torch.randn(8, 8, requires_grad=True)
+        for optimizer in (torch.optim.SGD([weight], 0.1), torch.optim.AdamW([weight])):
+            hidden = nn.BatchNorm1d(8)(torch.tanh(nn.Linear(8, 8)(nn.Embedding(27, 8)(torch.arange(8))) @ weight))
+            F.cross_entropy(hidden, torch.arange(8)).backward()
+            optimizer.step()
+        torch.multinomial(torch.ones(3), 1)
+        repr(torch.randn(3))
