@@ -5,6 +5,7 @@ raises AssertionError with a sentence for the student. A message shows one entry
 """
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn, TypeAlias
 
@@ -22,6 +23,9 @@ ALIKE = 0.02
 """How close, relatively, a measured standard deviation must be to that of a known mistake to be called by its name."""
 MAX_SHOWN = 40
 """Longest text, in characters, that a message shows as a whole."""
+
+WHERE = re.compile(r"(.+?)( (?:after|at|in|over|under) .+)")
+"""A name, and where or when it was looked at: an index belongs between the two."""
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 Numbers: TypeAlias = Tensor | Array | float
@@ -248,21 +252,23 @@ def _assert_numbers(
         )
     if relation := _relation(yours, goal, name):
         fail(f"your {name} {relation}")
-    fail(f"your {name}{_first_difference(yours, goal, agree, name)}")
+    fail(f"your {_first_difference(yours, goal, agree, name)}")
 
 
 def _first_difference(yours: Tensor, goal: Tensor, agree: Tensor, name: str) -> str:
-    """Return where two tensors differ first, and by how much at most, to be put after the name."""
+    """Return where two tensors differ first, and by how much at most: `mean[2] after the call is 4 where ...`."""
     first = tuple(int(i) for i in (~agree).nonzero()[0])
     shown = f"{yours[first].item():.6g} where {goal[first].item():.6g} was expected"
+    entry = f"[{', '.join(map(str, first))}]" if first else ""
+    what, where = (found[1], found[2]) if (found := WHERE.fullmatch(name)) else (name, "")
+    start = f"{what}{entry}{where} {'is' if entry else _verb(name, 'is')} {shown}"
     if goal.numel() == 1:
-        entry = f"[{', '.join(map(str, first))}]" if first else ""
-        return f"{entry} {'is' if entry else _verb(name, 'is')} {shown}"
+        return start
     count = int((~agree).sum())
     largest = float((yours - goal)[~agree].abs().nan_to_num(nan=math.inf).max())
     how_many = f"{count} of {goal.numel()} entries {'differs' if count == 1 else 'differ'}"
     by = f"by {largest:.3g}" if count == 1 else f"by at most {largest:.3g}"
-    return f"[{', '.join(map(str, first))}] is {shown}; {how_many}, {by}"
+    return f"{start}; {how_many}, {by}"
 
 
 def _name_mistake(yours: Tensor, goal: Tensor, name: str, mistakes: Mapping[str, Target], tolerance: float) -> None:
