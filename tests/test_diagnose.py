@@ -116,6 +116,11 @@ def test_a_name_in_the_plural_takes_a_plural_verb(value: Any, message: str) -> N
         assert_close(value, GOAL, "logits")
 
 
+def test_an_index_follows_what_it_belongs_to() -> None:
+    with pytest.raises(AssertionError, match=r"your mean\[2\] after one batch is 4 where 3 was expected"):
+        assert_close(GOAL + torch.tensor([0, 0, 1]), GOAL, "mean after one batch")
+
+
 @pytest.mark.parametrize("target", [0.1, 73 / 3, 1e40, 1e-40, -1e300, math.inf, math.nan, 0.0, 7, 2**60])
 def test_a_float_target_is_exact(target: float) -> None:
     assert_close(target, target, "result")

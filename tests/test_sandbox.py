@@ -19,7 +19,7 @@ X = torch.arange(12.0, dtype=torch.float64).reshape(4, 3)
 ONES, ZEROS = torch.ones(3, dtype=torch.float64), torch.zeros(3, dtype=torch.float64)
 INPUTS = {"x": X, "gamma": ONES, "beta": ZEROS, "eps": None}
 REQUEST = probe_request("batchnorm_forward_plain", INPUTS, seed=1)
-LIMITS = Limits(wall_s=5, cpu_s=4, memory_mib=1024)
+LIMITS = Limits(wall_s=20, cpu_s=4, memory_mib=1024)
 DEFINES = {"B3": ("batchnorm_forward",)}
 
 

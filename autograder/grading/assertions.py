@@ -8,6 +8,7 @@ need is in `tensors.py`.
 """
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn, TypeAlias
 
@@ -23,6 +24,9 @@ ALIKE = 0.02
 """How close, relatively, a measured standard deviation must be to that of a known mistake to be called by its name."""
 MAX_SHOWN = 40
 """Longest text, in characters, that a message shows as a whole."""
+
+WHERE = re.compile(r"(.+?)( (?:after|at|in|over|under) .+)")
+"""A name, and where or when it was looked at: an index belongs between the two."""
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 Numbers: TypeAlias = Any
@@ -253,23 +257,24 @@ def _assert_numbers(
         )
     if relation := _relation(yours, goal, name):
         fail(f"your {name} {relation}")
-    fail(f"your {name}{_first_difference(yours, goal, agree, name)}")
+    fail(f"your {_first_difference(yours, goal, agree, name)}")
 
 
 def _first_difference(yours: Array, goal: Array, agree: Any, name: str) -> str:
-    """Return where two arrays differ first, and by how much at most, to be put after the name."""
-    agree = np.atleast_1d(agree) if goal.ndim else agree
-    first = tuple(int(i) for i in np.argwhere(~agree)[0]) if goal.ndim else ()
+    """Return where two arrays differ first, and by how much at most: `mean[2] after the call is 4 where ...`."""
+    first = tuple(int(i) for i in np.argwhere(~np.atleast_1d(agree))[0]) if goal.ndim else ()
     shown = f"{float(yours[first]):.6g} where {float(goal[first]):.6g} was expected"
+    entry = f"[{', '.join(map(str, first))}]" if first else ""
+    what, where = (found[1], found[2]) if (found := WHERE.fullmatch(name)) else (name, "")
+    start = f"{what}{entry}{where} {'is' if entry else _verb(name, 'is')} {shown}"
     if goal.size == 1:
-        entry = f"[{', '.join(map(str, first))}]" if first else ""
-        return f"{entry} {'is' if entry else _verb(name, 'is')} {shown}"
+        return start
     count = int((~agree).sum())
     with np.errstate(invalid="ignore"):
         largest = float(np.nan_to_num(np.abs(yours - goal)[~agree], nan=math.inf, posinf=math.inf).max())
     how_many = f"{count} of {goal.size} entries {'differs' if count == 1 else 'differ'}"
     by = f"by {largest:.3g}" if count == 1 else f"by at most {largest:.3g}"
-    return f"[{', '.join(map(str, first))}] is {shown}; {how_many}, {by}"
+    return f"{start}; {how_many}, {by}"
 
 
 def _name_mistake(yours: Array, goal: Array, name: str, mistakes: Mapping[str, Target], tolerance: float) -> None:

@@ -1,1 +1,1 @@
-"""Lecture 6: probes.py runs inside the sandbox, test_*.py run outside on what the probes saw."""
+"""Lecture 6: probes_*.py run inside the sandbox, test_*.py outside, on what the probes saw."""

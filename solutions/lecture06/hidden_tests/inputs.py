@@ -11,23 +11,25 @@ from torch.nn import functional as F
 CONTEXT = 3
 VOCAB = 27
 HELD_OUT = 4096
+MODES = {True: "training", False: "evaluation"}
+"""What the modes of a module are called in messages, by its attribute `training`."""
 
 
 def normal(*shape: int, seed: int, mean: float = 0.0, std: float = 1.0) -> Tensor:
-    """Float64 normal numbers; the same for the same seed."""
+    """Return float64 normal numbers, the same for the same seed."""
     generator = torch.Generator().manual_seed(seed)
     return mean + std * torch.randn(*shape, generator=generator, dtype=torch.float64)
 
 
 def batch(n: int, features: int, seed: int) -> Tensor:
-    """A float64 batch (n, features) whose features have means up to 2 and deviations from 0.5 to 2."""
+    """Return a float64 batch (n, features) with means up to 2 and standard deviations from 0.5 to 2."""
     spread = torch.linspace(0.5, 2.0, features, dtype=torch.float64)
     offset = torch.linspace(-2.0, 2.0, features, dtype=torch.float64)
     return normal(n, features, seed=seed) * spread + offset
 
 
 def scale_and_shift(features: int, seed: int) -> tuple[Tensor, Tensor]:
-    """A gamma around 1 and a beta around 0, float64 (features,), both far from their initial values."""
+    """Return a gamma around 1 and a beta around 0, float64 (features,), both far from their initial values."""
     return 1.0 + normal(features, seed=seed, std=0.4), normal(features, seed=seed + 1)
 
 
@@ -48,19 +50,19 @@ class Names:
     unigram: float
 
     def batches(self, steps: int, size: int, seed: int) -> tuple[Tensor, Tensor]:
-        """Training batches: contexts (steps, size, 3) and targets (steps, size)."""
+        """Return training batches: contexts (steps, size, 3) and targets (steps, size)."""
         generator = torch.Generator().manual_seed(seed)
         rows = torch.randint(len(self.train.targets), (steps, size), generator=generator)
         return self.train.contexts[rows], self.train.targets[rows]
 
     def loss(self, logits: Tensor) -> float:
-        """The cross-entropy of logits (HELD_OUT, 27) for the held-out contexts."""
+        """Return the cross-entropy of logits (HELD_OUT, 27) for the held-out contexts."""
         return float(F.cross_entropy(logits.to(torch.float64), self.held_out.targets))
 
 
 @functools.cache
 def names() -> Names:
-    """The names of the assignment, or of the file in the environment variable NAMES."""
+    """Return the names of the assignment, or of the file in the environment variable NAMES."""
     lines = data_file(__file__, "names").read_text(encoding="utf-8").split()
     order = torch.randperm(len(lines), generator=torch.Generator().manual_seed(6)).tolist()
     held_out = _examples([lines[i] for i in order[: len(lines) // 10]])
@@ -72,7 +74,7 @@ def names() -> Names:
 
 
 def _examples(lines: list[str]) -> Examples:
-    """Every character of every name, and its end, with the tokens before it; token 0 is `.`."""
+    """Return every character of every name, and its end, with the tokens before it; token 0 is `.`."""
     contexts, targets = [], []
     for line in lines:
         context = (0,) * CONTEXT

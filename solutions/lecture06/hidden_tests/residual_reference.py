@@ -10,7 +10,7 @@ import torch
 from autograder.testing import Observation, Value, assert_close, assert_same_tensors, fail, mapping, sequence, tensors
 from torch import Tensor
 
-from .inputs import VOCAB, Examples, names, normal
+from .inputs import MODES, VOCAB, Examples, names, normal
 
 EPS = 1e-5
 SCALE = 0.4
@@ -168,13 +168,14 @@ def assert_forward_state(seen: Observation, norms: dict[str, Tensor], w: dict[st
                 "three updates; call each block once in a forward pass": once.lerp(new, 0.1).lerp(new, 0.1),
                 "one update; evaluation must not update it": before.lerp(new, 0.1),
             }
-            mode = "training" if training else "evaluation"
-            where = f"{name}.{kept} after a forward pass in {mode} mode"
+            where = f"{name}.{kept} after a forward pass in {MODES[training]} mode"
             assert_close(buffers[prefix + kept], once, where, mistakes=mistakes)
     modes = sequence(seen["modes"])
     if any(mode is not training for mode in modes):
-        mode = "training" if training else "evaluation"
-        fail(f"after a forward pass in {mode} mode a part is in the other mode; leave modes to train() and eval()")
+        fail(
+            f"after a forward pass in {MODES[training]} mode a part is in the other mode; "
+            "leave modes to train() and eval()"
+        )
 
 
 def assert_keeps_batch(value: Value, target: Tensor, name: str, mistakes: Mapping[str, Tensor]) -> None:

@@ -23,7 +23,7 @@ from autograder.testing import (
 from torch import Tensor
 
 from .batchnorm_reference import Named, inner, layer_state, sizes_passed_in
-from .inputs import VOCAB, names, normal
+from .inputs import MODES, VOCAB, names, normal
 from .network_reference import (
     Norm,
     deep_forward,
@@ -66,8 +66,10 @@ def assert_mode_kept(seen: Observation) -> None:
     for key, training in (("resting", False), ("modes", True)):
         modes = sequence(seen[key])
         if any(mode is not training for mode in modes):
-            mode = "training" if training else "evaluation"
-            fail(f"after a forward pass in {mode} mode a layer is in the other mode; leave modes to train() and eval()")
+            fail(
+                f"after a forward pass in {MODES[training]} mode a layer is in the other mode; "
+                "leave modes to train() and eval()"
+            )
 
 
 def assert_single_example(seen: Observation, target: Tensor, tolerance: float) -> None:
