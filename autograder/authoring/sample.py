@@ -1,7 +1,8 @@
 """The sample batch: submissions made from the release by `sample.toml`, with the verdict that each must get.
 
 Each table is one student. `answers` is `reference` or `release`, what stands in every region that is not named; a key
-that is a question's id holds the text of that region; `verdict` lists the statuses that differ from what the answers
+that is a question's id holds the text of that region; `before` and `after` hold cells that the student added around the
+answer cell of a question; `verdict` lists the statuses that differ from what the answers
 say; `text` hands in this text instead of notebooks; `change` messes up the notebooks' cells.
 """
 
@@ -66,10 +67,23 @@ def write_sample(assignment: Assignment, folder: Path) -> list[str]:
                 body = entry[question.id].strip("\n")
                 answers[question.id] = corpus.answer_cell(released[question.notebook], question.id, body)
         notebooks = corpus.submission(tables, released, answers)
+        for place, shift in (("before", 0), ("after", 1)):
+            for question_id, source in entry.get(place, {}).items():
+                add_cell(notebooks, question_id, source.strip("\n"), shift)
         if "change" in entry:
             mess_up(notebooks)
         corpus.write(folder / student, notebooks)
     return list(students)
+
+
+def add_cell(notebooks: Mapping[str, corpus.Notebook], question: str, source: str, shift: int) -> None:
+    """Add a cell next to the answer cell of a question: before it, or after it where shift is 1."""
+    for notebook in notebooks.values():
+        cells = notebook["cells"]
+        for index, cell in enumerate(cells):
+            if cell["metadata"].get("homework") == {"role": "answer", "question": question}:
+                cells.insert(index + shift, corpus.added_cell(source))
+                break
 
 
 def mess_up(notebooks: Mapping[str, corpus.Notebook]) -> None:
