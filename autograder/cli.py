@@ -91,7 +91,7 @@ def _parser() -> argparse.ArgumentParser:
         "--column",
         default="",
         metavar="NAME",
-        help="the column to fill in (default: the assignment's title in Canvas, the grade in Moodle, points in a table)",
+        help="the column to fill in (default: in Canvas the assignment's title, in Moodle the grade, else points)",
     )
     export.set_defaults(run=_export)
 
