@@ -35,15 +35,15 @@ def _parser() -> argparse.ArgumentParser:
     grade.add_argument(
         "paths",
         nargs="+",
-        type=Path,
+        type=_path,
         metavar="PATH",
         help="a download of Canvas, Moodle or Gradescope (a zip or its folder), an nbgrader tree, a folder with one"
         " folder or file for each student, or a notebook",
     )
-    grade.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the results go")
+    grade.add_argument("--out", type=_path, required=True, metavar="DIR", help="where the results go")
     grade.add_argument(
         "--roster",
-        type=Path,
+        type=_path,
         metavar="CSV",
         help="the students of the course: id, name, email, LMS id, group; also Canvas's gradebook, Moodle's worksheet"
         " or Gradescope's roster as exported (default: everyone keeps the LMS's name and id)",
@@ -78,15 +78,15 @@ def _parser() -> argparse.ArgumentParser:
     grade.set_defaults(run=_grade)
 
     export = verbs.add_parser("export", help="fill the points into a file of the LMS", allow_abbrev=False)
-    export.add_argument("--out", type=Path, required=True, metavar="DIR", help="the results folder")
+    export.add_argument("--out", type=_path, required=True, metavar="DIR", help="the results folder")
     export.add_argument(
         "--to",
         required=True,
         choices=("canvas", "moodle", "csv"),
         help="what the template is: Canvas's gradebook, Moodle's grading worksheet, or a table with a column of ids",
     )
-    export.add_argument("--template", type=Path, required=True, metavar="FILE", help="the file as the LMS exported it")
-    export.add_argument("--write", type=Path, required=True, metavar="FILE", help="the file to write and upload")
+    export.add_argument("--template", type=_path, required=True, metavar="FILE", help="the file as the LMS exported it")
+    export.add_argument("--write", type=_path, required=True, metavar="FILE", help="the file to write and upload")
     export.add_argument(
         "--column",
         default="",
@@ -133,6 +133,10 @@ def _parser() -> argparse.ArgumentParser:
         verb.add_argument("--assignment", metavar="NAME", help="which assignment (default: the only one there is)")
     verify.add_argument("--assignment", metavar="NAME", help="which assignment (default: all of them)")
     return parser
+
+
+def _path(text: str) -> Path:
+    return Path(text).expanduser()  # a recipe of make or a shell may leave ~ as it is
 
 
 def _jobs(text: str) -> int:

@@ -154,7 +154,7 @@ def _folder_files(path: Path, wanted: Wanted, intake: Intake) -> list[FoundFile]
         intake.left_out.append((_nfc(top.name), "a results folder, not a submission"))
     names = {_nfc(top.name) for top in skipped}
     kept = [file for file in files if file.parts[0] not in names]
-    filled = {file.parts[0] for file in files}
+    filled = {file.parts[0] for file in files} | names
     for top in tops:
         if top.is_dir() and not top.is_symlink() and _nfc(top.name) not in filled | JUNK:
             kept.append(FoundFile(name=f"{_nfc(top.name)}/(empty)", path=top, why="the folder is empty"))
