@@ -46,5 +46,5 @@ def iso_time(text: str) -> str | None:
             return datetime.fromisoformat(plain + found[4]).isoformat()
         zone = UTC if found[4] in ("Z", "UTC", "GMT") else ZoneInfo(found[4])  # small machines have no zone database
         return datetime.fromisoformat(plain).replace(tzinfo=zone).isoformat()
-    except (ValueError, OSError):  # no such time, or no such zone
+    except (ValueError, OSError, KeyError):  # no such time, or no such zone
         return None
