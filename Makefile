@@ -21,7 +21,7 @@ $(SAMPLE): $(READY) $(wildcard solutions/*/corpus/*.txt solutions/*/sample.toml)
 	$(BIN)/python -m tests.corpus $@
 
 grade: $(READY) $(if $(filter $(SAMPLE),$(SUBMISSIONS)),$(SAMPLE))  ## grade SUBMISSIONS (a sample batch by default) of ASSIGNMENT into OUT
-	$(BIN)/autograder grade "$(SUBMISSIONS)" --out "$(OUT)" --assignment $(ASSIGNMENT)
+	$(BIN)/autograder grade $(SUBMISSIONS) --out $(OUT) --assignment $(ASSIGNMENT)
 
 test: $(READY)  ## run every test
 	$(BIN)/python -m pytest
