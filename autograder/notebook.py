@@ -87,10 +87,7 @@ def read_notebook(data: bytes) -> ParsedNotebook:
     Raises NotANotebook with a plain reason, whatever is wrong with the bytes.
     """
     if len(data) > MAX_BYTES:
-        size = f"{len(data) / (1 << 20):.1f} MiB"
-        raise NotANotebook(
-            f"the file has {size}, more than the limit of {MAX_BYTES >> 20} MiB; clear all outputs and save it again"
-        )
+        raise too_large(len(data))
     if not data.strip(b"\0 \t\r\n\xef\xbb\xbf"):
         raise NotANotebook("the file is empty; save the notebook and hand it in again")
     if reason := _other_kind(data[:4096]):
@@ -111,6 +108,14 @@ def read_notebook(data: bytes) -> ParsedNotebook:
     if sum(len(cell.source) for cell in cells if cell.kind == "code") > MAX_CODE:
         raise NotANotebook(f"the cells hold more than {MAX_CODE >> 20} MiB of code; delete what is not your code")
     return ParsedNotebook(cells=tuple(cells), remarks=tuple(remarks))
+
+
+def too_large(size: int) -> NotANotebook:
+    """Return the reason why a file of so many bytes is not read."""
+    limit = f"the limit of {MAX_BYTES >> 20} MiB"
+    return NotANotebook(
+        f"the file has {size / (1 << 20):.1f} MiB, more than {limit}; clear all outputs and save it again"
+    )
 
 
 def _other_kind(head: bytes) -> str:

@@ -18,6 +18,7 @@ from autograder.platforms.age import age_of
         ["hw_2026_11_19T23_59_00_000001 (1).zip/x.ipynb", "hw_2026_11_20T08_00_00_000000.zip/x.ipynb"],
         ["batchnorm-1 (1).ipynb", "batchnorm-1 (2).ipynb", "batchnorm-2.ipynb"],
         ["batchnorm_v9.ipynb", "batchnorm_v10.ipynb"],
+        ["batchnorm (9).py", "batchnorm.ipynb"],
         ["BATCHNORM.IPYNB.JSON", "batchnorm (1).ipynb.txt"],
     ],
 )

@@ -143,6 +143,13 @@ def test_a_group_counts_for_all_members_on_the_roster(tmp_path: Path, system: st
     assert [student.id for student in intake.absent] == ["b"]
 
 
+def test_a_folder_named_after_a_group_counts_for_its_members(tmp_path: Path) -> None:
+    (tmp_path / "r.csv").write_text("id,name,group\na,Ann,Team Blue\nb,Bob,Team Red\nc,Cem,Team Blue\n")
+    path = make(tmp_path / "s", "Team Blue/batchnorm.ipynb", "b/batchnorm.ipynb")
+    group, alone = take_in([path], WANTED, read_roster(tmp_path / "r.csv")).hand_ins
+    assert [[student.id for student in one.students] for one in (group, alone)] == [["a", "c"], ["b"]]
+
+
 def test_two_assignments_of_the_lms_are_one_submission(tmp_path: Path) -> None:
     for number, name in enumerate(NOTEBOOKS):
         zipped(tmp_path / f"{name}.zip", {f"exampleada_LATE_7_{number}_{name}.ipynb": notebook(name)})
@@ -232,10 +239,13 @@ def test_a_single_folder_of_nbgrader_has_the_students_name(tmp_path: Path, insid
 
 
 def test_the_results_folder_is_no_student(tmp_path: Path) -> None:
-    make(tmp_path, "ada/x.ipynb", "out/results/ada.json", "before/grades.csv", "before/results/ada.json")
-    intake = take_in([tmp_path], Wanted(notebooks=NOTEBOOKS, out=tmp_path / "out"))
-    assert students(intake) == ["ada"]
-    assert [name for name, _ in intake.left_out] == ["before", "out"]
+    make(tmp_path, "ada/x.ipynb", "before/grades.csv", "before/results/ada.json")
+    (tmp_path / "out").mkdir()
+    for _ in range(2):
+        intake = take_in([tmp_path], Wanted(notebooks=NOTEBOOKS, out=tmp_path / "out"))
+        assert students(intake) == ["ada"]
+        assert [name for name, _ in intake.left_out] == ["before", "out"]
+        make(tmp_path, "out/results/ada.json")
 
 
 def test_an_empty_folder_is_a_student_without_files(tmp_path: Path) -> None:
@@ -263,11 +273,53 @@ def test_one_name_for_two_folders_is_refused(tmp_path: Path) -> None:
 
 def test_a_cut_off_class_download_is_refused(tmp_path: Path) -> None:
     data = packed(downloads.canvas())
-    (tmp_path / "lms.zip").write_bytes(data[: len(data) // 2])
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d/lms.zip").write_bytes(data[: len(data) // 2])
     make(tmp_path, "ada/x.ipynb")
-    for paths in ([tmp_path / "lms.zip"], [tmp_path / "lms.zip", tmp_path / "ada"], [tmp_path]):
+    for paths in ([tmp_path / "d/lms.zip"], [tmp_path / "d/lms.zip", tmp_path / "ada"], [tmp_path / "d"]):
         with pytest.raises(UsageError, match=r"cut off or damaged; \d+ of its files are there"):
             take_in(paths, WANTED)
+
+
+SPOOFS: dict[str, tuple[Files, Files]] = {
+    "zip with Canvas's names": (
+        {"ada/batchnorm.ipynb": b"{}", "bob.zip": packed({"cem_5_6_batchnorm.ipynb": b"x", "dan_7_8_y.ipynb": b"x"})},
+        {"ada": b"{}", "bob": b""},
+    ),
+    "zips with Canvas's names": (
+        {"ada.zip": packed({"batchnorm.ipynb": b"{}"}), "bob.zip": packed({"cem_5_6_batchnorm.ipynb": b"x"})},
+        {"ada": b"{}", "bob": b""},
+    ),
+    "a thousand files with Canvas's names": (
+        {"ada/batchnorm.ipynb": b"{}"} | {f"bob/cem_5_{number}_x.ipynb": b"x" for number in range(1000)},
+        {"ada": b"{}", "bob": b""},
+    ),
+    "a tree of nbgrader": (
+        {"ada/batchnorm.ipynb": b"{}", "bob/hw6/timestamp.txt": b"x", "bob/submitted/cem/hw6/x.ipynb": b"x"},
+        {"ada": b"{}", "bob": b""},
+    ),
+    "Moodle's words in a file's name": (
+        {
+            "Ada_1_assignsubmission_file_x.ipynb": b"{}",
+            "Bob_2_assignsubmission_file_Ada_1_assignsubmission_file_x.ipynb": b"x",
+        },
+        {"Ada_1": b"{}", "Bob_2": b""},
+    ),
+    "Canvas's form in a file's name": (
+        {"ada_1_10_x.ipynb": b"{}", "bob_2_11_ada_1_99_x.ipynb": b"x"},
+        {"ada_1": b"{}", "bob_2": b""},
+    ),
+}
+
+
+@pytest.mark.parametrize("spoof", SPOOFS)
+def test_nobody_can_hand_in_for_another(tmp_path: Path, spoof: str) -> None:
+    """Files named such as a platform names them change neither the form nor anyone else's row."""
+    files, expected = SPOOFS[spoof]
+    found = {one.students[0].id: one for one in take_in([write(tmp_path / "s", files)], WANTED).hand_ins}
+    assert found.keys() == expected.keys()
+    first = next(iter(expected))
+    assert [file.content for file in found[first].load().notebooks] == [expected[first]]
 
 
 def test_a_students_damaged_zip_stops_nobody(tmp_path: Path) -> None:

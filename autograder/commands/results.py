@@ -1,9 +1,8 @@
 """Verbs that publish results: feedback, report, export."""
 
 import argparse
-from pathlib import Path
 
-from autograder.commands.options import Verbs, chosen, results_folder, verb
+from autograder.commands.options import Verbs, chosen, path, results_folder, verb
 from autograder.errors import UsageError
 
 
@@ -17,8 +16,8 @@ def add(verbs: Verbs) -> None:
         choices=("canvas", "moodle", "csv"),
         help="what the template is: Canvas's gradebook, Moodle's grading worksheet, or a table with a column of ids",
     )
-    export.add_argument("--template", type=Path, required=True, metavar="FILE", help="the file as the LMS exported it")
-    export.add_argument("--write", type=Path, required=True, metavar="FILE", help="the file to write and upload")
+    export.add_argument("--template", type=path, required=True, metavar="FILE", help="the file as the LMS exported it")
+    export.add_argument("--write", type=path, required=True, metavar="FILE", help="the file to write and upload")
     export.add_argument(
         "--column",
         default="",

@@ -18,12 +18,14 @@ WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 class Age:
     """What tells the order in which files of one submission were made; the greatest is the newest.
 
-    In this order: a name without a word such as `old` or `backup`; the LMS's number of the attempt and of the
+    In this order: a name without a word such as `old` or `backup`; a notebook before a Python file exported from one;
+    the LMS's number of the attempt and of the
     attachment; the time that `grader.export()` puts into a zip's name; the number at the end of a name, as in
     `x (2).ipynb` or `x-10.ipynb`; the time of a member of an archive; the name itself.
     """
 
     current: bool
+    notebook: bool = True
     attempt: int = 0
     attachment: int = 0
     exported: str = ""
@@ -42,6 +44,7 @@ def age_of(name: str, *, attempt: int = 0, attachment: str = "", exported: str =
     words = {word.lower() for part in parts for word in WORD.findall(part)}
     return Age(
         current=not words & STALE,
+        notebook=not name.lower().endswith(".py"),
         attempt=attempt,
         attachment=int(attachment) if re.fullmatch(r"[0-9]{1,18}", attachment) else 0,
         exported=max(EXPORTED.findall(f"{exported} {name}"), default=""),

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from autograder.platforms.age import EXPORTED
-from autograder.platforms.download import Attached, Download, Form, Gathered, Person
+from autograder.platforms.download import Attached, Download, Form, Gathered, Person, fitting_depth
 from autograder.platforms.files import FoundFile
 
 SYSTEM = "canvas"
@@ -30,25 +30,32 @@ def normal_name(name: str) -> str:
     return re.sub(r"\W", "", name).lower()
 
 
-def _parse(file: FoundFile) -> re.Match[str] | None:
-    name = file.parts[-1]
+def _parse(file: FoundFile, depth: int) -> re.Match[str] | None:
+    if len(file.parts) != depth + 1:
+        return None
+    name = file.parts[depth]
     found = ANONYMOUS.fullmatch(name) or NAMED.fullmatch(name)
     if found and (exported := EXPORTED.search(name)) and exported.start() < found.start("user") + 1:
         return None  # an export of Otter: the digits are a date
     return found
 
 
+def _fits(file: FoundFile, depth: int) -> bool:
+    return bool(_parse(file, depth))
+
+
 def share(files: Sequence[FoundFile]) -> float:
-    """Return how many of the files have names that Canvas gives."""
-    return sum(bool(_parse(file)) for file in files) / max(1, len(files))
+    """Return how many of the names are ones that Canvas gives."""
+    return fitting_depth(files, _fits)[1]
 
 
 def read(files: Sequence[FoundFile]) -> Download:
     """Sort the files by their owners' ids."""
     people: dict[str, Gathered] = {}
     result = Download()
+    depth, _ = fitting_depth(files, _fits)
     for file in files:
-        found = _parse(file)
+        found = _parse(file, depth)
         if not found:
             result.left_out.append((file.name, "its name is not one that Canvas gives"))
             continue

@@ -15,6 +15,10 @@ class Attached:
     attempt: int = 0
 
 
+MAX_WRAPPED = 4
+"""How deep below the root a platform's names are looked for."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Person:
     """Someone as a platform names them.
@@ -86,3 +90,24 @@ class Gathered:
             submitted=self.submitted,
             late=self.late,
         )
+
+
+def fitting_depth(files: Sequence[FoundFile], fits: Callable[[FoundFile, int], bool]) -> tuple[int, float]:
+    """Return the depth at which most names are a platform's, and how many of the names there, from 0 to 1.
+
+    Names count once, however many files lie below them, and only below folders that all files share: nothing that a
+    single student hands in decides the form of a whole class.
+    """
+    best = (1, 0.0)
+    for depth in range(MAX_WRAPPED):
+        if len({file.parts[:depth] for file in files}) > 1:
+            break
+        names: dict[str, bool] = {}
+        for file in files:
+            if len(file.parts) > depth:
+                name = file.parts[depth]
+                names[name] = names.get(name, False) or fits(file, depth)
+        found = sum(names.values()) / max(1, len(names))
+        if found > best[1]:
+            best = (depth, found)
+    return best

@@ -125,7 +125,7 @@ def report(filled: Filled) -> Iterator[str]:
     """Yield what to print: one line of counts, then who was left as they were."""
     parts = [
         f"{len(filled.filled)} filled",
-        f"{len(filled.unreadable)} unreadable left as they were",
+        f"{len(filled.unreadable)} unreadable left empty",
         f"{len(filled.absent)} handed in nothing",
         f"{len(filled.kept)} excused",
         f"{len(filled.without)} in the file but not in the results",

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from autograder.errors import UsageError
-from autograder.platforms.download import Attached, Download, Form, Handed, Person
+from autograder.platforms.download import Attached, Download, Form, Handed, Person, fitting_depth
 from autograder.platforms.files import FoundFile
 from autograder.platforms.times import iso_time
 
@@ -23,18 +23,24 @@ NEEDED = frozenset({"submitters", "created_at"})
 MAX_METADATA = 512 << 20
 
 
-def _own_path(file: FoundFile) -> tuple[str, str] | None:
+def _own_path(file: FoundFile, depth: int) -> tuple[str, str] | None:
     """Return the submission's id and the file's path in it."""
-    for place, part in enumerate(file.parts[:-1]):
-        if found := FOLDER.fullmatch(part):
-            return found[1], "/".join(file.parts[place + 1 :])
-    return None
+    found = FOLDER.fullmatch(file.parts[depth]) if len(file.parts) > depth + 1 else None
+    return (found[1], "/".join(file.parts[depth + 1 :])) if found else None
+
+
+def _is_metadata(file: FoundFile, depth: int) -> bool:
+    return len(file.parts) == depth + 1 and file.parts[depth] == METADATA
+
+
+def _fits(file: FoundFile, depth: int) -> bool:
+    return bool(_own_path(file, depth)) or _is_metadata(file, depth)
 
 
 def share(files: Sequence[FoundFile]) -> float:
-    """Return how many of the files lie in an export; none where there is no metadata file."""
-    fitting = sum(bool(_own_path(file)) or file.parts[-1] == METADATA for file in files)
-    return fitting / max(1, len(files)) if any(file.parts[-1] == METADATA for file in files) else 0.0
+    """Return how many of the names are an export's; none where there is no metadata file."""
+    depth, found = fitting_depth(files, _fits)
+    return found if any(_is_metadata(file, depth) for file in files) else 0.0
 
 
 def needed(text: str) -> str:
@@ -93,11 +99,12 @@ def read(files: Sequence[FoundFile]) -> Download:
     result = Download()
     metadata: dict[str, Any] = {}
     folders: dict[str, list[Attached]] = {}
+    depth, _ = fitting_depth(files, _fits)
     for file in files:
-        own = _own_path(file)
+        own = _own_path(file, depth)
         if own:
             folders.setdefault(own[0], []).append(Attached(file=replace(file, name=own[1])))
-        elif file.parts[-1] == METADATA:
+        elif _is_metadata(file, depth):
             metadata.update(_metadata(file))
         else:
             result.left_out.append((file.name, "it lies outside of the submissions' folders"))

@@ -9,38 +9,43 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from autograder.platforms.download import Attached, Download, Form, Gathered, Person
+from autograder.platforms.download import Attached, Download, Form, Gathered, Person, fitting_depth
 from autograder.platforms.files import FoundFile
 
 SYSTEM = "moodle"
 PART = re.compile(
-    r"(?P<name>.*)_(?P<user>\d{1,19})_assign(?P<what>submission|feedback)_(?P<kind>file|onlinetext)_?(?P<rest>.*)",
+    r"(?P<name>[^_]*)_(?P<user>\d{1,19})_assign(?P<what>submission|feedback)_(?P<kind>file|onlinetext)_?(?P<rest>.*)",
     re.DOTALL,
 )
 BLIND = frozenset({"Participant", "Teilnehmer/in", "Teilnehmerin", "Deelnemer", "Participante", "Участник"})
 TYPED = "text that was typed into Moodle; not a notebook"
 
 
-def _parse(file: FoundFile) -> tuple[re.Match[str], str] | None:
+def _parse(file: FoundFile, depth: int) -> tuple[re.Match[str], str] | None:
     """Return what the part that Moodle named says, and the student's own path of the file."""
-    for place, part in enumerate(file.parts):
-        if found := PART.fullmatch(part):
-            own = "/".join([*filter(None, [found["rest"]]), *file.parts[place + 1 :]])
-            return found, own or part
-    return None
+    found = PART.fullmatch(file.parts[depth]) if len(file.parts) > depth else None
+    if not found:
+        return None
+    own = "/".join([*filter(None, [found["rest"]]), *file.parts[depth + 1 :]])
+    return found, own or file.parts[depth]
+
+
+def _fits(file: FoundFile, depth: int) -> bool:
+    return bool(_parse(file, depth))
 
 
 def share(files: Sequence[FoundFile]) -> float:
-    """Return how many of the files lie at paths that Moodle gives."""
-    return sum(bool(_parse(file)) for file in files) / max(1, len(files))
+    """Return how many of the names are ones that Moodle gives."""
+    return fitting_depth(files, _fits)[1]
 
 
 def read(files: Sequence[FoundFile]) -> Download:
     """Sort the files by their owners' participant ids."""
     people: dict[str, Gathered] = {}
     result = Download()
+    depth, _ = fitting_depth(files, _fits)
     for file in files:
-        parsed = _parse(file)
+        parsed = _parse(file, depth)
         if not parsed:
             result.left_out.append((file.name, "its path is not one that Moodle gives"))
             continue

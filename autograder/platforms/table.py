@@ -155,6 +155,7 @@ def fill(
             report.kept.append(f"{who} ({old})")
         elif result.status == "unreadable":
             report.unreadable.append(who)
+            report.warnings += [f"{who} is unreadable, but the file says {old}, which was left"] if old else []
         elif result.status == "not_submitted":
             report.absent.append(who)
         elif column >= len(table.rows[row]):

@@ -1,7 +1,7 @@
 """Times as the files of other systems write them, in ISO form with their zone."""
 
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 STAMP = re.compile(
@@ -42,8 +42,9 @@ def iso_time(text: str) -> str | None:
     fraction = (found[3] or "").ljust(7, "0")[:7] if found[3] else ""
     plain = f"{found[1]}T{found[2]}{fraction}"
     try:
-        if found[4] == "Z" or found[4][0] in "+-":
+        if found[4][0] in "+-":
             return datetime.fromisoformat(plain + found[4]).isoformat()
-        return datetime.fromisoformat(plain).replace(tzinfo=ZoneInfo(found[4])).isoformat()
-    except (ValueError, OSError):  # no such time, or no such zone
+        zone = UTC if found[4] in ("Z", "UTC", "GMT") else ZoneInfo(found[4])  # small machines have no zone database
+        return datetime.fromisoformat(plain).replace(tzinfo=zone).isoformat()
+    except (ValueError, OSError, KeyError):  # no such time, or no such zone
         return None

@@ -69,7 +69,7 @@ def with_roster(handed: Sequence[Handed], roster: Sequence[Enrolled]) -> list[Id
 def _identify(
     handed: Handed, index: _Index, sure: Mapping[int, Enrolled], taken: set[str], names: Mapping[str, int]
 ) -> Identified:
-    group = _group_of(handed, index, sure)
+    group = _group_of(handed, index)
     if group:
         (person,) = handed.people
         students = tuple(_student(one, person, handed, group) for one in index.by_group[group])
@@ -122,11 +122,11 @@ def _by_name(person: Person, index: _Index, taken: set[str], names: Mapping[str,
     return same[0], ""
 
 
-def _group_of(handed: Handed, index: _Index, sure: Mapping[int, Enrolled]) -> str:
+def _group_of(handed: Handed, index: _Index) -> str:
     """Return the roster's group that a single submitter's name is, empty when it is a person's."""
-    if len(handed.people) != 1 or not handed.people[0].name:
+    if len(handed.people) != 1:
         return ""
-    name = handed.people[0].name
+    name = handed.people[0].name or handed.people[0].key
     matches = {group for group in index.by_group if group in (name, unicodedata.normalize("NFC", name))} or {
         group for group in index.by_group if handed.people[0].system == "canvas" and normal_name(group) == name
     }

@@ -26,6 +26,8 @@ FORMATS = (*(form.name for form in FORMS), plain.SYSTEM)
 FITS = 0.5
 """The share of the files' names from which on a form is a platform's."""
 ARCHIVE = ".zip"
+OTHER_VERSIONS = frozenset({"new", "final", "attempt", "version", "try", "submission"})
+"""Words in a folder's name that say that it is one student's."""
 LOCAL_HEADER = b"PK\x03\x04"
 
 
@@ -110,6 +112,8 @@ def _listings(paths: Iterable[Path], wanted: Wanted, intake: Intake) -> list[_Li
     chosen = list(dict.fromkeys(path.absolute() for path in paths))
     listings: list[_Listing] = []
     loose: dict[Path, list[FoundFile]] = {}
+    zips: list[tuple[Path, FoundFile]] = []
+    single: list[tuple[Path, FoundFile]] = []
     for path in chosen:
         if not path.exists() and not path.is_symlink():
             raise UsageError("there is no such file or folder", path, "check the path")
@@ -123,11 +127,11 @@ def _listings(paths: Iterable[Path], wanted: Wanted, intake: Intake) -> list[_Li
             listings.append(_Listing(files=files))
             continue
         file = replace(on_disk(path.resolve()), name=_nfc(path.name))
-        archive = _class_archive(file, wanted, alone=len(chosen) == 1) if path.suffix.lower() == ARCHIVE else None
-        if archive:
-            listings.append(archive)
-        else:
-            loose.setdefault(path.parent, []).append(file.below(_nfc(path.parent.name) or "folder"))
+        (zips if path.suffix.lower() == ARCHIVE else single).append((path, file))
+    archives = _class_archives([file for _, file in zips], wanted, alone=len(chosen) == 1)
+    listings += archives
+    for path, file in single + (zips if not archives else []):
+        loose.setdefault(path.parent, []).append(file.below(_nfc(path.parent.name) or "folder"))
     for files in loose.values():
         # Several of the assignment's own notebooks from one folder are one student's, named by that folder.
         together = len(files) > 1 and plain.holds_own(files, 1, wanted.notebooks)
@@ -153,7 +157,7 @@ def _folder_files(path: Path, wanted: Wanted, intake: Intake) -> list[FoundFile]
         intake.left_out.append((_nfc(top.name), "a results folder, not a submission"))
     names = {_nfc(top.name) for top in skipped}
     kept = [file for file in files if file.parts[0] not in names]
-    filled = {file.parts[0] for file in files}
+    filled = {file.parts[0] for file in files} | names
     for top in tops:
         if top.is_dir() and not top.is_symlink() and _nfc(top.name) not in filled | JUNK:
             kept.append(FoundFile(name=f"{_nfc(top.name)}/(empty)", path=top, why="the folder is empty"))
@@ -168,20 +172,36 @@ def _is_results(folder: Path, out: Path | None) -> bool:
     return (folder / "grades.csv").is_file() and (folder / "results").is_dir()
 
 
-def _class_archive(file: FoundFile, wanted: Wanted, *, alone: bool) -> _Listing | None:
-    """Return the files of a zip that is a whole class's; None for one student's.
+def _class_archives(zips: Sequence[FoundFile], wanted: Wanted, *, alone: bool) -> list[_Listing]:
+    """Return a listing of each zip when all of them are whole classes' downloads, none when any is one student's.
 
-    Raises UsageError when the zip is cut off and is the only path, or holds names that a platform gives.
+    So no zip that a student hands in passes for a class. Raises UsageError when one of the downloads is cut off, or the
+    only path that was given.
     """
-    try:
-        files = [one.below(file.name) for one in list_archive(open_archive(file), file.path)]
-    except NotANotebook as reason:
-        names = _local_names(file)
-        cut = [FoundFile(name=f"{file.name}/{name}", path=file.path) for name in names]
-        if alone or (len(cut) > 1 and _form_of(cut, wanted)):
+    found: list[_Listing] = []
+    cut_off: UsageError | None = None
+    for file in zips:
+        try:
+            files = [one.below(file.name) for one in list_archive(open_archive(file), file.path)]
+        except NotANotebook as reason:
+            names = _local_names(file)
             what = f"the archive is cut off or damaged; {len(names)} of its files are there" if names else str(reason)
-            raise UsageError(what, file.path, "download it again") from None
-        return None
+            cut_off = UsageError(what, file.path, "download it again")
+            cut = [FoundFile(name=f"{file.name}/{name}", path=file.path) for name in names]
+            if not alone and (len(cut) < 2 or not _form_of(cut, wanted)):
+                return []
+            continue
+        listing = _class_listing(files, wanted)
+        if listing is None:
+            return []
+        found.append(listing)
+    if cut_off:
+        raise cut_off
+    return found
+
+
+def _class_listing(files: list[FoundFile], wanted: Wanted) -> _Listing | None:
+    """Return the files of an archive that is a whole class's download, None when it is one student's."""
     if wanted.pattern or _form_of(files, wanted):
         return _Listing(files=files)
     tops = {one.parts[1] for one in files}
@@ -198,7 +218,7 @@ def _several_students(files: Sequence[FoundFile], depth: int, notebooks: Sequenc
         in_folder = len(file.parts) > depth + 1
         notebook = next((name for name in notebooks if re.search(plain.spelled([name]), file.parts[-1], re.I)), "")
         owner = file.parts[depth] if in_folder else plain.student_of(file.parts[depth], notebooks)
-        if notebook and not {word.lower() for word in WORD.findall(owner)} & (STALE | {"new", "final"}):
+        if notebook and not {word.lower() for word in WORD.findall(owner)} & (STALE | OTHER_VERSIONS):
             owners.setdefault(notebook, set()).add(owner)
     return any(len(found) > 1 for found in owners.values())
 
@@ -220,18 +240,16 @@ def _local_names(file: FoundFile) -> list[str]:
 
 
 def _expanded(listing: _Listing, wanted: Wanted) -> list[_Listing]:
-    """Return the listing, and one for each zip at its top that is itself a platform's download."""
+    """Return the listing, or those of the zips in it when it holds nothing but downloads of a platform."""
     if listing.depth != 1 or wanted.pattern or _form_of(listing.files, wanted):
         return [listing]
-    kept, inner = [], []
-    for file in listing.files:
-        top = len(file.parts) == 2 and file.parts[-1].lower().endswith(ARCHIVE)
-        found = _class_archive(replace(file, name=file.parts[-1]), wanted, alone=False) if top else None
-        if found and (len(listing.files) == 1 or _form_of(found.files, wanted)):
-            inner.append(found)
-        else:
-            kept.append(file)
-    return [*([_Listing(files=kept)] if kept else []), *inner]
+    inside = [file for file in listing.files if not file.parts[-1].lower().endswith(plain.TABLES)]
+    if not all(len(file.parts) == 2 and file.parts[1].lower().endswith(ARCHIVE) for file in inside):
+        return [listing]
+    archives = _class_archives([replace(file, name=file.parts[-1]) for file in inside], wanted, alone=False)
+    if len(inside) > 1 and not all(_form_of(one.files, wanted) for one in archives):
+        return [listing]
+    return archives or [listing]
 
 
 def _form_of(files: Sequence[FoundFile], wanted: Wanted) -> Form | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
 
-from autograder.notebook import MAX_BYTES, NotANotebook
+from autograder.notebook import MAX_BYTES, NotANotebook, too_large
 from autograder.platforms import otter
 from autograder.platforms.age import Age, age_of
 from autograder.platforms.download import Attached
@@ -216,6 +216,8 @@ class _Search:
 
     def _read(self, one: _Candidate, name: str, limit: int) -> HandedInFile:
         try:
+            if one.kind is Kind.NOTEBOOK and one.file.size > limit and not one.file.why:
+                raise too_large(one.file.size)
             content = one.file.read(min(limit, max(0, MAX_TOTAL - self.held)))
             if self.held + len(content) > MAX_TOTAL:
                 raise NotANotebook(f"the files before this one hold {MAX_TOTAL >> 20} MiB, which is the limit")
