@@ -12,7 +12,7 @@ from autograder.gradebook.files import file_stem, write_whole
 from autograder.gradebook.late import Deduction
 from autograder.reports.code import Line, code_lines, failing_line, own_lines
 from autograder.reports.html import clipped, render, visible, without_paths
-from autograder.reports.words import late_in_words, lost, of_points, points, sentence, which_attempt
+from autograder.reports.words import by_message, late_in_words, of_points, points, sentence, which_attempt
 from autograder.results import Audience, QuestionScore, Result, Status, SubmissionStatus, TestScore
 
 FOLDER = "feedback"
@@ -173,7 +173,6 @@ def _notes(result: Result) -> list[str]:
 
 
 def _part(key: str, score: QuestionScore, result: Result, assignment: Assignment, size: Size) -> Part:
-    failed = [test for test in score.tests if test.status is not Status.PASSED]
     state = _state(score)
     return Part(
         id=key,
@@ -183,7 +182,7 @@ def _part(key: str, score: QuestionScore, result: Result, assignment: Assignment
         outcome=_outcome(score),
         attempt=_attempt(key, score, result, assignment),
         comment=_by_hand(score, size),
-        failed=tuple(_told(failed, size)) if state != "nothing" else (),
+        failed=tuple(_told(score.tests, size)) if state != "nothing" else (),
         passed=tuple(sentence(test.name) for test in score.tests if test.status is Status.PASSED),
         code=_code(key, score, assignment, size) if state in ("part", "none") or score.override else (),
     )
@@ -245,11 +244,8 @@ def _by_hand(score: QuestionScore, size: Size) -> str:
 
 
 def _told(tests: Iterable[TestScore], size: Size) -> Iterator[Told]:
-    """What failed tests say; an error that all of them ran into is told once."""
-    by_message: dict[str, list[TestScore]] = {}
-    for test in tests:
-        by_message.setdefault(lost(test), []).append(test)
-    for message, group in by_message.items():
+    """What the tests that were not passed say."""
+    for message, group in by_message(tests).items():
         hints = dict.fromkeys(clipped(test.hint, size.text) for test in group if test.hint)
         reached, most = (sum(getattr(test, kind) for test in group) for kind in ("points", "max_points"))
         yield Told(
