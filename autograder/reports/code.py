@@ -47,7 +47,7 @@ def failing_line(message: str, question: str) -> int:
 
 def own_lines(source: str, question: str, assignment: Assignment) -> range:
     """Return the numbers of the lines between the markers of a question's region; all lines where there are none."""
-    lines = _split(source)
+    lines = split_lines(source)
     for region in find_regions(lines, names_to_questions(assignment.questions)):
         if region.question == question:
             return range(region.first + 1, region.last + 1)
@@ -59,7 +59,7 @@ def code_lines(source: str, own: range, marked: Collection[int] = (), most: int 
 
     own: their numbers; marked: numbers of lines to mark, shown wherever they are; most: characters to show
     """
-    lines = [clipped(visible(line), MOST_LINE) for line in _split(source)]
+    lines = [clipped(visible(line), MOST_LINE) for line in split_lines(source)]
     shown = _shown(lines, own, marked, most)
     found: list[Line] = []
     colours = _highlighted([lines[number - 1] for number in shown])
@@ -72,7 +72,7 @@ def code_lines(source: str, own: range, marked: Collection[int] = (), most: int 
     return found
 
 
-def _split(source: str) -> list[str]:
+def split_lines(source: str) -> list[str]:
     """The lines as Python counts them."""
     return source.replace("\r\n", "\n").replace("\r", "\n").rstrip("\n").split("\n")
 

@@ -124,6 +124,7 @@ def index_html(figures: Cohort, assignment: Assignment, pages: Mapping[str, str]
         ],
         changes=[(one, feedback_link(one.student)) for one in figures.changes[:MOST_ROWS]],
         keys=keys,
+        grouped=any(one.student.group for one in everyone),
         rows=[_row(one, keys) for one in everyone],
         pages=dict(pages or {}),
     )

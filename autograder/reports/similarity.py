@@ -1,0 +1,241 @@
+"""Pairs of students whose answers have unusually much in common: places to look, never a verdict.
+
+An answer is compared by its fingerprints (reports/fingerprints.py). Those of what students were given and of the
+reference answers do not count, nor do those that many answers share: a question with one obvious answer makes everyone
+alike. What is left weighs log(n / df), the more the fewer of the n answers have it, added up over all questions.
+"""
+
+import ast
+import math
+import re
+import statistics
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+from typing import TypeVar
+
+from autograder.assignment import Assignment
+from autograder.reports.code import own_lines, split_lines
+from autograder.reports.cohort import without_place
+from autograder.reports.fingerprints import FIXED, MOST_SOURCE, all_runs, fingerprints, tokens
+from autograder.results import Result, Status
+
+MOST_SHARE = 0.02
+LEAST = 3
+"""What more than this share of the answers to a question have, and more than this many of them, is common knowledge."""
+SHOWN = 0.02
+MOST_SHOWN = 60
+"""The pairs that are listed: this share of all pairs, and no more than this many."""
+WRONG_VALUE = re.compile(r"\d\.\d{2}|\d{4}")
+MOST_SIGNALS = 8
+Key = TypeVar("Key")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signal:
+    """Something else that hardly anybody has but these two: a wrong value, a name, a comment, dead code."""
+
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Match:
+    """What two answers to one question have in common; left and right are the lines of it in each."""
+
+    question: str
+    score: float
+    shared: float
+    left: frozenset[int]
+    right: frozenset[int]
+    signals: tuple[Signal, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    """Two students, with the questions in which they have something in common, the most telling first."""
+
+    left: str
+    right: str
+    score: float
+    matches: tuple[Match, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Similarity:
+    """The pairs of a class, the most alike first. compared: how many pairs there are; typical: the median score."""
+
+    students: int
+    compared: int
+    typical: float
+    pairs: tuple[Pair, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Piece:
+    """The student's own lines of an answer. marks: its fingerprints, with the lines of the answer that they span."""
+
+    student: str
+    marks: Mapping[int, frozenset[int]]
+    signals: frozenset[Signal]
+
+
+@dataclass(slots=True)
+class _Found:
+    """What a pair has in common in one question while it is collected."""
+
+    score: float = 0.0
+    marks: list[int] = field(default_factory=list)
+    signals: list[Signal] = field(default_factory=list)
+
+
+def similarity(results: Iterable[Result], assignment: Assignment, known: Iterable[str]) -> Similarity:
+    """Compare every pair of students over all questions together.
+
+    known: code that everybody may have: the release's cells and the reference answers
+    Students who handed in the same submission as a group are not compared with each other.
+    """
+    everyone = [result for result in results if result.questions]
+    texts = list(known)
+    given = frozenset[int]().union(*map(all_runs, texts))
+    words = frozenset(token.written.strip("# ").casefold() for text in texts for token in tokens(text))
+    teams = {result.student.id: result.student.group for result in everyone}
+    digests = {result.student.id: result.sha256 for result in everyone}
+    scores: dict[tuple[str, str], float] = {}
+    details: dict[tuple[str, str], list[Match]] = {}
+    for question in (one.id for one in assignment.questions):
+        pieces = [piece for result in everyone for piece in _piece(result, question, assignment, given, words)]
+        by_student = {piece.student: piece for piece in pieces}
+        for pair, found in _in_common(pieces).items():
+            left, right = pair
+            if teams[left] and teams[left] == teams[right] and digests[left] == digests[right]:
+                continue
+            scores[pair] = scores.get(pair, 0.0) + found.score
+            details.setdefault(pair, []).append(_match(question, found, by_student[left], by_student[right]))
+    compared = len(everyone) * (len(everyone) - 1) // 2
+    ranked = sorted((pair for pair in scores if scores[pair] > 0), key=lambda pair: (-scores[pair], pair))
+    shown = ranked[: min(MOST_SHOWN, max(1, math.ceil(SHOWN * compared)))]
+    values = [*scores.values(), *[0.0] * (compared - len(scores))]
+    return Similarity(
+        students=len(everyone),
+        compared=compared,
+        typical=statistics.median(values) if values else 0.0,
+        pairs=tuple(_pair(pair, scores[pair], details[pair]) for pair in shown),
+    )
+
+
+def _pair(pair: tuple[str, str], score: float, matches: Iterable[Match]) -> Pair:
+    ordered = sorted(matches, key=lambda one: -one.score)
+    return Pair(left=pair[0], right=pair[1], score=score, matches=tuple(ordered))
+
+
+def _match(question: str, found: _Found, left: Piece, right: Piece) -> Match:
+    least = min(len(left.marks), len(right.marks))
+    return Match(
+        question=question,
+        score=found.score,
+        shared=len(found.marks) / least if least else 0.0,
+        left=frozenset().union(*(left.marks[one] for one in found.marks)),
+        right=frozenset().union(*(right.marks[one] for one in found.marks)),
+        signals=tuple(sorted(found.signals, key=lambda one: (one.kind, one.text))[:MOST_SIGNALS]),
+    )
+
+
+def _piece(
+    result: Result, question: str, assignment: Assignment, given: frozenset[int], words: frozenset[str]
+) -> Iterator[Piece]:
+    score = result.questions.get(question)
+    if score is None or score.answer is None or not score.answer.source:
+        return
+    own = own_lines(score.answer.source, question, assignment)
+    text = "\n".join(split_lines(score.answer.source)[own.start - 1 : own.stop - 1])
+    marks = {
+        mark: frozenset(line + own.start - 1 for line in lines)
+        for mark, lines in fingerprints(text).items()
+        if mark not in given
+    }
+    wrong = (
+        Signal(kind="wrong value", text=f"{test.name.replace('_', ' ')}: {without_place(test.message)}")
+        for test in score.tests
+        if test.status is Status.FAILED and WRONG_VALUE.search(test.message)
+    )
+    signals = frozenset([*wrong, *_written(text, words), *_dead(text)])
+    yield Piece(student=result.student.id, marks=marks, signals=signals)
+
+
+def _in_common(pieces: Sequence[Piece]) -> dict[tuple[str, str], _Found]:
+    """What each pair has in common in one question; pairs without anything are left out."""
+    most = max(LEAST, int(MOST_SHARE * len(pieces)))
+    found: dict[tuple[str, str], _Found] = {}
+    for mark, owners in _rare(((piece.student, piece.marks) for piece in pieces), most):
+        for pair in combinations(owners, 2):
+            one = found.setdefault(pair, _Found())
+            one.score += math.log(len(pieces) / len(owners))
+            one.marks.append(mark)
+    for signal, owners in _rare(((piece.student, piece.signals) for piece in pieces), most):
+        for pair in combinations(owners, 2):
+            found.setdefault(pair, _Found()).signals.append(signal)
+    return found
+
+
+def _rare(owned: Iterable[tuple[str, Iterable[Key]]], most: int) -> Iterator[tuple[Key, list[str]]]:
+    """Yield what at least two students and at most this many have, with these students in order."""
+    owners: dict[Key, list[str]] = {}
+    for student, keys in owned:
+        for key in keys:
+            owners.setdefault(key, []).append(student)
+    return ((key, sorted(students)) for key, students in owners.items() if 2 <= len(students) <= most)
+
+
+def _written(text: str, words: frozenset[str]) -> Iterator[Signal]:
+    """Names and comments that a student chose and that are nowhere in what everybody has."""
+    before = ""
+    for token in tokens(text):
+        written = token.written.strip("# ").casefold()
+        if token.kind == "comment" and len(written) > 8 and written not in words:
+            yield Signal(kind="comment", text=token.written.strip("# "))
+        chosen = token.kind == "name" and token.written not in FIXED and before != "."
+        if chosen and len(written) > 3 and written not in words:
+            yield Signal(kind="name", text=token.written)
+        before = token.written
+
+
+def _dead(text: str) -> list[Signal]:
+    """Statements without effect: a name that nothing reads, or code behind a return. None where it is not Python."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about the student's code, such as an escape that Python does not know
+            tree = ast.parse(_dedented(text))
+        return [Signal(kind="dead code", text=ast.unparse(one)) for one in _without_effect(tree)]
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return []
+
+
+def _without_effect(tree: ast.Module) -> Iterator[ast.stmt]:
+    nodes = list(ast.walk(tree))
+    read = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
+    for node in nodes:
+        yield from _behind_return(node)
+        if isinstance(node, ast.Assign) and len(node.targets) == 1 and not isinstance(node.value, ast.Constant):
+            target = node.targets[0]
+            if isinstance(target, ast.Name) and target.id not in read:
+                yield node
+
+
+def _behind_return(node: ast.AST) -> Iterator[ast.stmt]:
+    body = getattr(node, "body", None)
+    if not isinstance(body, list):
+        return
+    for place, statement in enumerate(body):
+        if isinstance(statement, ast.Return | ast.Raise):
+            yield from body[place + 1 :]
+            return
+
+
+def _dedented(text: str) -> str:
+    """The lines of a region as a program of their own."""
+    lines = [line.expandtabs(4) for line in text[:MOST_SOURCE].split("\n")]
+    indents = [len(line) - len(line.lstrip()) for line in lines if line.strip() and not line.lstrip().startswith("#")]
+    least = min(indents, default=0)
+    return "\n".join(line[least:] for line in lines)
