@@ -83,7 +83,8 @@ def _gap(count: int) -> Line:
 
 def _shown(lines: list[str], own: range, marked: Collection[int], most: int) -> list[int]:
     """The numbers of the lines that fit, marked ones and those next to them first."""
-    near = [n + step for n in sorted(marked) for step in (0, -1, 1, -2, 2) if 1 <= n + step <= len(lines)]
+    near = [n for n in sorted(marked) if 1 <= n <= len(lines)]
+    near += [n + step for n in near for step in (-1, 1, -2, 2) if n + step in own]
     shown: set[int] = set()
     room = most
     for number in dict.fromkeys([*near, *own]):

@@ -5,11 +5,10 @@ looked at, so any answer may be handed in, also one that is not Python.
 """
 
 import builtins
-import functools
 import hashlib
 import keyword
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 RUN = 8
@@ -64,10 +63,9 @@ def _normal(kind: str, written: str, before: Sequence[str]) -> str:
     return written if attribute else "v"
 
 
-@functools.lru_cache(maxsize=4096)
-def fingerprints(source: str) -> Mapping[int, frozenset[int]]:
-    """Return the fingerprints of a source, each with the lines that it spans."""
-    code = [token for token in tokens(source) if token.kind != "comment"]
+def fingerprints(found_tokens: Iterable[Token]) -> dict[int, frozenset[int]]:
+    """Return the fingerprints of a source's tokens, each with the lines that it spans."""
+    code = [token for token in found_tokens if token.kind != "comment"]
     runs = [_hash([token.text for token in code[i : i + RUN]]) for i in range(len(code) - RUN + 1)]
     found: dict[int, frozenset[int]] = {}
     for start in range(max(1, len(runs) - WINDOW + 1)):

@@ -18,17 +18,20 @@ from typing import TypeVar
 from autograder.assignment import Assignment
 from autograder.reports.code import own_lines, split_lines
 from autograder.reports.cohort import without_place
-from autograder.reports.fingerprints import FIXED, MOST_SOURCE, all_runs, fingerprints, tokens
+from autograder.reports.fingerprints import MOST_SOURCE, Token, all_runs, fingerprints, tokens
 from autograder.results import Result, Status
 
 MOST_SHARE = 0.02
-LEAST = 3
+LEAST = 5
 """What more than this share of the answers to a question have, and more than this many of them, is common knowledge."""
 SHOWN = 0.02
 MOST_SHOWN = 60
 """The pairs that are listed: this share of all pairs, and no more than this many."""
 WRONG_VALUE = re.compile(r"\d\.\d{2}|\d{4}")
 MOST_SIGNALS = 8
+OPENING, CLOSING = frozenset("([{"), frozenset(")]}")
+SHORTEST = 4
+"""Characters of a name or comment that can be unusual."""
 Key = TypeVar("Key")
 
 
@@ -73,6 +76,14 @@ class Similarity:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What everybody may have: fingerprints, and names and comments in lower case."""
+
+    marks: frozenset[int]
+    words: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Piece:
     """The student's own lines of an answer. marks: its fingerprints, with the lines of the answer that they span."""
 
@@ -105,7 +116,7 @@ def similarity(results: Iterable[Result], assignment: Assignment, known: Iterabl
     scores: dict[tuple[str, str], float] = {}
     details: dict[tuple[str, str], list[Match]] = {}
     for question in (one.id for one in assignment.questions):
-        pieces = [piece for result in everyone for piece in _piece(result, question, assignment, given, words)]
+        pieces = _pieces(everyone, question, assignment, Known(marks=given, words=words))
         by_student = {piece.student: piece for piece in pieces}
         for pair, found in _in_common(pieces).items():
             left, right = pair
@@ -142,26 +153,37 @@ def _match(question: str, found: _Found, left: Piece, right: Piece) -> Match:
     )
 
 
-def _piece(
-    result: Result, question: str, assignment: Assignment, given: frozenset[int], words: frozenset[str]
-) -> Iterator[Piece]:
-    score = result.questions.get(question)
-    if score is None or score.answer is None or not score.answer.source:
-        return
-    own = own_lines(score.answer.source, question, assignment)
-    text = "\n".join(split_lines(score.answer.source)[own.start - 1 : own.stop - 1])
+def _pieces(results: Iterable[Result], question: str, assignment: Assignment, known: Known) -> list[Piece]:
+    """The answers to one question; equal ones are read once."""
+    pieces = []
+    read: dict[str, tuple[Mapping[int, frozenset[int]], frozenset[Signal]]] = {}
+    for result in results:
+        score = result.questions.get(question)
+        if score is None or score.answer is None or not score.answer.source:
+            continue
+        source = score.answer.source
+        if source not in read:
+            read[source] = _read(source, own_lines(source, question, assignment), known)
+        marks, signals = read[source]
+        wrong = {
+            Signal(kind="wrong value", text=f"{test.name.replace('_', ' ')}: {without_place(test.message)}")
+            for test in score.tests
+            if test.status is Status.FAILED and WRONG_VALUE.search(test.message)
+        }
+        pieces.append(Piece(student=result.student.id, marks=marks, signals=signals | wrong))
+    return pieces
+
+
+def _read(source: str, own: range, known: Known) -> tuple[dict[int, frozenset[int]], frozenset[Signal]]:
+    """The fingerprints of the student's own lines, and what is unusual in them."""
+    text = "\n".join(split_lines(source)[own.start - 1 : own.stop - 1])
+    code = tokens(text)
     marks = {
         mark: frozenset(line + own.start - 1 for line in lines)
-        for mark, lines in fingerprints(text).items()
-        if mark not in given
+        for mark, lines in fingerprints(code).items()
+        if mark not in known.marks
     }
-    wrong = (
-        Signal(kind="wrong value", text=f"{test.name.replace('_', ' ')}: {without_place(test.message)}")
-        for test in score.tests
-        if test.status is Status.FAILED and WRONG_VALUE.search(test.message)
-    )
-    signals = frozenset([*wrong, *_written(text, words), *_dead(text)])
-    yield Piece(student=result.student.id, marks=marks, signals=signals)
+    return marks, frozenset([*_written(code, known.words), *_dead(text)])
 
 
 def _in_common(pieces: Sequence[Piece]) -> dict[tuple[str, str], _Found]:
@@ -188,17 +210,20 @@ def _rare(owned: Iterable[tuple[str, Iterable[Key]]], most: int) -> Iterator[tup
     return ((key, sorted(students)) for key, students in owners.items() if 2 <= len(students) <= most)
 
 
-def _written(text: str, words: frozenset[str]) -> Iterator[Signal]:
+def _written(code: Sequence[Token], words: frozenset[str]) -> Iterator[Signal]:
     """Names and comments that a student chose and that are nowhere in what everybody has."""
-    before = ""
-    for token in tokens(text):
+    depth = 0
+    for place, token in enumerate(code):
+        depth += (token.written in OPENING) - (token.written in CLOSING)
         written = token.written.strip("# ").casefold()
-        if token.kind == "comment" and len(written) > 8 and written not in words:
+        if written in words or len(written) < SHORTEST:
+            continue
+        if token.kind == "comment":
             yield Signal(kind="comment", text=token.written.strip("# "))
-        chosen = token.kind == "name" and token.written not in FIXED and before != "."
-        if chosen and len(written) > 3 and written not in words:
+        after = code[place + 1].written if place + 1 < len(code) else ""
+        named_argument = depth > 0 and after == "="
+        if token.text == "v" and not named_argument:
             yield Signal(kind="name", text=token.written)
-        before = token.written
 
 
 def _dead(text: str) -> list[Signal]:
