@@ -54,7 +54,7 @@ def measure(independent: int, copies: int, seed: int) -> Measured:
             copier = f"{disguise} {number}"
             people[copier] = {
                 key: DISGUISES[disguise](people[f"s{draw.choice(sources)}"].get(key, ""), words, draw)
-                for key in {key for source in sources for key in people[f"s{source}"]}
+                for key in dict.fromkeys(key for source in sources for key in people[f"s{source}"])
             }
             planted |= {frozenset({copier, f"s{source}"}): disguise for source in sources}
     results = [_result(student, bodies, assignment, released) for student, bodies in people.items()]
@@ -115,7 +115,7 @@ def renamed(body: str, words: set[str], draw: random.Random) -> str:
 
 
 def commented(body: str, words: set[str], draw: random.Random) -> str:
-    """Replace the comments, and put each statement's result where others have none."""
+    """Replace the comments, and write some where there were none."""
     lines = []
     for line in body.split("\n"):
         bare = re.sub(r"\s+#[^\"']*$", "", line)

@@ -2,7 +2,7 @@
 
 An answer is compared by its fingerprints (reports/fingerprints.py). Those of what students were given and of the
 reference answers do not count, nor do those that many answers share: a question with one obvious answer makes everyone
-alike. What is left weighs log(n / df), the more the fewer of the n answers have it, added up over all questions.
+alike. What is left weighs log(n / df), the more the fewer of the n answers have it, and adds up over all questions.
 """
 
 import ast
@@ -10,8 +10,9 @@ import math
 import re
 import statistics
 import warnings
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import combinations
 from typing import TypeVar
 
@@ -27,6 +28,8 @@ LEAST = 5
 SHOWN = 0.02
 MOST_SHOWN = 60
 """The pairs that are listed: this share of all pairs, and no more than this many."""
+FLOOR = 0.1
+"""Added to each weight, so that what both of only two answers share counts, too."""
 WRONG_VALUE = re.compile(r"\d\.\d{2}|\d{4}")
 MOST_SIGNALS = 8
 OPENING, CLOSING = frozenset("([{"), frozenset(")]}")
@@ -92,13 +95,12 @@ class Piece:
     signals: frozenset[Signal]
 
 
-@dataclass(slots=True)
-class _Found:
-    """What a pair has in common in one question while it is collected."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rare:
+    """What at least two answers to a question have, and not many. weights: log(n / df) of each fingerprint"""
 
-    score: float = 0.0
-    marks: list[int] = field(default_factory=list)
-    signals: list[Signal] = field(default_factory=list)
+    weights: Mapping[int, float]
+    signals: frozenset[Signal]
 
 
 def similarity(results: Iterable[Result], assignment: Assignment, known: Iterable[str]) -> Similarity:
@@ -107,50 +109,81 @@ def similarity(results: Iterable[Result], assignment: Assignment, known: Iterabl
     known: code that everybody may have: the release's cells and the reference answers
     Students who handed in the same submission as a group are not compared with each other.
     """
-    everyone = [result for result in results if result.questions]
-    texts = list(known)
-    given = frozenset[int]().union(*map(all_runs, texts))
-    words = frozenset(token.written.strip("# ").casefold() for text in texts for token in tokens(text))
-    teams = {result.student.id: result.student.group for result in everyone}
-    digests = {result.student.id: result.sha256 for result in everyone}
-    scores: dict[tuple[str, str], float] = {}
-    details: dict[tuple[str, str], list[Match]] = {}
+    everyone = {result.student.id: result for result in results if result.questions}
+    everybody = _known(list(known))
+    scores: defaultdict[tuple[str, str], float] = defaultdict(float)
+    rare: dict[str, Rare] = {}
     for question in (one.id for one in assignment.questions):
-        pieces = _pieces(everyone, question, assignment, Known(marks=given, words=words))
-        by_student = {piece.student: piece for piece in pieces}
-        for pair, found in _in_common(pieces).items():
-            left, right = pair
-            if teams[left] and teams[left] == teams[right] and digests[left] == digests[right]:
-                continue
-            scores[pair] = scores.get(pair, 0.0) + found.score
-            details.setdefault(pair, []).append(_match(question, found, by_student[left], by_student[right]))
+        pieces = _pieces(everyone.values(), question, assignment, everybody)
+        rare[question] = _compare(pieces, scores)
     compared = len(everyone) * (len(everyone) - 1) // 2
-    ranked = sorted((pair for pair in scores if scores[pair] > 0), key=lambda pair: (-scores[pair], pair))
+    ranked = sorted(
+        (pair for pair in scores if not _one_team(everyone[pair[0]], everyone[pair[1]])),
+        key=lambda pair: (-scores[pair], pair),
+    )
     shown = ranked[: min(MOST_SHOWN, max(1, math.ceil(SHOWN * compared)))]
-    values = [*scores.values(), *[0.0] * (compared - len(scores))]
+    matches: dict[tuple[str, str], list[Match]] = {pair: [] for pair in shown}
+    people = [everyone[student] for student in dict.fromkeys(student for pair in shown for student in pair)]
+    for question, one in rare.items():
+        found = {piece.student: piece for piece in _pieces(people, question, assignment, everybody)}
+        for left, right in shown:
+            if left in found and right in found:
+                matches[left, right] += _match(question, one, found[left], found[right])
     return Similarity(
         students=len(everyone),
         compared=compared,
-        typical=statistics.median(values) if values else 0.0,
-        pairs=tuple(_pair(pair, scores[pair], details[pair]) for pair in shown),
+        typical=statistics.median([*scores.values(), *[0.0] * (compared - len(scores))]) if compared else 0.0,
+        pairs=tuple(_pair(pair, scores[pair], matches[pair]) for pair in shown),
     )
+
+
+def _known(texts: Sequence[str]) -> Known:
+    words = frozenset(token.written.strip("# ").casefold() for text in texts for token in tokens(text))
+    return Known(marks=frozenset[int]().union(*map(all_runs, texts)), words=words)
+
+
+def _one_team(left: Result, right: Result) -> bool:
+    return left.student.group is not None and (left.student.group, left.sha256) == (right.student.group, right.sha256)
+
+
+def _compare(pieces: Sequence[Piece], scores: defaultdict[tuple[str, str], float]) -> Rare:
+    """Add to each pair's score what its answers to one question share."""
+    most = max(LEAST, int(MOST_SHARE * len(pieces)))
+    weights: dict[int, float] = {}
+    for mark, owners in _shared(((piece.student, piece.marks) for piece in pieces), most):
+        weights[mark] = math.log(len(pieces) / len(owners)) + FLOOR
+        for pair in combinations(owners, 2):
+            scores[pair] += weights[mark]
+    signals = (signal for signal, _ in _shared(((piece.student, piece.signals) for piece in pieces), most))
+    return Rare(weights=weights, signals=frozenset(signals))
+
+
+def _shared(owned: Iterable[tuple[str, Iterable[Key]]], most: int) -> Iterator[tuple[Key, list[str]]]:
+    """Yield what at least two students and at most this many have, with these students in order."""
+    owners: dict[Key, list[str]] = {}
+    for student, keys in owned:
+        for key in keys:
+            owners.setdefault(key, []).append(student)
+    return ((key, sorted(students)) for key, students in owners.items() if 2 <= len(students) <= most)
+
+
+def _match(question: str, rare: Rare, left: Piece, right: Piece) -> Iterator[Match]:
+    marks = left.marks.keys() & right.marks.keys() & rare.weights.keys()
+    signals = left.signals & right.signals & rare.signals
+    if marks or signals:
+        yield Match(
+            question=question,
+            score=sum(rare.weights[one] for one in marks),
+            shared=len(marks) / min(len(left.marks), len(right.marks)) if marks else 0.0,
+            left=frozenset().union(*(left.marks[one] for one in marks)),
+            right=frozenset().union(*(right.marks[one] for one in marks)),
+            signals=tuple(sorted(signals, key=lambda one: (one.kind, one.text))[:MOST_SIGNALS]),
+        )
 
 
 def _pair(pair: tuple[str, str], score: float, matches: Iterable[Match]) -> Pair:
     ordered = sorted(matches, key=lambda one: -one.score)
     return Pair(left=pair[0], right=pair[1], score=score, matches=tuple(ordered))
-
-
-def _match(question: str, found: _Found, left: Piece, right: Piece) -> Match:
-    least = min(len(left.marks), len(right.marks))
-    return Match(
-        question=question,
-        score=found.score,
-        shared=len(found.marks) / least if least else 0.0,
-        left=frozenset().union(*(left.marks[one] for one in found.marks)),
-        right=frozenset().union(*(right.marks[one] for one in found.marks)),
-        signals=tuple(sorted(found.signals, key=lambda one: (one.kind, one.text))[:MOST_SIGNALS]),
-    )
 
 
 def _pieces(results: Iterable[Result], question: str, assignment: Assignment, known: Known) -> list[Piece]:
@@ -184,30 +217,6 @@ def _read(source: str, own: range, known: Known) -> tuple[dict[int, frozenset[in
         if mark not in known.marks
     }
     return marks, frozenset([*_written(code, known.words), *_dead(text)])
-
-
-def _in_common(pieces: Sequence[Piece]) -> dict[tuple[str, str], _Found]:
-    """What each pair has in common in one question; pairs without anything are left out."""
-    most = max(LEAST, int(MOST_SHARE * len(pieces)))
-    found: dict[tuple[str, str], _Found] = {}
-    for mark, owners in _rare(((piece.student, piece.marks) for piece in pieces), most):
-        for pair in combinations(owners, 2):
-            one = found.setdefault(pair, _Found())
-            one.score += math.log(len(pieces) / len(owners))
-            one.marks.append(mark)
-    for signal, owners in _rare(((piece.student, piece.signals) for piece in pieces), most):
-        for pair in combinations(owners, 2):
-            found.setdefault(pair, _Found()).signals.append(signal)
-    return found
-
-
-def _rare(owned: Iterable[tuple[str, Iterable[Key]]], most: int) -> Iterator[tuple[Key, list[str]]]:
-    """Yield what at least two students and at most this many have, with these students in order."""
-    owners: dict[Key, list[str]] = {}
-    for student, keys in owned:
-        for key in keys:
-            owners.setdefault(key, []).append(student)
-    return ((key, sorted(students)) for key, students in owners.items() if 2 <= len(students) <= most)
 
 
 def _written(code: Sequence[Token], words: frozenset[str]) -> Iterator[Signal]:
