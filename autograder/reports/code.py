@@ -60,6 +60,7 @@ def code_lines(source: str, own: range, marked: Collection[int] = (), most: int 
     own: their numbers; marked: numbers of lines to mark, shown wherever they are; most: characters to show
     """
     lines = [clipped(visible(line), MOST_LINE) for line in split_lines(source)]
+    own = range(own.start, min(own.stop, len(lines) + 1))
     shown = _shown(lines, own, marked, most)
     found: list[Line] = []
     colours = _highlighted([lines[number - 1] for number in shown])

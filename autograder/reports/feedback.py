@@ -144,7 +144,7 @@ def _facts(result: Result, deduction: Deduction | None, size: Size) -> Iterator[
         if not one.counts:
             yield "Not used", clipped(f"{one.name}: {one.why}" if one.why else one.name, size.text)
     if result.submitted:
-        yield "Handed in", _time(result.submitted)
+        yield "Handed in", clipped(_time(result.submitted), 40)
     if late := late_in_words(result):
         yield "Lateness", late
     if deduction and deduction.points:
