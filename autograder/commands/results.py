@@ -19,7 +19,7 @@ def add(verbs: Verbs) -> None:
     report = verb(verbs, "report", "write feedback, the report on the class and the similarity report", _report)
     results_folder(report)
     help_run = "as things stood after this run (default: the newest)"
-    report.add_argument("--run", type=int, metavar="N", help=help_run)
+    report.add_argument("--run", dest="at_run", type=int, metavar="N", help=help_run)
 
 
 def _feedback(options: argparse.Namespace) -> int:
@@ -42,7 +42,7 @@ def _report(options: argparse.Namespace) -> int:
 
     assignment = chosen(options)
     with _opened(options) as gradebook:
-        run = _run(gradebook, options.run)
+        run = _run(gradebook, options.at_run)
         results = _results(gradebook, run)
         before = {one.student.id: one for one in _results(gradebook, run - 1)}
     count = _write_feedback(results, assignment, options.out)

@@ -22,7 +22,7 @@ TOKEN = re.compile(
     r"|(?P<string>[rRbBuUfF]{0,2}(?:\"\"\"[\s\S]*?\"\"\"|'''[\s\S]*?'''|\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*'))"
     r"|(?P<name>[^\W\d]\w*)|(?P<number>\d[\w.]*)|(?P<sign>[^\s\w])"
 )
-FIXED = frozenset(keyword.kwlist) | frozenset(dir(builtins))
+FIXED = frozenset(keyword.kwlist) | frozenset(dir(builtins)) | {"self", "cls"}
 """Names that nobody chooses."""
 
 
