@@ -7,7 +7,7 @@ SAMPLE := build/sample-batch
 SUBMISSIONS ?= $(SAMPLE)
 OUT ?= out
 
-.PHONY: help grade test release verify lint bench names clean
+.PHONY: help grade test release verify lint bench screenshots names clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -37,6 +37,9 @@ lint: $(READY)  ## check style and types
 
 bench: $(READY)  ## measure speed and memory, beside other ways to grade (some minutes)
 	$(BIN)/autograder bench
+
+screenshots: $(READY)  ## draw the pages of a class of 300 into docs/pictures (needs chromium)
+	$(BIN)/python -m benchmarks.screenshots
 
 names: $(READY)  ## download the classic names file and check it
 	$(BIN)/python data/fetch_names.py

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autograder.commands import results as verbs
+from autograder.commands import reports as verbs
 from autograder.errors import UsageError
 from autograder.gradebook.changes import Change
 from autograder.gradebook.store import open_gradebook

@@ -13,6 +13,8 @@ from autograder.regions import find_regions
 from autograder.release.released import names_to_questions
 from autograder.reports.html import clipped, visible
 
+MOST_SOURCE = 100_000
+"""Characters of an answer in which markers are looked for."""
 MOST_LINE = 400
 """Characters of one line that are shown."""
 CLASSES = (
@@ -48,7 +50,8 @@ def failing_line(message: str, question: str) -> int:
 def own_lines(source: str, question: str, assignment: Assignment) -> range:
     """Return the numbers of the lines between the markers of a question's region; all lines where there are none."""
     lines = split_lines(source)
-    for region in find_regions(lines, names_to_questions(assignment.questions)):
+    regions = find_regions(lines, names_to_questions(assignment.questions)) if len(source) <= MOST_SOURCE else []
+    for region in regions:
         if region.question == question:
             return range(region.first + 1, region.last + 1)
     return range(1, len(lines) + 1)

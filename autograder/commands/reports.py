@@ -1,4 +1,4 @@
-"""Verbs on results: feedback, report."""
+"""Verbs that write pages: feedback, report."""
 
 import argparse
 from collections.abc import Iterator
