@@ -22,7 +22,7 @@ def verb(
     parser.set_defaults(run=run)
     parser.add_argument("-v", "--verbose", action="store_true", help="print what is going on, for a report of a fault")
     help_course = "the folder of the course (default: found from the working directory upwards)"
-    parser.add_argument("--course", type=path, metavar="DIR", help=help_course)
+    parser.add_argument("--course", type=to_path, metavar="DIR", help=help_course)
     if assignment:
         parser.add_argument("--assignment", metavar="NAME", help="which assignment (default: the only one there is)")
         parser.add_argument(
@@ -35,14 +35,14 @@ def verb(
     return parser
 
 
-def path(text: str) -> Path:
+def to_path(text: str) -> Path:
     """Return a path from the command line; `~` stands for the home folder, also where a shell left it."""
     return Path(text).expanduser()
 
 
 def results_folder(parser: argparse.ArgumentParser) -> None:
     """Add --out and --db, which verbs on results take."""
-    parser.add_argument("--out", type=path, required=True, metavar="DIR", help="the results folder")
+    parser.add_argument("--out", type=to_path, required=True, metavar="DIR", help="the results folder")
     parser.add_argument(
         "--db", default="", metavar="URL", help="the gradebook's database, as a SQLAlchemy URL (default: in --out)"
     )

@@ -1,8 +1,8 @@
-"""Verbs that publish results: feedback, report, export."""
+"""The verb that brings results back into an LMS: export."""
 
 import argparse
 
-from autograder.commands.options import Verbs, chosen, path, results_folder, verb
+from autograder.commands.options import Verbs, chosen, results_folder, to_path, verb
 from autograder.errors import UsageError
 
 
@@ -16,8 +16,10 @@ def add(verbs: Verbs) -> None:
         choices=("canvas", "moodle", "csv"),
         help="what the template is: Canvas's gradebook, Moodle's grading worksheet, or a table with a column of ids",
     )
-    export.add_argument("--template", type=path, required=True, metavar="FILE", help="the file as the LMS exported it")
-    export.add_argument("--write", type=path, required=True, metavar="FILE", help="the file to write and upload")
+    export.add_argument(
+        "--template", type=to_path, required=True, metavar="FILE", help="the file as the LMS exported it"
+    )
+    export.add_argument("--write", type=to_path, required=True, metavar="FILE", help="the file to write and upload")
     export.add_argument(
         "--column",
         default="",
