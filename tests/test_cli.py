@@ -243,4 +243,4 @@ def test_names_that_are_not_there(
     (tmp_path / "ada.ipynb").write_text("{}")
     monkeypatch.setenv("NAMES", str(tmp_path / "none.txt"))
     assert main(["grade", str(tmp_path), "--out", str(tmp_path / "out")]) == 2
-    assert "there is no such names file; correct or unset NAMES" in capsys.readouterr().err
+    assert "there is no such file; correct --data, or correct or unset NAMES" in capsys.readouterr().err

@@ -44,7 +44,7 @@ def small(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Assignmen
     home = tmp_path_factory.mktemp("small") / "home"
     shutil.copytree(finished, home)
     toml = home / "solutions/tiny/assignment.toml"
-    toml.write_text('data = ["data/names.txt"]\n' + toml.read_text())
+    toml.write_text(toml.read_text() + '\n[data]\nnames = "data/names.txt"\n')
     for name, text in {"data/names.txt": "ada\n", "solutions/tiny/src/help.py": "HELP = 1\n"}.items():
         (home / name).parent.mkdir(exist_ok=True)
         (home / name).write_text(text)

@@ -1,6 +1,5 @@
 """The gate: the smallest assignment passes it, and every rule is broken once and says why."""
 
-import functools
 import io
 import json
 import re
@@ -15,7 +14,7 @@ import pytest
 
 from autograder import cli
 from autograder.assignment import Limits
-from autograder.assignment_file import assignment_names, load_assignment
+from autograder.assignment_file import load_assignment
 from autograder.authoring.verify import RULES, files, grading, notebooks
 from autograder.authoring.verify.links import broken_links
 from autograder.authoring.verify.rule import judge
@@ -289,8 +288,7 @@ def test_from_new_to_grades(
     """`new`, then the gate lists what is missing; filled in and released, it passes, and is graded like any other."""
     home = tmp_path / "home"
     tiny.write_unfinished(home)
-    monkeypatch.setattr(cli, "load_assignment", functools.partial(load_assignment, home=home))
-    monkeypatch.setattr(cli, "assignment_names", functools.partial(assignment_names, home=home))
+    monkeypatch.chdir(home)
     assert cli.main(["verify"]) == 1
     printed = " ".join(re.sub(r"[│\s]+", " ", capsys.readouterr().out).split())
     assert "there is no release yet; run `autograder release`" in printed
