@@ -15,9 +15,11 @@ import pytest
 from autograder import cli
 from autograder.assignment import Limits
 from autograder.assignment_file import load_assignment
+from autograder.authoring.build import reference_text
 from autograder.authoring.verify import RULES, files, grading, notebooks
 from autograder.authoring.verify.links import broken_links
 from autograder.authoring.verify.rule import judge
+from autograder.release.reference import reference_file
 from tests import tiny
 
 MASTER = "solutions/tiny/tiny.py"
@@ -43,6 +45,12 @@ def edit(home: Path, file: str, old: str, new: str) -> None:
     text = path.read_text(encoding="utf-8")
     assert old in text
     path.write_text(text.replace(old, new, 1), encoding="utf-8")
+
+
+def write_reference(home: Path) -> None:
+    """Write the reference answers down again after a change of the master that is not released."""
+    assignment = load_assignment("tiny", home)
+    reference_file(assignment).write_text(reference_text(assignment), encoding="utf-8")
 
 
 def edit_cell(home: Path, cell_id: str, change: Callable[[str], str]) -> None:
@@ -224,6 +232,7 @@ def test_broken_rules_of_grading(home: Path) -> None:
     edit(home, TESTS, "values = [4.0, 1.0, 7.0]", "return")  # a hidden test that looks at nothing
     edit(home, TESTS, 'hint="Which of the two divisions rounds?"', 'hint=" "')
     edit(home, ANSWERS, "=== wrong: rounded down\nexpect: the half rounded down\nreturn x // 2", "")
+    write_reference(home)
     assignment = load_assignment("tiny", home)
     slow = replace(assignment, limits=Limits(wall_s=20, cpu_s=1e-4, memory_mib=512))
     with grading.Grading(slow) as graded:
@@ -261,6 +270,7 @@ def test_broken_rules_of_notebooks(home: Path) -> None:
     last = 'print(f"This waits for question {missing}.")'
     edit(home, MASTER, last, f"{last}\nhalve(1.0)\n# CLAIM: halve(4.0) == 2\n# CLAIM: halve(4.0) == 3")
     line = (home / MASTER).read_text(encoding="utf-8").split("# CLAIM: halve(4.0) == 3")[0].count("\n") + 1
+    write_reference(home)
     runs = notebooks.Runs(load_assignment("tiny", home))
     end, fail, passing, claims = reasons(notebooks.RULES[:4], runs).values()
     assert claims == (f"tiny.ipynb, cell Q1-demo, line {line} of the master: `halve(4.0) == 3` is false",)
@@ -297,6 +307,7 @@ def test_from_new_to_grades(
 
     tiny.fill_in_all(home)
     shutil.copytree(finished / "assignments", home / "assignments")
+    shutil.copy(finished / "solutions/tiny/reference.json", home / "solutions/tiny")
     assert cli.main(["verify", "--assignment", "tiny"]) == 0
     assert f"all {len(RULES)} rules are kept" in capsys.readouterr().out
 

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from autograder.assignment import Assignment, Question
-from autograder.authoring.build import release_files
+from autograder.authoring.build import reference_text, release_files
 from autograder.authoring.master import mistakes, read_master
 from autograder.authoring.verify.leaks import leaks
 from autograder.authoring.verify.links import broken_links
@@ -16,6 +16,7 @@ from autograder.authoring.verify.rule import Rule
 from autograder.errors import MasterError
 from autograder.notebook import Role
 from autograder.regions import indent_of
+from autograder.release.reference import reference_file
 
 BANNER_WIDTH = 76
 HINTS = 3
@@ -99,6 +100,9 @@ def release_is_rebuilt(files: Files) -> Iterator[str]:
             yield f"{path} comes from no master; {mend}"
         elif rebuilt[path] != released[path]:
             yield f"{path} is not what a rebuild gives; {mend}"
+    answers = reference_file(files.assignment)
+    if not answers.is_file() or answers.read_text(encoding="utf-8") != reference_text(files.assignment):
+        yield f"{_short(answers, files.assignment)} is not what a rebuild gives; {mend}"
 
 
 def cells_are_in_order(files: Files) -> Iterator[str]:
