@@ -100,6 +100,8 @@ def test_tests_that_tell_nobody_apart_are_called_out(count: int) -> None:
     suspicious = {(one.name, one.passed) for one in figures.suspicious if one.question == "Q1"}
     expected = {("halves_a_number", 0.0), ("halves_an_odd_number", 1.0)}
     assert suspicious == (expected if count == ENOUGH else set())
+    text = Page(index_html(figures, small())).text
+    assert ("1 failed by everyone" in text) == ("never failed by anyone" in text) == (count == ENOUGH)
 
 
 @pytest.mark.parametrize(
