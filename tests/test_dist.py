@@ -147,7 +147,7 @@ def test_archives_have_fixed_times_and_permissions(products: Path) -> None:
 def test_only_what_grading_needs_is_in_the_kit(small: Assignment) -> None:
     names = {str(path) for path in kit_files(small)}
     assert {
-        "kit/autograder/batch.py",
+        "kit/autograder/grading/batch.py",
         "kit/autograder/sandbox/server.py",
         "kit/autograder/testing.py",
         "kit/solutions/tiny/hidden_tests/test_questions.py",

@@ -1,6 +1,7 @@
 """What students read: complete, short enough, harmless whatever they wrote, and without what is not theirs to see."""
 
 import os
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,13 @@ from hypothesis import strategies as st
 
 from autograder.gradebook.files import file_stem
 from autograder.gradebook.late import Deduction
+from autograder.grading.grader import Grader
+from autograder.program import Program, Step
 from autograder.reports.code import code_lines, failing_line, own_lines
 from autograder.reports.feedback import MOST_PAGE, MOST_TEXT, feedback_html, feedback_text, write_feedback
-from autograder.reports.html import INVISIBLE, visible, without_paths
+from autograder.reports.html import INVISIBLE, coded, visible, without_paths
 from autograder.results import Audience, Flag, GradedAnswer, Override, Result, Status, SubmissionStatus, SubmittedFile
-from tests import corpus
+from tests import HOME, corpus
 from tests.classroom import HOSTILE, TESTS, lecture_class, result, score, small, unanswered
 from tests.html_text import Page
 
@@ -226,17 +229,26 @@ def test_paths_of_the_machine_are_cut(text: str, shown: str) -> None:
     assert without_paths(text) == shown
 
 
+@pytest.mark.parametrize(
+    ("hint", "html"),
+    [
+        ("use `x.item()` & `<b>`", "use <code>x.item()</code> &amp; <code>&lt;b&gt;</code>"),
+        ("one ` alone <", "one ` alone &lt;"),
+        ("`\u202e`", "<code>\\u202e</code>"),
+    ],
+)
+def test_code_in_a_hint_looks_like_code(hint: str, html: str) -> None:
+    assert coded(hint) == html
+
+
 # --- a class ----------------------------------------------------------------------------------------------------------
 
 
 def test_no_page_holds_reference_code_another_student_or_a_path(tmp_path: Path) -> None:
-    """A line of the reference counts where neither the release nor the student has it."""
     assignment = corpus.assignment()
     people = lecture_class(30)
     assert write_feedback(people, assignment, tmp_path) == 30
-    released = {line.strip() for table in corpus.released().values() for c in table["cells"] for line in _lines(c)}
-    reference = {line.strip() for cell in corpus.reference().values() for line in cell.split("\n")}
-    secret = {line for line in reference - released if len(line) > 20}
+    secret = secret_lines()
     assert len(secret) > 50
     for one in people:
         own = "\n".join(score.answer.source for score in one.questions.values() if score.answer)
@@ -249,8 +261,44 @@ def test_no_page_holds_reference_code_another_student_or_a_path(tmp_path: Path) 
             assert STAFF not in text
 
 
-def _lines(cell: Any) -> list[str]:
-    return "".join(cell["source"]).split("\n")
+def secret_lines() -> set[str]:
+    """The lines of the reference answers that the release does not have."""
+    cells = [cell for table in corpus.released().values() for cell in table["cells"]]
+    released = {line.strip() for cell in cells for line in "".join(cell["source"]).split("\n")}
+    reference = {line.strip() for cell in corpus.reference().values() for line in cell.split("\n")}
+    return {line for line in reference - released if len(line) > 20}
+
+
+def test_feedback_on_what_was_really_graded_leaks_nothing(grader: Grader) -> None:
+    """Messages of real hidden tests over wrong answers: no reference line, no list of inputs, no path."""
+    assignment = corpus.assignment()
+    questions = [one for one in assignment.in_notebook("batchnorm") if one.id in ("B1", "B2", "B3", "B4", "B10")]
+    wrong = {
+        one.id: next(a for a in corpus.read_answers(assignment.corpus_dir / f"{one.id}.txt") if not a.right)
+        for one in questions
+    }
+    steps = [
+        Step(
+            label=cell.question,
+            source=corpus.answer_cell(cell.question, wrong[cell.question].body),
+            question=cell.question,
+        )
+        if cell.question in wrong
+        else Step(label=cell.id, source=cell.source)
+        for cell in grader.released["batchnorm"].given()
+        if not cell.question or cell.question in wrong
+    ]
+    scores, flags = grader.scorer.score(Program(notebook="batchnorm", steps=tuple(steps)), questions, lambda *_: None)
+    assert all(one.status is not Status.PASSED for one in scores.values())
+    graded = result("ada", questions=scores, flags=tuple(flags), max_points=26.0)
+    own = "\n".join(answer.body for answer in wrong.values())
+    page = Page(feedback_html(graded, assignment)).text
+    assert not [test.message for one in scores.values() for test in one.tests if test.message not in page]
+    for text in (page, feedback_text(graded, assignment)):
+        assert not [line for line in secret_lines() if line in text and line not in own]
+        assert not re.search(r"(-?\d+\.\d+[,\s]+){6}", text)
+        assert str(HOME) not in text
+        assert "site-packages" not in text
 
 
 def test_every_page_of_a_class_keeps_its_limits() -> None:

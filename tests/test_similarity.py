@@ -83,6 +83,19 @@ def test_a_long_enough_common_run_is_always_found(head: str, other_head: str, ta
     assert fingerprints(ours).keys() & fingerprints(theirs).keys()
 
 
+@pytest.mark.parametrize(
+    ("source", "written"),
+    [
+        ("'" + "\\'" * 3 + "\nz", ["'\\'\\'\\'", "z"]),
+        ("x = 'open\ny", ["x", "=", "'open", "y"]),
+        ('"""never\nclosed \' x', ['"""never\nclosed \' x']),
+        ("rb\"a\" 'b\\'c' d", ['rb"a"', "'b\\'c'", "d"]),
+    ],
+)
+def test_a_string_that_is_never_closed_is_one_token(source: str, written: list[str]) -> None:
+    assert [token.written for token in tokens(source)] == written
+
+
 @given(st.text(max_size=200))
 def test_any_text_has_fingerprints_within_its_lines(source: str) -> None:
     marks = fingerprints(tokens(source))

@@ -188,6 +188,7 @@ def test_a_release_that_a_rebuild_does_not_give(home: Path) -> None:
         f"more.py comes from no master; {mend}",
         f"requirements.txt is missing; {mend}",
         f"tiny.ipynb is not what a rebuild gives; {mend}",
+        f"solutions/tiny/reference.json is not what a rebuild gives; {mend}",
     )
 
 

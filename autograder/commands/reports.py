@@ -1,13 +1,14 @@
 """Verbs that write pages: feedback, report."""
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from autograder.assignment import Assignment
 from autograder.commands.options import Verbs, chosen, results_folder, verb
 from autograder.errors import UsageError
+from autograder.gradebook.late import Deduction
 from autograder.gradebook.store import Gradebook
 from autograder.results import Result
 
@@ -23,17 +24,20 @@ def add(verbs: Verbs) -> None:
 
 
 def _feedback(options: argparse.Namespace) -> int:
+    from autograder.gradebook.run import deductions
     from autograder.reports.feedback import FOLDER
 
     assignment = chosen(options)
     with _opened(options) as gradebook:
-        count = _write_feedback(_results(gradebook, None), assignment, options.out)
+        results = _results(gradebook, None)
+        count = _write_feedback(results, assignment, options.out, deductions(gradebook, assignment))
     print(f"feedback: {options.out / FOLDER} ({count} students)")
     return 0
 
 
 def _report(options: argparse.Namespace) -> int:
     from autograder.gradebook.changes import changes
+    from autograder.gradebook.run import deductions
     from autograder.release.reference import reference_cells
     from autograder.release.released import load_released
     from autograder.reports.feedback import FOLDER
@@ -45,7 +49,8 @@ def _report(options: argparse.Namespace) -> int:
         run = _run(gradebook, options.at_run)
         results = _results(gradebook, run)
         before = {one.student.id: one for one in _results(gradebook, run - 1)}
-    count = _write_feedback(results, assignment, options.out)
+        taken_off = deductions(gradebook, assignment)
+    count = _write_feedback(results, assignment, options.out, taken_off)
     released = load_released(assignment)
     known = [cell.source for notebook in released.values() for cell in notebook.cells if cell.kind == "code"]
     known += reference_cells(assignment, released).values()
@@ -88,11 +93,13 @@ def _results(gradebook: Gradebook, run: int | None) -> list[Result]:
     return list(current(gradebook, run, tests=True))
 
 
-def _write_feedback(results: list[Result], assignment: Assignment, folder: Path) -> int:
+def _write_feedback(
+    results: list[Result], assignment: Assignment, folder: Path, deductions: Mapping[str, Deduction] | None
+) -> int:
     from autograder.reports.feedback import write_feedback
     from autograder.reports.terminal import counted
 
     with counted(len(results), "writing feedback") as advance:
         return write_feedback(
-            results, assignment, folder, written=lambda result: advance(result.student.id, result.status.value)
+            results, assignment, folder, deductions, lambda result: advance(result.student.id, result.status.value)
         )

@@ -19,7 +19,8 @@ from autograder.results import Flag, QuestionScore, Result, Status, SubmissionSt
 BINS = 10
 ENOUGH = 5
 """Answers from which on it is suspicious that all of them pass or all of them fail."""
-CASE = re.compile(r" \((?:case |\w+=)[^()]*\)$")
+CASE = re.compile(r" \((?:case .*|\w+=[^()]*)\)$")
+"""How a message ends that names the case of a test."""
 NO_ANSWER = (Status.NOT_ATTEMPTED, Status.MISSING)
 STOPPED = (Status.TIMED_OUT, Status.CRASHED)
 

@@ -19,9 +19,12 @@ MOST_SOURCE = 30_000
 """Characters of an answer that are looked at."""
 TOKEN = re.compile(
     r"(?P<comment>\#[^\n]*)"
-    r"|(?P<string>[rRbBuUfF]{0,2}(?:\"\"\"[\s\S]*?\"\"\"|'''[\s\S]*?'''|\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*'))"
+    r"|(?P<string>[rRbBuUfF]{0,2}(?:\"\"\"[\s\S]*?(?:\"\"\"|\Z)|'''[\s\S]*?(?:'''|\Z)"
+    r"|\"(?:\\.|[^\"\\\n])*\"?|'(?:\\.|[^'\\\n])*'?))"
     r"|(?P<name>[^\W\d]\w*)|(?P<number>\d[\w.]*)|(?P<sign>[^\s\w])"
 )
+"""A string that is never closed goes to the end of its line or, with three quotes, of the text: each character is read
+once, whatever the text."""
 FIXED = frozenset(keyword.kwlist) | frozenset(dir(builtins)) | {"self", "cls"}
 """Names that nobody chooses."""
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from autograder.reports import svg
 from autograder.reports.words import points, sentence
@@ -40,6 +40,15 @@ def clipped(text: str, most: int) -> str:
     return text if len(text) <= most else f"{text[:most]} … ({len(text) - most:,} more characters)"
 
 
+def coded(text: str) -> Markup:
+    """Return the text with what stands between backticks as code; a backtick alone stays as it is."""
+    parts = visible(text).split("`")
+    if len(parts) % 2 == 0:
+        return escape(visible(text))
+    pieces = (Markup("<code>{}</code>").format(part) if place % 2 else escape(part) for place, part in enumerate(parts))
+    return Markup("").join(pieces)
+
+
 def render(template: str, **values: Any) -> str:
     """Return a page. Raises UndefinedError for a value that the template needs and did not get."""
     return _environment().get_template(template).render(values)
@@ -56,7 +65,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"points": points, "sentence": sentence, "percent": percent}
+    environment.filters |= {"points": points, "sentence": sentence, "percent": percent, "coded": coded}
     environment.globals |= {"bar": svg.bar, "style": _own("style.css"), "digest": _digest, "own": _own}
     return environment
 
