@@ -25,8 +25,6 @@ DEFAULT: Mapping[str, Mapping[str, Any]] = {
     "s02-untouched": {"answers": "release"},
 }
 """The batch of an assignment without a sample of its own."""
-MARKER = ".sample-batch"
-"""Lies in a folder that this module wrote, which it may therefore replace."""
 
 
 def sample(assignment: Assignment) -> dict[str, dict[str, Any]]:
@@ -47,15 +45,14 @@ def write_sample(assignment: Assignment, folder: Path) -> list[str]:
 
     Raises UsageError where the folder holds something else.
     """
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / MARKER).is_file():
+    students = sample(assignment)
+    if folder.is_dir() and {path.name for path in folder.iterdir()} - set(students):
         raise UsageError("the folder holds something else", folder, "give a new folder")
     released = load_released(assignment)
     reference = reference_cells(assignment, released)
     tables = corpus.released_tables(assignment)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    (folder / MARKER).touch()
-    students = sample(assignment)
     for student, entry in students.items():
         if "text" in entry:
             (folder / student).mkdir()
