@@ -226,3 +226,14 @@ def test_silence_times_out(pipe: tuple[int, int]) -> None:
 def test_a_reader_that_does_not_read_times_out(pipe: tuple[int, int]) -> None:
     with pytest.raises(TimeoutError):
         channel.send(pipe[1], b"x" * (1 << 21), time.monotonic() + 0.05)
+
+
+def test_a_deadline_may_move_on_while_it_is_waited_for(pipe: tuple[int, int]) -> None:
+    moments = [time.monotonic() - 1 + 1.01, time.monotonic() + 0.05, time.monotonic() + 0.05]
+
+    def deadline() -> float:
+        return moments.pop(0) if len(moments) > 1 else moments[0]
+
+    with pytest.raises(TimeoutError):
+        channel.receive(pipe[0], deadline)
+    assert len(moments) == 1

@@ -1,5 +1,6 @@
 """The sandbox: whatever student code does is a value, and the next child is not touched by it."""
 
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,7 +13,7 @@ from autograder.assignment import Limits
 from autograder.grading.grader import Grader, open_grader
 from autograder.program import Step
 from autograder.results import Status
-from autograder.sandbox.client import Failure, Run, probe_request, read_reply
+from autograder.sandbox.client import Failure, Run, probe_request, read_reply, waited_s
 from tests import corpus
 
 X = torch.arange(12.0, dtype=torch.float64).reshape(4, 3)
@@ -165,3 +166,14 @@ def test_the_data_part_of_the_notebook_is_there(grader: Grader) -> None:
 def test_limits_are_those_of_the_assignment() -> None:
     limits = corpus.assignment().limits
     assert limits.cpu_s < limits.wall_s
+
+
+def test_waiting_for_a_core_is_told_from_sleeping() -> None:
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as sleeping:
+        handle = os.pidfd_open(sleeping.pid)
+        try:
+            assert 0 <= waited_s(handle) < 60
+        finally:
+            sleeping.kill()
+            os.close(handle)
+    assert waited_s(-1) == 0.0

@@ -14,7 +14,7 @@ import select
 import struct
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,6 +38,9 @@ _NUMPY = (np.generic, np.ndarray)
 
 Frame = tuple[bytes, bytearray]
 """The header and the body of a frame that was received."""
+
+Deadline = float | Callable[[], float]
+"""A time of time.monotonic, or what returns it and may move it on while it is waited for."""
 
 Value = Any
 """None, bool, int, float, str, Tensor or ndarray, Opaque, and lists, tuples and string-keyed dicts of them."""
@@ -217,7 +220,7 @@ def parts(header: bytes, body: bytes | bytearray) -> list[bytes]:
     return [bytes(body[end - size : end]) for size, end in zip(sizes, ends, strict=True)]
 
 
-def send(fd: int, frame: bytes, deadline: float) -> None:
+def send(fd: int, frame: bytes, deadline: Deadline) -> None:
     """Write a frame to a non-blocking descriptor. Raises OSError, and TimeoutError past the time.monotonic deadline."""
     view = memoryview(frame)
     while view:
@@ -228,7 +231,7 @@ def send(fd: int, frame: bytes, deadline: float) -> None:
             continue
 
 
-def receive(fd: int, deadline: float) -> Value:
+def receive(fd: int, deadline: Deadline) -> Value:
     """Read the value of one frame from a non-blocking descriptor.
 
     Raises TimeoutError past the deadline, EOFError when the other side closed, ChannelError for malformed bytes.
@@ -236,7 +239,7 @@ def receive(fd: int, deadline: float) -> Value:
     return decode(*receive_frame(fd, deadline))
 
 
-def receive_frame(fd: int, deadline: float) -> Frame:
+def receive_frame(fd: int, deadline: Deadline) -> Frame:
     """Read one frame and leave what is in it undecoded. Raises as `receive`."""
     magic, header_length, body_length = FRAME.unpack(bytes(_read(fd, FRAME.size, deadline)))
     if magic != MAGIC or header_length > MAX_HEADER or body_length > MAX_BODY:
@@ -245,7 +248,7 @@ def receive_frame(fd: int, deadline: float) -> Frame:
     return header, _read(fd, body_length, deadline)
 
 
-def _read(fd: int, count: int, deadline: float) -> bytearray:
+def _read(fd: int, count: int, deadline: Deadline) -> bytearray:
     buffer = bytearray()
     while len(buffer) < count:
         _wait(fd, select.POLLIN, deadline)
@@ -261,9 +264,12 @@ def _read(fd: int, count: int, deadline: float) -> bytearray:
     return buffer
 
 
-def _wait(fd: int, event: int, deadline: float) -> None:
-    left = deadline - time.monotonic()
+def _wait(fd: int, event: int, deadline: Deadline) -> None:
     poll = select.poll()
     poll.register(fd, event)
-    if left <= 0 or not poll.poll(min(left, 86400) * 1000):
-        raise TimeoutError("the other side did not answer in time")
+    while True:
+        left = (deadline() if callable(deadline) else deadline) - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("the other side did not answer in time")
+        if poll.poll(min(left, 86400) * 1000):
+            return
