@@ -8,7 +8,6 @@ import contextlib
 import functools
 import multiprocessing
 import os
-import resource
 import shutil
 import statistics
 import subprocess
@@ -26,7 +25,7 @@ from autograder.assignment import Assignment
 from autograder.assignment_file import load_assignment
 from autograder.authored import load_module
 from autograder.authoring.build import build_notebook
-from autograder.cli import main
+from autograder.errors import GraderFault
 from autograder.grading.grader import Grader, open_grader
 from autograder.grading.memory import Memory
 from autograder.grading.workers import workers
@@ -327,12 +326,8 @@ def _start_up(assignment: Assignment, folder: Path) -> Row:
 
 
 def _memory(assignment: Assignment, folder: Path) -> Row:
-    """The peak of a worker that also holds the batch, as with `--jobs 1`; each on its own, as peaks do not go down."""
-    peaks = []
-    for count in (FEW, MANY):
-        with _process(assignment) as process:
-            peaks.append(process.submit(_peak, assignment.name, assignment.home, folder / str(count), count).result())
-    few, many = peaks
+    """The peak of a grader that also holds the batch, as with `--jobs 1`."""
+    few, many = (_peak(assignment, folder / str(count), count) for count in (FEW, MANY))
     return Row(
         what=f"peak memory of the grader after {MANY} submissions of one question each; beside it after {FEW}",
         ours=f"{many:.0f} MiB",
@@ -342,16 +337,19 @@ def _memory(assignment: Assignment, folder: Path) -> Row:
     )
 
 
-def _peak(name: str, home: Path, folder: Path, count: int) -> float:
-    """Grade so many different submissions of the first question; the peak of this process in MiB."""
-    assignment = load_assignment(name, home)
+def _peak(assignment: Assignment, folder: Path, count: int) -> float:
+    """Grade so many different submissions of the first question; the peak of the grader's process in MiB."""
     question = assignment.questions[0]
     solution = build_notebook(assignment, question.notebook).solution
     students = folder / "batch"
     students.mkdir(parents=True)
     for number in range(count):
         (students / f"s{number:04}.ipynb").write_bytes(solution + b" " * number)
-    arguments = ["grade", str(students), "--out", str(folder / "out"), "--jobs", "1", "--questions", question.id]
-    with open(os.devnull, "w") as nothing, contextlib.redirect_stdout(nothing), contextlib.redirect_stderr(nothing):
-        main([*arguments, "--assignment", name, "--course", str(home)])
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    command = [sys.executable, "-m", "autograder", "grade", str(students), "--out", str(folder / "out"), "--jobs", "1"]
+    command += ["--questions", question.id, "--assignment", assignment.name, "--course", str(assignment.home)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise GraderFault(f"grading ended with exit code {process.returncode}", students, "run it by hand")
+    return usage.ru_maxrss / 1024
