@@ -209,7 +209,7 @@ def grade(
                     for student in hand_in.students:
                         if student not in students and student.id not in done:
                             done.add(student.id)
-                            advance(run.known(student))
+                            advance(run.known(student, submission))
                     return students, keys
 
                 for student in intake.absent:

@@ -8,9 +8,13 @@ from autograder.platforms.files import FoundFile
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attached:
-    """A file as it lies in a download, with the LMS's number of the attachment and of the attempt."""
+    """A file as it lies in a download, with the LMS's number of the attachment and of the attempt.
+
+    owner: what the student is called, where the file may be named after them
+    """
 
     file: FoundFile
+    owner: str = ""
     attachment: str = ""
     attempt: int = 0
 

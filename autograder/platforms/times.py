@@ -45,5 +45,5 @@ def iso_time(text: str) -> str | None:
         if found[4] == "Z" or found[4][0] in "+-":
             return datetime.fromisoformat(plain + found[4]).isoformat()
         return datetime.fromisoformat(plain).replace(tzinfo=ZoneInfo(found[4])).isoformat()
-    except (ValueError, OSError):  # no such time, or no such zone
+    except (KeyError, ValueError, OSError):  # no such time, or no such zone
         return None

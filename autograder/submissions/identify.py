@@ -173,4 +173,10 @@ def _lms_student(person: Person, handed: Handed) -> Student:
 
 
 def _student(found: Enrolled, person: Person, handed: Handed, group: str) -> Student:
-    return Student(id=found.id, name=found.name or person.name, group=group or None, lms=_identity(person, handed))
+    return Student(
+        id=found.id,
+        name=found.name or person.name,
+        group=group or None,
+        lms=_identity(person, handed),
+        extension_minutes=found.extension_minutes,
+    )
