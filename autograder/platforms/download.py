@@ -26,6 +26,7 @@ class Person:
     system: the platform; user: its id of the person, empty where files carry none
     key: what the results call them without a roster; it depends on nobody else
     sid, email: the course's own id and the address, where the platform has them
+    stem: as in LmsIdentity
     """
 
     system: str
@@ -34,6 +35,7 @@ class Person:
     name: str = ""
     sid: str = ""
     email: str = ""
+    stem: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -165,7 +165,9 @@ def _folded(text: str) -> str:
 
 def _identity(person: Person, handed: Handed) -> LmsIdentity | None:
     attachments = tuple(one.attachment for one in handed.files if one.attachment)
-    return LmsIdentity(system=person.system, user=person.user, attachments=attachments) if person.user else None
+    if not person.user:
+        return None
+    return LmsIdentity(system=person.system, user=person.user, attachments=attachments, stem=person.stem)
 
 
 def _lms_student(person: Person, handed: Handed) -> Student:
