@@ -129,15 +129,13 @@ class GradingRun:
         """
         saved = next(self.gradebook.saved(student=student.id, tests=False))
         old = saved.result
-        known = {
-            "student": old.student if student == Student(id=student.id) else student,
-            "submitted": submission.submitted or old.submitted,
-            "late": old.late if submission.late is None else submission.late,
-        }
-        if replace(old, **known) == old:
+        student = old.student if student == Student(id=student.id) else student
+        submitted = submission.submitted or old.submitted
+        late = old.late if submission.late is None else submission.late
+        if (student, submitted, late) == (old.student, old.submitted, old.late):
             return old
         saved = next(self.gradebook.saved(student=student.id))
-        result = replace(saved.result, **known)
+        result = replace(saved.result, student=student, submitted=submitted, late=late)
         self.gradebook.save(self.id, result, saved.grader)
         self.touched.add(student.id)
         return result
