@@ -8,10 +8,12 @@ Values are read with types: every mistake is one MasterError that names the line
 import re
 import tomllib
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
+from zoneinfo import ZoneInfo
 
-from autograder.assignment import Assignment, Gate, Gradescope, Limits, Question
+from autograder.assignment import Assignment, Gate, Gradescope, LatePolicy, Limits, Question
 from autograder.errors import MasterError, UsageError
 
 TOML = "solutions/*/assignment.toml"
@@ -20,6 +22,7 @@ DATA_NAME = re.compile(r"[a-z][a-z0-9_]*")
 VISIBILITIES = ("hidden", "after_due_date", "after_published", "visible")
 REQUIRED: Any = object()
 KINDS = {str: "a text", float: "a number", int: "a whole number", list: "a list of texts", dict: "a table"}
+KINDS[datetime] = "a date with a time, such as 2026-11-20T23:59:00"
 
 
 class TomlTable:
@@ -42,6 +45,16 @@ class TomlTable:
     def whole(self, key: str, default: int = REQUIRED) -> int:
         """A whole number above 0."""
         return int(self._positive(key, self._take(key, int, default)))
+
+    def from_0(self, key: str, default: float = REQUIRED) -> float:
+        """A number that is 0 or above."""
+        value = float(self._take(key, float, default))
+        if not 0 <= value < float("inf"):
+            raise self.error(f"{self._full(key)} is {value:g}", "give a number that is not below 0", key)
+        return value
+
+    def moment(self, key: str) -> datetime:
+        return self._take(key, datetime, REQUIRED)  # type: ignore[no-any-return]
 
     def texts(self, key: str, default: tuple[str, ...] = REQUIRED) -> tuple[str, ...]:
         return tuple(self._take(key, list, default))
@@ -174,7 +187,7 @@ def _from_table(root: TomlTable, name: str, home: Path) -> Assignment:
     questions = root.table("questions")
     entries = questions.tables()
     limits, gate, gradescope = root.table("limits"), root.table("gate", {}), root.table("gradescope", {})
-    data = root.table("data", {})
+    data, late = root.table("data", {}), root.table("late", {})
     assignment = Assignment(
         name=name,
         title=root.text("title"),
@@ -187,12 +200,13 @@ def _from_table(root: TomlTable, name: str, home: Path) -> Assignment:
             wall_s=limits.number("wall_s"), cpu_s=limits.number("cpu_s"), memory_mib=limits.whole("memory_mib")
         ),
         gradescope=_gradescope(gradescope),
+        late=_late(late) if late.values else None,
         gate=Gate(
             notebook_cpu_s=gate.number("notebook_cpu_s", Gate().notebook_cpu_s), allowed=_patterns(gate, "allowed")
         ),
         home=home,
     )
-    for table in (root, limits, gate, gradescope, data, *entries.values()):
+    for table in (root, limits, gate, gradescope, data, late, *entries.values()):
         table.finish()
     if not entries:
         raise questions.error("there are no questions", "write a table such as [questions.Q1]")
@@ -237,6 +251,42 @@ def _gradescope(table: TomlTable) -> Gradescope:
         what = f"visibility {settings.visibility!r} is not known"
         raise table.error(what, f"take one of {', '.join(VISIBILITIES)}", "visibility")
     return settings
+
+
+def _late(table: TomlTable) -> LatePolicy:
+    """Read the late policy. The deadline's zone is its own offset, or the `zone` that a local time is in."""
+    policy = LatePolicy(
+        deadline=_deadline(table),
+        grace_minutes=table.from_0("grace_minutes", 0),
+        percent_per_day=table.from_0("percent_per_day", 0),
+        most_percent=table.from_0("most_percent", 100),
+        cutoff_minutes=table.from_0("cutoff_minutes") if "cutoff_minutes" in table.values else None,
+    )
+    for key in ("percent_per_day", "most_percent"):
+        if getattr(policy, key) > 100:
+            raise table.error(f"late.{key} is {getattr(policy, key):g}", "give a number from 0 to 100", key)
+    if policy.cutoff_minutes is not None and policy.cutoff_minutes < policy.grace_minutes:
+        raise table.error("late.cutoff_minutes ends before the grace period", "make it longer", "cutoff_minutes")
+    return policy
+
+
+def _deadline(table: TomlTable) -> datetime:
+    deadline, zone = table.moment("deadline"), table.text("zone", "")
+    if deadline.tzinfo is not None:
+        if zone:
+            raise table.error("the deadline has a zone of its own already", "remove one of the two", "zone")
+        return deadline.astimezone(UTC)
+    if not zone:
+        fix = 'add its offset, as in 2026-11-20T23:59:00+01:00, or a line such as zone = "Europe/Berlin"'
+        raise table.error("the deadline has no time zone", fix, "deadline")
+    try:
+        local = deadline.replace(tzinfo=ZoneInfo(zone))
+    except (KeyError, ValueError, OSError) as error:
+        raise table.error(f"{zone!r} is not a known time zone", "give one such as Europe/Berlin", "zone") from error
+    if local.utcoffset() != local.replace(fold=1).utcoffset():
+        what = f"the clocks change in {zone} at the deadline, so that this time occurs twice or never"
+        raise table.error(what, "give it with its offset, as in 2026-10-25T02:30:00+01:00", "deadline")
+    return local.astimezone(UTC)
 
 
 def _patterns(table: TomlTable, key: str) -> tuple[re.Pattern[str], ...]:

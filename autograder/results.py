@@ -54,11 +54,15 @@ class Flag:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LmsIdentity:
-    """Who a student is to an LMS, and the ids of what they handed in there."""
+    """Who a student is to an LMS, and the ids of what they handed in there.
+
+    stem: how the names of their files begin in a download, such as `exampleada_LATE_71001`; feedback needs it
+    """
 
     system: str
     user: str
     attachments: tuple[str, ...] = ()
+    stem: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,7 +201,7 @@ def to_json(result: Result) -> dict[str, Any]:
 
 
 def _lms_to_json(lms: LmsIdentity | None) -> dict[str, Any] | None:
-    return {"system": lms.system, "user": lms.user, "attachments": list(lms.attachments)} if lms else None
+    return asdict(lms) | {"attachments": list(lms.attachments)} if lms else None
 
 
 def _score_to_json(score: QuestionScore) -> dict[str, Any]:

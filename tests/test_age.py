@@ -1,8 +1,12 @@
 """Which of several files is the newest."""
 
+from pathlib import Path
+
 import pytest
 
 from autograder.platforms.age import age_of
+from autograder.submissions.intake import Wanted, take_in
+from tests.downloads import notebook, packed
 
 
 @pytest.mark.parametrize(
@@ -48,3 +52,22 @@ def test_times_in_an_archive_decide_between_equal_names() -> None:
 @pytest.mark.parametrize("name", ["x" + "-1" * 40_000, "9" * 5000, "", "///", "\ud800.ipynb"])
 def test_hostile_names_have_an_age(name: str) -> None:
     assert age_of(name, attachment="7" * 5000) >= age_of("old.ipynb")
+
+
+@pytest.mark.parametrize("student", ["i06-backup", "Copy", "old", "s-2026", "checkpoint (3)"])
+@pytest.mark.parametrize("form", ["{}/batchnorm{}.ipynb", "{}_batchnorm{}.ipynb", "{}.zip"])
+def test_the_students_own_name_says_nothing_about_a_file(tmp_path: Path, student: str, form: str) -> None:
+    """Of two versions the newer counts, whatever the student is called, and an old one stays old."""
+    for number in ("", " (1)", "_old"):
+        path = tmp_path / form.format(student, number)
+        path.parent.mkdir(exist_ok=True)
+        inner = {f"batchnorm{one}.ipynb": notebook(one) for one in ("", " (1)", "_old")}
+        path.write_bytes(packed(inner) if path.suffix == ".zip" else notebook(number))
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "batchnorm.ipynb").write_bytes(notebook(""))
+    hand_ins = take_in([tmp_path], Wanted(notebooks=("batchnorm",))).hand_ins
+    (own,) = [one for one in hand_ins if one.students[0].id == student]
+    assert [file.content for file in own.load().notebooks] == [notebook(one) for one in ("_old", "", " (1)")]
+    for attached in own.files:
+        age = age_of(attached.file.name, owner=attached.owner)
+        assert age.current == ("_old" not in attached.file.name)

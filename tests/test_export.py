@@ -1,164 +1,235 @@
-"""Points into the files that an LMS takes back: one column changes, every other byte stays."""
+"""Points into the files of the LMS: the one column changes, every other byte stays, and people are matched by ids."""
 
 import csv
 import io
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from autograder.assignment import LatePolicy
 from autograder.cli import main
+from autograder.commands import export as verbs
 from autograder.errors import UsageError
 from autograder.gradebook.store import open_gradebook
 from autograder.platforms.grades import fill_in, report
-from autograder.platforms.table import Filled, parse_table
+from autograder.platforms.table import parse_table
 from autograder.results import LmsIdentity, QuestionScore, Result, Status, Student, SubmissionStatus
-from tests import corpus
+from autograder.submissions.intake import Wanted, take_in
+from autograder.submissions.roster import read_roster
+from tests import corpus, downloads
+from tests.downloads import CLASS, NOTEBOOKS, PRESENT, Files, Member, zipped
+
+TITLE = "Homework 6"
 
 
-def result(student: str, points: float, user: str = "", system: str = "canvas", status: str = "graded") -> Result:
+def result(student: Student, points: float = 1.5, status: str = "graded", submitted: str | None = None) -> Result:
     score = QuestionScore(computed=points, max_points=100, status=Status.FAILED, dependencies="own", tests=())
     return Result(
-        student=Student(id=student, name="N", lms=LmsIdentity(system=system, user=user) if user else None),
+        student=student,
         submission="x",
-        sha256="",
+        sha256="1",
         assignment="hw",
         version="1",
         status=SubmissionStatus(status),
         max_points=100,
-        questions={"Q1": score} if status == "graded" else {},
+        questions={"B1": score},
+        submitted=submitted,
     )
 
 
+def on(system: str, user: str, student: str = "", **more: str) -> Result:
+    identity = LmsIdentity(system=system, user=user)
+    return result(Student(id=student or f"who_{user}", lms=identity), status=more.get("status", "graded"))
+
+
+def lines(*rows: str) -> bytes:
+    return "\r\n".join(rows).encode() + b"\r\n"
+
+
+def canvas_file() -> bytes:
+    return lines(*downloads.ROSTERS["canvas gradebook"]())
+
+
+def moodle_file() -> bytes:
+    return lines(*downloads.ROSTERS["moodle worksheet"]())
+
+
+def csv_file() -> bytes:
+    return lines("ID,Points,Comment", *(f'{one.id},,"x, ""y"""' for one in CLASS))
+
+
+FORMS: dict[str, tuple[Callable[[], Files], str, Callable[[], bytes], bool]] = {
+    "canvas": (downloads.canvas, "canvas", canvas_file, False),
+    "canvas with a roster": (downloads.canvas, "canvas", canvas_file, True),
+    "moodle": (downloads.moodle, "moodle", moodle_file, False),
+    "moodle flat, with a roster": (lambda: downloads.moodle(flat=True), "moodle", moodle_file, True),
+    "moodle blind": (lambda: downloads.moodle(blind=True), "moodle", moodle_file, False),
+    "gradescope": (downloads.gradescope, "csv", csv_file, False),
+    "nbgrader": (downloads.nbgrader, "csv", csv_file, False),
+    "folders": (downloads.folders, "csv", csv_file, False),
+    "flat files into canvas": (downloads.flat, "canvas", canvas_file, True),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_goes_back_to_where_it_came_from(tmp_path: Path, form: str) -> None:
+    """Each student's own number arrives in their own row, whoever shares their name, and nowhere else."""
+    make_files, system, make_template, with_roster = FORMS[form]
+    people = read_roster(downloads.roster(tmp_path / "roster.csv")) if with_roster else ()
+    intake = take_in([zipped(tmp_path / "d.zip", make_files())], Wanted(notebooks=NOTEBOOKS), people)
+    results = [result(student, points_of(student)) for one in intake.hand_ins for student in one.students]
+    results += [result(student, status="not_submitted") for student in intake.absent]
+    template = make_template()
+    filled = fill_in(system, template, results, TITLE, "", "t.csv")
+    assert (filled.unknown, len(filled.filled)) == ([], len(PRESENT))
+    column = {"canvas": 5, "moodle": 5, "csv": 1}[system]
+    before, after = (list(csv.reader(io.StringIO(data.decode()))) for data in (template, filled.data))
+    for old, new in zip(before, after, strict=True):
+        assert [cell for place, cell in enumerate(old) if place != column] == [
+            cell for place, cell in enumerate(new) if place != column
+        ]
+    values = {member.number: row for member in CLASS for row in after if is_row_of(member, row)}
+    for member in CLASS:
+        assert values[member.number][column] == ("" if member.absent else f"{member.number + 0.25:.2f}")
+
+
+def points_of(student: Student) -> float:
+    """A number that tells who it is: 3.25 for the third of the class."""
+    number = student.lms.user[-2:] if student.lms and student.lms.user.startswith("700") else student.id[-2:]
+    return int(number) + 0.25
+
+
+def is_row_of(member: Member, row: list[str]) -> bool:
+    return {member.user, member.id, f"Participant {member.user}"} & set(row[:4]) != set()
+
+
 CANVAS = (
-    'Student,ID,SIS Login ID,Section,"Home, work (77)",Other (78),Final Score\r\n'
-    ",,,,Manual Posting,,\r\n"
-    "    Points Possible,,,,100.00,5,(read only)\r\n"
-    '"Example, Ada",1,a,S1,,3,\r\n'
-    '"Example, Ada",2,b,S1,"50.00",3,\r\n'
-    'Bob "B" Table,3,c,S1,EX,3,\r\n'
-    '"=""x""",4,d,S1,,3,\r\n'
-    "Eve,5,e,S1,-,,\r\n"
-    "Flo,6,f,S1,7.50,,\r\n"
-    "Student \u00fc,7,g,S1,96.50,,"
+    "Student,ID,SIS Login ID,Section,{title} (11),{other} (12),Final Score",
+    "    Points Possible,,,,100.00,10.00,(read only)",
+    '"Example, Ada",1,ada@example.edu,S1,,3,90',
+    '"Example, Bob",2,bob@example.edu,S1,EX,,80',
+    '"=cmd()",3,eve@example.edu,S1,7.00,,70',
 )
-RESULTS = [
-    result("a", 97.25, "1"),
-    result("exampleada_2", 88, "2"),
-    result("c", 50, "3"),
-    result("d", 0, "4", status="unreadable"),
-    result("e", 0, "5", status="not_submitted"),
-    result("f", 0),
-    result("g", 96.5, "7"),
-    result("z", 3, "99"),
-]
 
 
-def fill(text: str, system: str = "canvas", column: str = "", title: str = "Home, work") -> Filled:
-    return fill_in(system, text.encode(), RESULTS, title, column, "file.csv")
+def canvas(title: str = TITLE, other: str = "Quiz") -> bytes:
+    return lines(*(row.replace("{title}", title).replace("{other}", other) for row in CANVAS))
 
 
-def test_canvas() -> None:
-    filled = fill(CANVAS)
-    expected = CANVAS.replace("a,S1,,", "a,S1,97.25,").replace('"50.00"', '"88.00"').replace("7.50", "0.00")
-    assert filled.data.decode() == expected
+def test_only_the_cells_that_change_change() -> None:
+    filled = fill_in("canvas", canvas(), [on("canvas", "1"), on("canvas", "2"), on("canvas", "4")], TITLE, "", "t")
+    assert filled.data == canvas().replace(b"S1,,3,90", b"S1,1.50,3,90")
     assert list(report(filled)) == [
-        "4 filled, 1 unreadable left empty, 1 handed in nothing, 1 excused, 1 in the results but not in the file",
-        'unreadable: ="x"',
-        "handed in nothing: Eve",
-        'kept: Bob "B" Table (EX)',
-        "not in the file: z",
+        "1 filled, 1 excused, 1 in the file but not in the results, 1 in the results but not in the file",
+        "kept: Example, Bob (EX)",
+        "not in the results: =cmd()",
+        "not in the file: who_4",
     ]
 
 
-@pytest.mark.parametrize("column", ["Home, work (77)", "77", "Home, work"])
-def test_the_column_of_canvas_may_be_named(column: str) -> None:
-    assert fill(CANVAS, column=column, title="x").data == fill(CANVAS).data
+@pytest.mark.parametrize("status", ["unreadable", "not_submitted"])
+def test_who_was_not_graded_keeps_what_the_file_says(status: str) -> None:
+    filled = fill_in("canvas", canvas(), [on("canvas", "3", status=status)], TITLE, "", "t")
+    assert filled.data == canvas()
+    assert "=cmd()" in filled.unreadable + filled.absent
 
 
 @pytest.mark.parametrize(
-    ("text", "column", "message"),
+    ("template", "column", "message"),
     [
-        (CANVAS, "Nothing", "no column is called Nothing; name one with --column; there is Home, work; Other"),
-        (CANVAS, "Final Score", "no column is called"),
-        (CANVAS.replace("Other (78)", '"Home, work (78)"'), "", "2 columns are called Home, work"),
-        ("a,b\n1,2\n", "", "this is not a gradebook of Canvas"),
-        ("", "", "the file is empty"),
+        (canvas("Other"), "", "no column is called Homework 6"),
+        (canvas(other=TITLE), "", "2 columns are called Homework 6"),
+        (b"name,points\r\nx,1\r\n", "", "not a gradebook of Canvas"),
+        (b"", "", "the file is empty"),
+        (canvas(), "Final Score", "no column is called Final Score"),
     ],
 )
-def test_what_is_not_clear_is_refused(text: str, column: str, message: str) -> None:
+def test_an_unclear_column_is_refused_as_canvas_would_make_a_new_one(
+    template: bytes, column: str, message: str
+) -> None:
     with pytest.raises(UsageError, match=message):
-        fill(text, column=column)
+        fill_in("canvas", template, [on("canvas", "1")], TITLE, column, "t")
 
 
-def test_another_maximum_is_told() -> None:
-    (warning,) = fill(CANVAS.replace("100.00", "20")).warnings
-    assert "the file's maximum is 20, that of the results 100" in warning
+@pytest.mark.parametrize("column", ["12", "Quiz (12)", "Quiz"])
+def test_a_column_by_its_name_or_id(column: str) -> None:
+    assert b"S1,,1.50,90" in fill_in("canvas", canvas(), [on("canvas", "1")], TITLE, column, "t").data
 
 
-@pytest.mark.parametrize("mark", ["", "\ufeff"])
-@pytest.mark.parametrize("end", ["\n", "\r\n"])
-def test_moodle_in_german_with_decimal_commas(mark: str, end: str) -> None:
-    lines = [
-        "ID;Vollständiger Name;Status;Bewertung;Bestwertung;Zuletzt geändert (Bewertung);Feedback als Kommentar",
-        "Teilnehmer/in1;Ada;Zur Bewertung abgegeben;;100,00;-;",
-        'Teilnehmer/in2;Ada;x;"50,00";100,00;Freitag;"<p>a;b</p>"',
-        "Teilnehmer/in8;Cem;x;;100,00;-;",
-    ]
-    text = mark + end.join(lines) + end
-    results = [result("x", 97.5, "1", "moodle"), result("y", 12, "2", "moodle"), result("1", 3, "1", "canvas")]
-    filled = fill_in("moodle", text.encode(), results, "t", "", "w.csv")
-    expected = text.replace("abgegeben;;", "abgegeben;97,50;").replace('"50,00"', '"12,00"')
-    assert filled.data.decode() == expected
-    assert (filled.without, filled.unknown) == (["Teilnehmer/in8"], ["1"])
+def test_people_of_one_name_or_one_id_are_never_guessed() -> None:
+    same_name = result(Student(id="x1", name="Ada Example"))
+    assert fill_in("canvas", canvas(), [same_name], TITLE, "", "t").data == canvas()
+    two = [on("canvas", "1", "x1"), on("canvas", "1", "x2")]
+    assert fill_in("canvas", canvas(), two, TITLE, "", "t").unknown == ["x1", "x2"]
 
 
-def test_a_decimal_comma_between_commas_is_quoted() -> None:
-    text = 'Identifier,Full name,ID number,Grade,Maximum grade\nParticipant 1,Ada,s1,,"100,00"\n'
-    filled = fill_in("moodle", text.encode(), [result("s1", 1.5)], "t", "", "w.csv")
-    assert filled.data.decode() == text.replace("s1,,", 's1,"1,50",')
-
-
-def test_a_table_of_a_course() -> None:
-    text = "\ufeffMatrikelnummer;Punkte;Note\na;;1\nq;7;2\n"
-    filled = fill(text, "csv", "Punkte")
-    assert filled.data.decode() == text.replace("a;;1", "a;97.25;1")
-    assert filled.without == ["q"]
-
-
-def test_names_alone_match_nobody() -> None:
-    filled = fill_in("csv", b"id,name,points\nx1,N,\n", RESULTS, "t", "", "f")
-    assert filled.data == b"id,name,points\nx1,N,\n"
-
-
-Cells = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\0"), max_size=8)
-
-
-@given(st.lists(st.lists(Cells, min_size=2, max_size=4), min_size=1, max_size=6), st.sampled_from(["\n", "\r\n"]))
-def test_a_table_is_read_as_csv_and_written_back_byte_for_byte(rows: list[list[str]], end: str) -> None:
-    buffer = io.StringIO(newline="")
-    csv.writer(buffer, lineterminator=end).writerows(rows)
-    data = buffer.getvalue().encode()
-    table = parse_table(data, "x")
-    assert table.replaced({}) == data
-    if table.delimiter == ",":
-        assert [[cell.text for cell in row] for row in table.rows] == list(
-            csv.reader(io.StringIO(data.decode(), newline=""))
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"], ids=["plain", "BOM"])
+@pytest.mark.parametrize("ends", ["\n", "\r\n"])
+def test_moodle_in_german(mark: bytes, ends: str) -> None:
+    text = ends.join(
+        (
+            "ID;Vollständiger Name;Status;Bewertung;Bestwertung;Zuletzt geändert (Bewertung)",
+            'Teilnehmer/in1;"Müller; Zoë";Abgegeben;;100,00;-',
+            "Teilnehmer/in2;Bob;Abgegeben;3,50;100,00;-",
         )
+    )
+    template = mark + text.encode()
+    filled = fill_in("moodle", template, [on("moodle", "1"), on("moodle", "2")], TITLE, "", "t")
+    assert filled.data == template.replace(b";;100", b";1,50;100").replace(b"3,50;", b"1,50;")
+    assert filled.warnings == []
 
 
-def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with open_gradebook(tmp_path) as gradebook:
+def test_another_maximum_is_said() -> None:
+    filled = fill_in("canvas", canvas().replace(b"100.00", b"20.00"), [on("canvas", "1")], TITLE, "", "t")
+    assert filled.warnings == [
+        "the file's maximum is 20.00, that of the results 100; set it in the LMS before you upload"
+    ]
+
+
+CELLS = st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"]), max_size=8)
+
+
+@given(st.lists(CELLS, min_size=1, max_size=4), st.sampled_from(["\n", "\r\n", "\r"]), st.sampled_from(",;\t"))
+def test_a_table_comes_back_as_it_was(cells: list[str], ends: str, delimiter: str) -> None:
+    quoted = [f'"{cell.replace(chr(34), chr(34) * 2)}"' for cell in cells]
+    text = f"{delimiter.join(['id', 'b', 'c', 'd'][: len(cells)])}{ends}{delimiter.join(quoted)}"
+    table = parse_table(text.encode(), "t")
+    assert table.replaced({}) == text.encode()
+    if table.delimiter == delimiter or len(cells) == 1:
+        assert [cell.text for cell in table.rows[1]] == cells
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    with open_gradebook(tmp_path / "out") as gradebook:
         run = gradebook.begin_run("grade", "{}", "grade")
-        for one in RESULTS:
-            gradebook.save(run, one, {})
-    title = corpus.assignment().title
-    template = tmp_path / "gradebook.csv"
-    template.write_text(f'Student,ID,Section,"{title} (5)"\nAda,1,S,\n')
-    command = ["export", "--to", "canvas", "--template", str(template), "--out", str(tmp_path)]
-    assert main([*command, "--write", str(tmp_path / "new.csv")]) == 0
-    assert (tmp_path / "new.csv").read_text().endswith("Ada,1,S,97.25\n")
-    assert capsys.readouterr().out.startswith("1 filled, 7 in the results but not in the file\n")
-    assert main([*command, "--write", str(template)]) == 2
+        times = {"ada": "2026-11-21T12:00:00+00:00", "bob": None, "eve": "2026-11-20T12:00:00+00:00"}
+        for student, submitted in times.items():
+            gradebook.save(run, result(Student(id=student), 10, submitted=submitted), {})
+    (tmp_path / "t.csv").write_text("id,points\nada,\nbob,\neve,\n")
+    return tmp_path / "out"
+
+
+@pytest.mark.parametrize("with_late", [False, True])
+def test_lateness_counts_only_when_asked(
+    out: Path, with_late: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    policy = LatePolicy(deadline=datetime(2026, 11, 20, 23, 59, tzinfo=UTC), percent_per_day=10)
+    monkeypatch.setattr(verbs, "chosen", lambda options: replace(corpus.assignment(), late=policy))
+    written = out.parent / "new.csv"
+    command = ["export", "--to", "csv", "--template", str(out.parent / "t.csv"), "--write", str(written)]
+    assert main([*command, "--out", str(out), *(["--with-late"] if with_late else [])]) == 0
+    assert written.read_text() == f"id,points\nada,{'9.00' if with_late else '10.00'}\nbob,10.00\neve,10.00\n"
+    unknown = "look at this: bob: the time of submission is unknown, so nothing was taken off"
+    assert (unknown in capsys.readouterr().out) == with_late
+
+
+def test_the_template_is_not_overwritten(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    template = str(out.parent / "t.csv")
+    assert main(["export", "--to", "csv", "--template", template, "--write", template, "--out", str(out)]) == 2
     assert "this would overwrite the template" in capsys.readouterr().err

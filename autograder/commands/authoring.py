@@ -4,14 +4,14 @@ import argparse
 from pathlib import Path
 
 from autograder.assignment_file import assignment_names, load_assignment
-from autograder.commands.options import Verbs, chosen, cores, course, to_path, verb
+from autograder.commands.options import Verbs, chosen, cores, course, user_path, verb
 from autograder.errors import UsageError
 
 
 def add(verbs: Verbs) -> None:
     """Add the verbs of this group."""
     init = verb(verbs, "init", "begin a course in a new folder", _init, assignment=False)
-    init.add_argument("folder", type=to_path, metavar="FOLDER", help="the folder to make")
+    init.add_argument("folder", type=user_path, metavar="FOLDER", help="the folder to make")
 
     new = verb(verbs, "new", "begin a new assignment", _new, assignment=False)
     new.add_argument("name", metavar="NAME", help="its folder: lower-case letters, digits and underscores")
@@ -24,24 +24,28 @@ def add(verbs: Verbs) -> None:
         " (default: only rebuild the student version)",
     )
     release.add_argument(
-        "--out", type=to_path, default=Path("dist"), metavar="DIR", help="where the archives go (default: %(default)s)"
+        "--out",
+        type=user_path,
+        default=Path("dist"),
+        metavar="DIR",
+        help="where the archives go (default: %(default)s)",
     )
 
     check = verb(verbs, "verify", "check a release before it goes out", _verify, assignment=False)
     check.add_argument("--assignment", metavar="NAME", help="which assignment (default: all of them)")
 
     calibrate = verb(verbs, "calibrate", "measure the thresholds of loss tests", _calibrate)
-    calibrate.add_argument("files", nargs="+", type=to_path, metavar="FILE", help="data files to train on")
+    calibrate.add_argument("files", nargs="+", type=user_path, metavar="FILE", help="data files to train on")
     calibrate.add_argument(
         "--seeds", type=int, default=20, metavar="N", help="trainings of each answer (default: %(default)s)"
     )
     calibrate.add_argument(
-        "--out", type=to_path, metavar="CSV", help="write the table here (default: next to the tests)"
+        "--out", type=user_path, metavar="CSV", help="write the table here (default: next to the tests)"
     )
-    calibrate.add_argument("--plot", type=to_path, metavar="PNG", help="draw the losses and limits into this file")
+    calibrate.add_argument("--plot", type=user_path, metavar="PNG", help="draw the losses and limits into this file")
 
     sample = verb(verbs, "sample", "write the assignment's sample batch of submissions", _sample)
-    sample.add_argument("folder", type=to_path, metavar="FOLDER", help="where to write it; it is replaced")
+    sample.add_argument("folder", type=user_path, metavar="FOLDER", help="where to write it; it is replaced")
 
 
 def _init(options: argparse.Namespace) -> int:

@@ -15,7 +15,7 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from autograder.assignment import Assignment, Question
-from autograder.commands.options import Verbs, chosen, cores, results_folder, to_path, verb
+from autograder.commands.options import Verbs, chosen, cores, results_folder, user_path, verb
 from autograder.errors import UsageError
 from autograder.results import Result, Student
 from autograder.submissions.intake import FORMATS
@@ -32,7 +32,7 @@ def add(verbs: Verbs) -> None:
     grade.add_argument(
         "paths",
         nargs="+",
-        type=to_path,
+        type=user_path,
         metavar="PATH",
         help="a download from Canvas, Moodle or Gradescope (a zip or its folder), an nbgrader tree, a folder with one"
         " folder or file per student, or a notebook",
@@ -40,7 +40,7 @@ def add(verbs: Verbs) -> None:
     results_folder(grade)
     grade.add_argument(
         "--roster",
-        type=to_path,
+        type=user_path,
         metavar="CSV",
         help="the students of the course: id, name, email, LMS id, group; also Canvas's gradebook, Moodle's worksheet"
         " or Gradescope's roster as exported (default: everyone keeps the LMS's name and id)",
@@ -87,7 +87,7 @@ def add(verbs: Verbs) -> None:
     override.add_argument("points", nargs="?", type=float, metavar="POINTS", help="none: only the comment")
     override.add_argument("--comment", default="", metavar="TEXT", help="why; the student can read it")
     override.add_argument(
-        "--from", dest="file", type=to_path, metavar="CSV", help="an edited copy of grades.csv, or a table"
+        "--from", dest="file", type=user_path, metavar="CSV", help="an edited copy of grades.csv, or a table"
     )
     override.add_argument("--undo", action="store_true", help="undo the newest override of the question")
     override.add_argument("--bonus", action="store_true", help="allow more points than the question has")
@@ -209,7 +209,7 @@ def grade(
                     for student in hand_in.students:
                         if student not in students and student.id not in done:
                             done.add(student.id)
-                            advance(run.known(student))
+                            advance(run.known(student, submission))
                     return students, keys
 
                 for student in intake.absent:

@@ -14,6 +14,14 @@ Verbs = Any
 """What argparse returns for adding verbs; its type has no public name."""
 
 
+def user_path(text: str) -> Path:
+    """Return a path of the command line; a leading `~` is the user's home, also where no shell has replaced it."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:  # nobody has this name: a file may
+        return Path(text)
+
+
 def verb(
     verbs: Verbs, name: str, text: str, run: Callable[[argparse.Namespace], int], *, assignment: bool = True
 ) -> argparse.ArgumentParser:
@@ -22,7 +30,7 @@ def verb(
     parser.set_defaults(run=run)
     parser.add_argument("-v", "--verbose", action="store_true", help="print what is going on, for a report of a fault")
     help_course = "the folder of the course (default: found from the working directory upwards)"
-    parser.add_argument("--course", type=to_path, metavar="DIR", help=help_course)
+    parser.add_argument("--course", type=user_path, metavar="DIR", help=help_course)
     if assignment:
         parser.add_argument("--assignment", metavar="NAME", help="which assignment (default: the only one there is)")
         parser.add_argument(
@@ -35,14 +43,9 @@ def verb(
     return parser
 
 
-def to_path(text: str) -> Path:
-    """Return a path from the command line; `~` stands for the home folder, also where a shell left it."""
-    return Path(text).expanduser()
-
-
 def results_folder(parser: argparse.ArgumentParser) -> None:
     """Add --out and --db, which verbs on results take."""
-    parser.add_argument("--out", type=to_path, required=True, metavar="DIR", help="the results folder")
+    parser.add_argument("--out", type=user_path, required=True, metavar="DIR", help="the results folder")
     parser.add_argument(
         "--db", default="", metavar="URL", help="the gradebook's database, as a SQLAlchemy URL (default: in --out)"
     )

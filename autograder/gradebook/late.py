@@ -5,7 +5,7 @@ Canvas and Gradescope apply policies of their own, so none is the default. A cha
 
 import math
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from autograder.assignment import LatePolicy
 from autograder.results import Result, SubmissionStatus
@@ -23,8 +23,11 @@ class Deduction:
 
 
 def minutes_late(policy: LatePolicy, submitted: datetime, extension_minutes: float = 0) -> float:
-    """Return the minutes after a student's own deadline, 0 at it or before. Both times carry their zone."""
-    due = policy.deadline + timedelta(minutes=extension_minutes)
+    """Return the minutes after a student's own deadline, 0 at it or before. Both times carry their zone.
+
+    Minutes are those that pass, also where clocks change in between.
+    """
+    due = policy.deadline.astimezone(UTC) + timedelta(minutes=extension_minutes)
     return max(0.0, (submitted - due).total_seconds() / 60)
 
 

@@ -122,9 +122,23 @@ class GradingRun:
             flags=(Flag(kind="not_submitted", text="handed in nothing"),),
         )
 
-    def known(self, student: Student) -> Result:
-        """Return what an earlier run found for this student."""
-        return next(self.gradebook.saved(student=student.id, tests=False)).result
+    def known(self, student: Student, submission: Submission) -> Result:
+        """Return what an earlier run found for this student, with what is known now of the person and of the time.
+
+        A roster may have got an extension since then, or a worksheet the times; what is not given now stays.
+        """
+        saved = next(self.gradebook.saved(student=student.id, tests=False))
+        old = saved.result
+        student = old.student if student == Student(id=student.id) else student
+        submitted = submission.submitted or old.submitted
+        late = old.late if submission.late is None else submission.late
+        if (student, submitted, late) == (old.student, old.submitted, old.late):
+            return old
+        saved = next(self.gradebook.saved(student=student.id))
+        result = replace(saved.result, student=student, submitted=submitted, late=late)
+        self.gradebook.save(self.id, result, saved.grader)
+        self.touched.add(student.id)
+        return result
 
     def changes(self) -> list[Change]:
         """Return whose points this run changed."""

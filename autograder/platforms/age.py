@@ -34,13 +34,18 @@ class Age:
     name: str = ""
 
 
-def age_of(name: str, *, attempt: int = 0, attachment: str = "", exported: str = "", changed: str = "") -> Age:
+def age_of(
+    name: str, *, owner: str = "", attempt: int = 0, attachment: str = "", exported: str = "", changed: str = ""
+) -> Age:
     """Return the age of a file by its path, with `/` also between an archive and its member.
 
+    owner: what the student is called: an archive with this name says nothing about its age, nor does a number in it
     attachment: the LMS's id; exported: the original name of a zip that `grader.export()` wrote
     changed: the ISO time of a member
     """
     parts = [EXTENSIONS.sub("", part) for part in name.split("/")]
+    if parts[0] == owner:
+        parts[0] = ""
     words = {word.lower() for part in parts for word in WORD.findall(part)}
     return Age(
         current=not words & STALE,

@@ -62,7 +62,8 @@ def read(files: Sequence[FoundFile]) -> Download:
         user = found["user"]
         anonymous = found.re is ANONYMOUS
         name = "" if anonymous else found["name"]
-        person = Person(system=SYSTEM, user=user, key=f"{found['name']}_{user}".lstrip("_"), name=name)
+        stem = file.parts[-1][: found.end("user")]
+        person = Person(system=SYSTEM, user=user, key=f"{found['name']}_{user}".lstrip("_"), name=name, stem=stem)
         entry = people.setdefault(user, Gathered(person=person))
         if found["late"] or (anonymous and "LATE" in file.parts[-1].split("_")[:2]):
             entry.late = "late"

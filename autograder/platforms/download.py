@@ -8,9 +8,13 @@ from autograder.platforms.files import FoundFile
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attached:
-    """A file as it lies in a download, with the LMS's number of the attachment and of the attempt."""
+    """A file as it lies in a download, with the LMS's number of the attachment and of the attempt.
+
+    owner: what the student is called, where the file may be named after them
+    """
 
     file: FoundFile
+    owner: str = ""
     attachment: str = ""
     attempt: int = 0
 
@@ -26,6 +30,7 @@ class Person:
     system: the platform; user: its id of the person, empty where files carry none
     key: what the results call them without a roster; it depends on nobody else
     sid, email: the course's own id and the address, where the platform has them
+    stem: as in LmsIdentity
     """
 
     system: str
@@ -34,6 +39,7 @@ class Person:
     name: str = ""
     sid: str = ""
     email: str = ""
+    stem: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

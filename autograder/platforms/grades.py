@@ -18,22 +18,33 @@ SYSTEMS = ("canvas", "moodle", "csv")
 POINTS = ("points", "total", "score", "grade")
 
 
-def fill_in(system: str, template: bytes, results: Iterable[Result], title: str, column: str, name: str) -> Filled:
+def fill_in(
+    system: str,
+    template: bytes,
+    results: Iterable[Result],
+    title: str,
+    column: str,
+    name: str,
+    points: Mapping[str, float] | None = None,
+) -> Filled:
     """Fill in a template of this system.
 
     title: of the assignment; column: the column's name, where the title does not tell it; name: of the file, for errors
+    points: to write for a student, by id, instead of the total
     Raises UsageError for a file of another kind, and when the column is not clear.
     """
     table = parse_table(template, name)
-    known = list(results)
+    known, other = list(results), points or {}
     if system == "canvas":
-        return _canvas(table, known, [column] if column else [title], name)
+        return _canvas(table, known, [column] if column else [title], name, other)
     if system == "moodle":
-        return _moodle(table, known, column, name)
-    return _plain(table, known, column, name)
+        return _moodle(table, known, column, name, other)
+    return _plain(table, known, column, name, other)
 
 
-def _canvas(table: Table, results: list[Result], wanted: list[str], name: str) -> Filled:
+def _canvas(
+    table: Table, results: list[Result], wanted: list[str], name: str, points_of: Mapping[str, float]
+) -> Filled:
     header = table.header()
     if ("Student" not in header[0] and "LastName" not in header[0]) or "ID" not in header:
         raise UsageError("this is not a gradebook of Canvas", name, "export it in Canvas: Grades, Export")
@@ -53,13 +64,13 @@ def _canvas(table: Table, results: list[Result], wanted: list[str], name: str) -
         if user:
             own = [table.cell(row, ids[kind]) for kind in ("SIS User ID", "SIS Login ID") if kind in ids]
             rows[row] = [f"canvas:{user}", *(f"id:{one}" for one in own if one), f"id:{user}"]
-    report = fill(table, column, rows, _by_keys(results, "canvas"), EXCUSED)
+    report = fill(table, column, rows, by_keys(results, "canvas"), points_of, EXCUSED)
     possible = table.cell(points, column) if points is not None else ""
     report.warnings += _other_maximum(possible, results)
     return report
 
 
-def _moodle(table: Table, results: list[Result], wanted: str, name: str) -> Filled:
+def _moodle(table: Table, results: list[Result], wanted: str, name: str, points: Mapping[str, float]) -> Filled:
     """Find the columns by place: headers come in the site's language. The grade stands before one constant number."""
     header = table.header()
     identifiers = {row: re.search(r"(\d+)\s*$", table.cell(row, 0)) for row in range(1, len(table.rows))}
@@ -78,7 +89,7 @@ def _moodle(table: Table, results: list[Result], wanted: str, name: str) -> Fill
         for row, found in identifiers.items()
         if found
     }
-    report = fill(table, column, rows, _by_keys(results, "moodle"))
+    report = fill(table, column, rows, by_keys(results, "moodle"), points)
     report.warnings += _other_maximum(table.cell(next(iter(rows)), column + 1), results)
     return report
 
@@ -88,7 +99,7 @@ def _is_constant(table: Table, place: int) -> bool:
     return len(values) == 1 and bool(NUMBER.fullmatch(values.pop()))
 
 
-def _plain(table: Table, results: list[Result], wanted: str, name: str) -> Filled:
+def _plain(table: Table, results: list[Result], wanted: str, name: str, points: Mapping[str, float]) -> Filled:
     header = table.header()
     keys = [place for place, text in enumerate(header) if re.sub(r"\W", "", text).lower() in HEADERS["id"]]
     if len(keys) != 1:
@@ -96,10 +107,10 @@ def _plain(table: Table, results: list[Result], wanted: str, name: str) -> Fille
     columns = {place: text for place, text in enumerate(header) if place != keys[0]}
     column = choose(columns, [wanted] if wanted else list(POINTS), name)
     rows = {row: [f"id:{table.cell(row, keys[0])}"] for row in range(1, len(table.rows)) if table.cell(row, keys[0])}
-    return fill(table, column, rows, _by_keys(results, ""))
+    return fill(table, column, rows, by_keys(results, ""), points)
 
 
-def _by_keys(results: Iterable[Result], system: str) -> Mapping[str, Result]:
+def by_keys(results: Iterable[Result], system: str) -> Mapping[str, Result]:
     """Return the results by the LMS's id of the student and by ours; an id that two have matches nobody."""
     found: dict[str, Result] = {}
     twice: set[str] = set()

@@ -56,7 +56,8 @@ def read(files: Sequence[FoundFile]) -> Download:
         name = found["name"]
         blind = name in BLIND
         key = f"{name}_{found['user']}".lstrip("_")
-        person = Person(system=SYSTEM, user=found["user"], key=key, name="" if blind else name)
+        stem = f"{name}_{found['user']}"
+        person = Person(system=SYSTEM, user=found["user"], key=key, name="" if blind else name, stem=stem)
         entry = people.setdefault(found["user"], Gathered(person=person))
         typed = TYPED if found["kind"] == "onlinetext" else ""
         entry.files.append(Attached(file=replace(file, name=own, why=file.why or typed)))

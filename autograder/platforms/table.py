@@ -132,11 +132,13 @@ def fill(
     column: int,
     rows: Mapping[int, Sequence[str]],
     results: Mapping[str, Result],
+    points: Mapping[str, float],
     keep: Sequence[str] = (),
 ) -> Filled:
     """Fill in the points of one column.
 
     rows: for each row of a student, the keys under which a result may stand, the surest first
+    points: to write for a student, by id, instead of the total
     keep: texts that stay, in capitals; the results by the same keys
     """
     mark = table.decimal_mark()
@@ -162,8 +164,9 @@ def fill(
             report.warnings.append(f"the row of {who} is too short; it was left as it is")
         else:
             report.filled.append(who)
-            if _number(old) != round(result.total, 2):
-                values[row, column] = f"{result.total:.2f}".replace(".", mark)
+            total = round(points.get(result.student.id, result.total), 2)
+            if _number(old) != total:
+                values[row, column] = f"{total:.2f}".replace(".", mark)
     left = {id(result): result.student.id for result in results.values() if id(result) not in seen}
     report.unknown = sorted(left.values())
     report.data = table.replaced(values)

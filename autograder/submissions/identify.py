@@ -165,7 +165,9 @@ def _folded(text: str) -> str:
 
 def _identity(person: Person, handed: Handed) -> LmsIdentity | None:
     attachments = tuple(one.attachment for one in handed.files if one.attachment)
-    return LmsIdentity(system=person.system, user=person.user, attachments=attachments) if person.user else None
+    if not person.user:
+        return None
+    return LmsIdentity(system=person.system, user=person.user, attachments=attachments, stem=person.stem)
 
 
 def _lms_student(person: Person, handed: Handed) -> Student:
@@ -173,4 +175,10 @@ def _lms_student(person: Person, handed: Handed) -> Student:
 
 
 def _student(found: Enrolled, person: Person, handed: Handed, group: str) -> Student:
-    return Student(id=found.id, name=found.name or person.name, group=group or None, lms=_identity(person, handed))
+    return Student(
+        id=found.id,
+        name=found.name or person.name,
+        group=group or None,
+        lms=_identity(person, handed),
+        extension_minutes=found.extension_minutes,
+    )

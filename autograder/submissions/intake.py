@@ -90,7 +90,9 @@ def take_in(paths: Iterable[Path], wanted: Wanted, roster: Sequence[Enrolled] = 
     intake.unmatched = [line for one in found for line in one.unmatched]
     present = {student.id for one in intake.hand_ins for student in one.students}
     intake.absent = [
-        Student(id=one.id, name=one.name, group=one.group or None) for one in roster if one.id not in present
+        Student(id=one.id, name=one.name, group=one.group or None, extension_minutes=one.extension_minutes)
+        for one in roster
+        if one.id not in present
     ]
     return intake
 

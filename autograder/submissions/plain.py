@@ -62,7 +62,8 @@ def read(files: Sequence[FoundFile], depth: int, notebooks: Sequence[str]) -> Do
         key = parts[depth] if in_folder else student_of(parts[depth], notebooks)
         entry = people.setdefault(key, Gathered(person=Person(system=SYSTEM, key=key, name="", sid=key)))
         own = "/".join(parts[depth + 1 :]) if in_folder else parts[depth].removeprefix(key).lstrip("-_ ")
-        entry.files.append(Attached(file=replace(file, name=own if EXTENSIONS.sub("", own) else parts[-1])))
+        own_name = own if EXTENSIONS.sub("", own) else parts[-1]
+        entry.files.append(Attached(file=replace(file, name=own_name), owner=key))
         entry.names.append("/".join(parts[depth:]))
     result = Download()
     for key, entry in people.items():

@@ -12,19 +12,26 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from autograder.errors import UsageError
+from autograder.errors import UsageError, printable
 from autograder.platforms.headers import HEADERS
 from autograder.platforms.moodle import BLIND
 from autograder.platforms.times import local_time
 
 MAX_ROSTER = 64 << 20
+DURATION = re.compile(r"(?P<number>\d{1,6}(?:[.,]\d{1,3})?)\s*(?P<unit>[a-z]*)\.?")
+UNITS = {
+    **dict.fromkeys(("", "m", "min", "mins", "minute", "minutes", "minuten"), 1),
+    **dict.fromkeys(("h", "hr", "hrs", "hour", "hours", "std", "stunde", "stunden"), 60),
+    **dict.fromkeys(("d", "day", "days", "tag", "tage"), 24 * 60),
+}
+"""Minutes in a unit of an extension, by what people call it; a number alone is minutes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Enrolled:
     """One student of the course; everything but `id` may be empty.
 
-    lms: the ids of this person in LMSs
+    lms: the ids of this person in LMSs; extension_minutes: that they have beyond the deadline
     submitted: the ISO time that a grading worksheet has, in the zone of this machine, as the worksheet names none
     """
 
@@ -34,12 +41,15 @@ class Enrolled:
     lms: tuple[str, ...] = ()
     group: str = ""
     section: str = ""
-    extension: str = ""
+    extension_minutes: float = 0
     submitted: str | None = None
 
 
 def read_roster(path: Path) -> tuple[Enrolled, ...]:
-    """Read a roster. Raises UsageError for a file without a usable header, and for two students with one id."""
+    """Read a roster.
+
+    Raises UsageError for a file without a usable header, two students with one id, and an extension that is no time.
+    """
     try:
         data = path.read_bytes()[:MAX_ROSTER]
     except OSError as error:
@@ -52,7 +62,7 @@ def read_roster(path: Path) -> tuple[Enrolled, ...]:
         found = ", ".join(rows[0]) if rows else "nothing"
         fix = "give it a header such as id,name,email,lms id"
         raise UsageError(f"no column with ids or e-mail addresses (the header is: {found})", path, fix)
-    people = [_enrolled(columns, [_plain(cell) for cell in row]) for row in rows[1:]]
+    people = [_enrolled(columns, [_plain(cell) for cell in row], path) for row in rows[1:]]
     return _checked([one for one in people if one], path)
 
 
@@ -101,7 +111,7 @@ def _plain(cell: str) -> str:
     return unicodedata.normalize("NFC", text)
 
 
-def _enrolled(columns: Mapping[str, Sequence[int]], row: Sequence[str]) -> Enrolled | None:
+def _enrolled(columns: Mapping[str, Sequence[int]], row: Sequence[str], path: Path) -> Enrolled | None:
     """Return the student of a row; None for the rows of Canvas's gradebook that are about points."""
 
     def cell(kind: str) -> str:
@@ -124,9 +134,20 @@ def _enrolled(columns: Mapping[str, Sequence[int]], row: Sequence[str]) -> Enrol
         lms=lms,
         group=cell("group"),
         section=cell("section"),
-        extension=cell("extension"),
+        extension_minutes=_minutes(cell("extension"), own, path),
         submitted=local_time(cell("submitted")),
     )
+
+
+def _minutes(text: str, student: str, path: Path) -> float:
+    """Return an extension in minutes: `90`, `36 h` or `2 days`; none is 0."""
+    if not text:
+        return 0
+    found = DURATION.fullmatch(text.casefold())
+    if not found or found["unit"] not in UNITS:
+        what = f"the extension of {printable(student)} is no length of time: {printable(text)}"
+        raise UsageError(what, path, "give minutes, or a number with its unit such as 36 h or 2 days")
+    return float(found["number"].replace(",", ".")) * UNITS[found["unit"]]
 
 
 def _lms_id(text: str) -> str:

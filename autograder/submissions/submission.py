@@ -153,6 +153,7 @@ class _Search:
         if kind is not None:
             age = age_of(
                 file.name,
+                owner=origin.owner,
                 attempt=origin.attempt,
                 attachment=origin.attachment,
                 exported=exported,
@@ -183,7 +184,13 @@ class _Search:
             raise NotANotebook("the archive is empty; put the notebooks into it")
 
     def _fail(self, file: FoundFile, origin: Attached, reason: str) -> None:
-        age = age_of(file.name, attempt=origin.attempt, attachment=origin.attachment, changed=file.changed)
+        age = age_of(
+            file.name,
+            owner=origin.owner,
+            attempt=origin.attempt,
+            attachment=origin.attachment,
+            changed=file.changed,
+        )
         broken = replace(file, why=reason)
         self.found.append(_Candidate(file=broken, kind=Kind.NOTEBOOK, age=age, attachment=origin.attachment))
 
