@@ -14,7 +14,7 @@ from autograder.platforms.files import FoundFile
 
 SYSTEM = "moodle"
 PART = re.compile(
-    r"(?P<name>[^_]*)_(?P<user>\d{1,19})_assign(?P<what>submission|feedback)_(?P<kind>file|onlinetext)_?(?P<rest>.*)",
+    r"(?P<name>.*?)_(?P<user>\d{1,19})_assign(?P<what>submission|feedback)_(?P<kind>file|onlinetext)_?(?P<rest>.*)",
     re.DOTALL,
 )
 BLIND = frozenset({"Participant", "Teilnehmer/in", "Teilnehmerin", "Deelnemer", "Participante", "Участник"})
