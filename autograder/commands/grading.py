@@ -1,27 +1,27 @@
 """Verbs for TAs that grade and correct: grade, rescore, override, show."""
 
 import argparse
-import contextlib
 import functools
 import getpass
 import re
 import shlex
-import signal
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING
 
 from autograder.assignment import Assignment, Question
 from autograder.commands.options import Verbs, chosen, cores, results_folder, user_path, verb
+from autograder.commands.stopping import Stopped, stoppable
 from autograder.errors import UsageError
 from autograder.results import Result, Student
 from autograder.submissions.intake import FORMATS
 
 if TYPE_CHECKING:  # a verb imports what it needs when it runs
+    from autograder.gradebook.run import GradingRun
     from autograder.gradebook.store import Gradebook
+    from autograder.grading.graded import Graded
     from autograder.submissions.intake import Intake
     from autograder.submissions.submission import HandIn, Submission
 
@@ -118,28 +118,6 @@ def _pattern(text: str) -> re.Pattern[str]:
     return pattern
 
 
-class Stopped(KeyboardInterrupt):
-    """The run was asked to end: Ctrl-C, SIGTERM or SIGHUP."""
-
-
-@contextlib.contextmanager
-def _stoppable() -> Iterator[None]:
-    """Turn the signals that ask a run to end into Stopped; a second one is ignored while the run tidies up."""
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        for one in signals:
-            signal.signal(one, signal.SIG_IGN)
-        raise Stopped(number)
-
-    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = [signal.signal(one, stop) for one in signals]
-    try:
-        yield
-    finally:
-        for one, handler in zip(signals, before, strict=True):
-            signal.signal(one, handler)
-
-
 def _grade(options: argparse.Namespace) -> int:
     from autograder.grading import fingerprint
     from autograder.sandbox.confine import examine, missing, unconfined
@@ -180,7 +158,6 @@ def grade(
     from autograder.gradebook.recordings import open_lookup
     from autograder.gradebook.store import database_url, open_gradebook
     from autograder.grading.batch import Batch
-    from autograder.grading.graded import Graded
     from autograder.grading.workers import workers
     from autograder.reports import terminal
 
@@ -196,32 +173,20 @@ def grade(
         for line in run.why(hand_ins):
             print(line, file=sys.stderr)
         lookup = functools.partial(open_lookup, database_url(options.out, options.db))
-        try:
-            with _stoppable(), terminal.progress(len(ids)) as advance:
-
-                def record(graded: Graded, students: Sequence[Student]) -> None:
-                    for result in run.record(graded, students):
-                        done.add(result.student.id)
-                        advance(result)
-
-                def wanted(hand_in: "HandIn", submission: "Submission") -> tuple[tuple[Student, ...], tuple[str, ...]]:
-                    students, keys = run.wanted(hand_in, submission)
-                    for student in hand_in.students:
-                        if student not in students and student.id not in done:
-                            done.add(student.id)
-                            advance(run.known(student, submission))
-                    return students, keys
-
-                for student in intake.absent:
-                    done.add(student.id)
-                    advance(run.absent(student))
-                opened = workers(assignment, jobs, unsafe=options.unsafe, open_lookup=lookup)
-                with opened as (executor, do):
-                    Batch(executor=executor, grade=do, jobs=jobs, wanted=wanted, record=record).run(hand_ins)
-        except Stopped:
-            stopped = True
-        finally:
-            kept = run.end(options.out, finished=not stopped)
+        with stoppable() as stopping:
+            try:
+                with terminal.progress(len(ids)) as advance:
+                    tally = _Tally(run=run, advance=advance, check=stopping.check, done=done)
+                    tally.absent(intake.absent)
+                    opened = workers(assignment, jobs, unsafe=options.unsafe, open_lookup=lookup)
+                    with opened as (executor, do):
+                        batch = Batch(executor=executor, grade=do, jobs=jobs, wanted=tally.wanted, record=tally.record)
+                        batch.run(hand_ins)
+            except Stopped:
+                stopped = True
+            finally:
+                stopping.hold()
+                kept = run.end(options.out, finished=not stopped)
         if kept:
             print(f"grades.csv had been edited; the edited copy is {kept}", file=sys.stderr)
         if stopped:
@@ -229,6 +194,43 @@ def grade(
             return 130
         terminal.show_run(run, ids, options.out)
         return 3 if run.failed else 0
+
+
+@dataclass(slots=True, kw_only=True)
+class _Tally:
+    """Takes what comes of a batch into its run, shows it, and knows who is done.
+
+    check: raises Stopped once the run was asked to end
+    """
+
+    run: "GradingRun"
+    advance: Callable[[Result], None]
+    check: Callable[[], None]
+    done: set[str]
+
+    def absent(self, students: Iterable[Student]) -> None:
+        """Take those who handed in nothing."""
+        for student in students:
+            self._count(self.run.absent(student))
+
+    def record(self, graded: "Graded", students: Sequence[Student]) -> None:
+        """Take what came of a submission, for these students."""
+        for result in self.run.record(graded, students):
+            self._count(result)
+        self.check()
+
+    def wanted(self, hand_in: "HandIn", submission: "Submission") -> tuple[tuple[Student, ...], tuple[str, ...]]:
+        """Return for whom a submission is to be graded and on what; for the others an earlier run's result counts."""
+        students, questions = self.run.wanted(hand_in, submission)
+        for student in hand_in.students:
+            if student not in students and student.id not in self.done:
+                self._count(self.run.known(student, submission))
+        self.check()
+        return students, questions
+
+    def _count(self, result: Result) -> None:
+        self.done.add(result.student.id)
+        self.advance(result)
 
 
 def _rescore(options: argparse.Namespace) -> int:

@@ -1,13 +1,17 @@
 """Files of results: written whole or not at all, and safe to open in a spreadsheet."""
 
+import contextlib
 import hashlib
 import os
 import tempfile
 import unicodedata
+from collections.abc import Iterator
 from pathlib import Path
 
 from autograder.errors import UsageError, printable
 
+UNFINISHED = ".unfinished-"
+"""How the name of a file begins that is being written."""
 MAX_FILE_NAME = 180
 """Bytes of a student's id in a file's name, which leaves room for what stands around it."""
 
@@ -17,8 +21,8 @@ def write_whole(path: Path, text: str) -> None:
 
     Raises UsageError when it cannot be written, for instance because the disk is full.
     """
-    try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}-")
+    with writing(path):
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f"{UNFINISHED}{path.name[:40]}-")
         try:
             with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace", newline="") as file:
                 file.write(text)
@@ -27,8 +31,23 @@ def write_whole(path: Path, text: str) -> None:
         except BaseException:
             os.unlink(name)
             raise
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn what the file system has against a block into a UsageError."""
+    try:
+        yield
     except OSError as error:
-        raise UsageError(f"it cannot be written ({error.strerror})", path, "make room, then run it again") from error
+        fix = "make room or correct its permissions, then run the same command again"
+        raise UsageError(f"it cannot be written ({error.strerror})", error.filename or path, fix) from error
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove what runs left that were killed while they wrote a file. Only one run at a time writes here."""
+    for path in folder.glob(f"{UNFINISHED}*"):
+        with contextlib.suppress(OSError):
+            path.unlink()
 
 
 def cell(text: str) -> str:

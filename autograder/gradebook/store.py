@@ -113,18 +113,10 @@ class Gradebook:
             return [Run(**row._mapping) for row in rows]
 
     def save(self, run: int, result: Result, grader: Mapping[str, str]) -> None:
-        """Keep a computed result; a result of the same run and student is replaced. Overrides are not part of it.
-
-        Raises GraderFault when the database cannot be written, for instance because the disk is full.
-        """
-        try:
-            with self.engine.begin() as connection:
-                _delete(connection, run, result.student.id)
-                _insert(connection, run, result, grader)
-        except SQLAlchemyError as error:
-            reason = str(getattr(error, "orig", None) or error)
-            fix = "make room or repair it, then run the same command again: what is finished is kept"
-            raise GraderFault(f"the gradebook cannot be written ({reason})", self.engine.url.database, fix) from error
+        """Keep a computed result; a result of the same run and student is replaced. Overrides are not part of it."""
+        with self.engine.begin() as connection:
+            _delete(connection, run, result.student.id)
+            _insert(connection, run, result, grader)
 
     def students(self) -> list[Student]:
         """Return everyone the gradebook knows, in the order of their ids."""
@@ -167,7 +159,8 @@ def open_gradebook(folder: Path, url: str = "", *, writing: bool = True) -> Iter
 
     url: a SQLAlchemy URL (default: `gradebook.db` in the folder)
     writing: take the lock; without it the folder must hold a gradebook already
-    Raises UsageError where it cannot be opened, or another run is writing into it.
+    Raises UsageError where it cannot be opened, or another run is writing into it; GraderFault where it cannot be used
+    later on, for instance because the disk is full or the file is damaged.
     """
     path = folder / FILE
     if not writing and not url and not path.is_file():
@@ -177,13 +170,21 @@ def open_gradebook(folder: Path, url: str = "", *, writing: bool = True) -> Iter
             stack.enter_context(_locked(folder))
         engine = connect(database_url(folder, url))
         stack.callback(engine.dispose)
+        where = path if not url else make_url(url).render_as_string()
         try:
-            schema.prepare(engine, str(path if not url else make_url(url).render_as_string()))
-        except SQLAlchemyError as error:
-            reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+            schema.prepare(engine, str(where))
+        except (SQLAlchemyError, OSError) as error:
             fix = "move it away to begin a new one, or correct --db"
-            raise UsageError(f"the gradebook cannot be opened ({reason})", url or path, fix) from error
-        yield Gradebook(engine)
+            raise UsageError(f"the gradebook cannot be opened ({_reason(error)})", where, fix) from error
+        try:
+            yield Gradebook(engine)
+        except SQLAlchemyError as error:
+            fix = "make room or repair it, then run the same command again: what is finished is kept"
+            raise GraderFault(f"the gradebook cannot be used ({_reason(error)})", where, fix) from error
+
+
+def _reason(error: Exception) -> str:
+    return (str(getattr(error, "orig", None) or error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def connect(url: str) -> Engine:

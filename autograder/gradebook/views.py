@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from autograder.gradebook import changes, overrides
-from autograder.gradebook.files import cell, file_stem, write_whole
+from autograder.gradebook.files import cell, file_stem, remove_unfinished, write_whole, writing
 from autograder.gradebook.late import Deduction
 from autograder.gradebook.store import Gradebook
 from autograder.results import Result, SubmissionStatus, to_json
@@ -45,11 +45,14 @@ def write(
     questions: ids in the assignment's order; touched: the students whose result changed, whose JSON is written anew
     deductions: for lateness, by student, where the assignment has a policy
     """
-    kept = keep_edited(gradebook, folder)
+    with writing(folder):
+        (folder / RESULTS).mkdir(exist_ok=True)
+        kept = keep_edited(gradebook, folder)
+    for place in (folder, folder / RESULTS):
+        remove_unfinished(place)
     text = grades_csv(list(current(gradebook)), questions, deductions)
     write_whole(folder / GRADES, text)
     gradebook.set_meta(WRITTEN, _digest(text.encode()))
-    (folder / RESULTS).mkdir(exist_ok=True)
     again = set(touched)
     for student in gradebook.students():
         path = folder / RESULTS / f"{file_stem(student.id)}.json"
@@ -115,7 +118,8 @@ def write_changes(folder: Path, found: Sequence[changes.Change]) -> Path | None:
     if found:
         write_whole(path, changes.to_csv(found))
         return path
-    path.unlink(missing_ok=True)
+    with writing(path):
+        path.unlink(missing_ok=True)
     return None
 
 

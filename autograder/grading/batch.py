@@ -47,17 +47,14 @@ class Batch:
     wanted: Callable[[HandIn, Submission], tuple[tuple[Student, ...], tuple[str, ...]]]
     record: Callable[[Graded, Sequence[Student]], object]
     _pending: dict[Future[Graded], Job] = field(default_factory=dict)
-    _again: deque[Job] = field(default_factory=deque)
 
     def run(self, hand_ins: Iterable[HandIn]) -> None:
         """Grade all that is wanted. A submission is loaded when a worker will soon be free for it."""
         for job in self._jobs(hand_ins):
             self._submit(job)
-            while len(self._pending) > AHEAD * self.jobs:
+            while len(self._pending) > AHEAD * self.jobs or any(future.done() for future in self._pending):
                 self._collect()
-        while self._pending or self._again:
-            while self._again:
-                self._submit(self._again.popleft())
+        while self._pending:
             self._collect()
 
     def _jobs(self, hand_ins: Iterable[HandIn]) -> Iterator[Job]:
@@ -66,25 +63,40 @@ class Batch:
             students, questions = self.wanted(hand_in, submission)
             if students and questions:
                 yield Job(submission, students, questions)
-            while self._again:
-                yield self._again.popleft()
 
     def _submit(self, job: Job) -> None:
         job.tries += 1
         self._pending[self.executor.submit(self.grade, job.submission, job.questions)] = job
 
     def _collect(self) -> None:
-        """Wait for a result and hand it over; a job whose worker died goes back into the queue."""
+        """Wait for a result and hand it over.
+
+        Where a worker died, everything that was under way is graded again, one at a time: whoever is to blame for a
+        second death stands alone, and nobody else pays for it.
+        """
+        suspects = self._finished()
+        if not suspects:
+            return
+        while self._pending:
+            suspects += self._finished()
+        while suspects:
+            self._submit(suspects.popleft())
+            suspects += self._finished()
+
+    def _finished(self) -> deque[Job]:
+        """Wait for some calls to end and record what came of them; return the jobs whose worker died."""
+        again: deque[Job] = deque()
         for future in wait(self._pending, return_when=FIRST_COMPLETED).done:
             job = self._pending.pop(future)
             try:
                 graded = future.result()
             except BrokenProcessPool:
                 if job.tries < TRIES:
-                    self._again.append(job)
+                    again.append(job)
                     continue
                 graded = gave_up(job.submission)
             self.record(graded, job.students)
+        return again
 
 
 class InlineExecutor(Executor):

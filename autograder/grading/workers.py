@@ -1,7 +1,7 @@
 """Workers: processes that each keep one grader with its sandbox, behind an Executor.
 
-A pool whose process died is replaced by a new one. Interrupting a run ends every worker at once: what a worker was
-doing is done again by the next run.
+A pool whose process died is replaced by a new one. Interrupting a run ends every worker at once, with its fork server
+and children: what a worker was doing is done again by the next run.
 """
 
 import contextlib
@@ -9,21 +9,24 @@ import functools
 import logging
 import multiprocessing
 import multiprocessing.connection
+import multiprocessing.process
 import multiprocessing.util
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from autograder.assignment import Assignment
 from autograder.assignment_file import load_assignment
 from autograder.errors import KitError
-from autograder.grading.batch import Grade, InlineExecutor
-from autograder.grading.graded import Graded
+from autograder.grading.batch import TRIES, Grade, InlineExecutor
+from autograder.grading.graded import Graded, gave_up
 from autograder.submissions.submission import Submission
 
 if TYPE_CHECKING:  # a grader imports torch, which only the workers need
@@ -32,6 +35,9 @@ if TYPE_CHECKING:  # a grader imports torch, which only the workers need
 
 OpenLookup = Callable[[], "Lookup"]
 """Opens, in a worker, what finds the recordings of earlier runs."""
+
+END_S = 3.0
+"""How long a worker that is asked to end may take before it is killed."""
 
 log = logging.getLogger("autograder.workers")
 
@@ -80,13 +86,25 @@ def workers(
         pool.shutdown()
     except BaseException:
         pool.shutdown(wait=False, cancel_futures=True)
-        for process in multiprocessing.active_children():
-            process.kill()
+        _end(multiprocessing.active_children())
         raise
 
 
+def _end(processes: Sequence[multiprocessing.process.BaseProcess]) -> None:
+    """Ask workers to end, and kill those that do not."""
+    for process in processes:
+        process.terminate()
+    deadline = time.monotonic() + END_S
+    for process in processes:
+        process.join(max(0.0, deadline - time.monotonic()))
+        process.kill()
+
+
 class _Keeper:
-    """Keeps a grader open, and opens a new one, once per submission, where its fork server was ended from outside."""
+    """Keeps a grader open, and opens a new one where its fork server was ended from outside.
+
+    A submission at which that happens twice gets a row that says so. A grader that cannot be opened is an error.
+    """
 
     def __init__(self, assignment: Assignment, unsafe: bool, open_lookup: OpenLookup | None) -> None:
         self._assignment = assignment
@@ -98,34 +116,33 @@ class _Keeper:
     def grade(self, submission: Submission, questions: tuple[str, ...]) -> Graded:
         from autograder.sandbox.client import ServerGone
 
-        try:
-            return self._once(submission, questions)
-        except ServerGone:
-            log.warning("the fork server ended; starting it again")
-            self.close()
-            return self._once(submission, questions)
+        for _ in range(TRIES):
+            grader = self.open()
+            try:
+                return grader.graded(submission, self._assignment.select(questions))
+            except ServerGone:
+                log.warning("the fork server ended; starting it again")
+                self.close()
+        return gave_up(submission)
 
-    def _once(self, submission: Submission, questions: tuple[str, ...]) -> Graded:
+    def open(self) -> "Grader":
+        """Return the open grader, opening it where it is not. Raises KitError."""
         from autograder.grading.grader import open_grader
 
         if self._grader is None:
             opened = open_grader(self._assignment, unsafe=self._unsafe, lookup=self._lookup)
             self._grader = self._stack.enter_context(opened)
-        return self._grader.graded(submission, self._assignment.select(questions))
-
-    def open(self) -> None:
-        """Open the grader now, so that the first submission need not wait for it."""
-        from autograder.grading.grader import open_grader
-
-        self._grader = self._stack.enter_context(
-            open_grader(self._assignment, unsafe=self._unsafe, lookup=self._lookup)
-        )
+        return self._grader
 
     def close(self) -> None:
         self._grader = None
         with contextlib.suppress(Exception):  # what is left of a fork server that was killed
             self._stack.close()
         self._stack = contextlib.ExitStack()
+
+
+class _Ended(SystemExit):
+    """This worker was asked to end."""
 
 
 _keeper: _Keeper | None = None
@@ -138,14 +155,30 @@ def _start_worker(name: str, home: Path, unsafe: bool, open_lookup: OpenLookup |
     An error is kept for the first call: one that is raised here would only break the pool.
     """
     global _keeper, _failure
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the run that is interrupted ends its workers
+    for one in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(one, signal.SIG_IGN)  # the run that gets them too ends its workers
+    signal.signal(signal.SIGTERM, _end_this)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         _keeper = _Keeper(load_assignment(name, home), unsafe, open_lookup)
-        _keeper.open()
         multiprocessing.util.Finalize(None, _keeper.close, exitpriority=10)
+        _keeper.open()
     except KitError as error:
         _failure = error
+    except _Ended:
+        _leave()
+
+
+def _end_this(number: int, frame: FrameType | None) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise _Ended
+
+
+def _leave() -> None:
+    """End this process; the executor would make a result of an exception."""
+    if _keeper is not None:
+        _keeper.close()
+    os._exit(1)
 
 
 def _end_with_parent() -> None:
@@ -153,10 +186,16 @@ def _end_with_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         multiprocessing.connection.wait([parent.sentinel])
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(END_S)
         os._exit(1)
 
 
 def _grade_in_worker(submission: Submission, questions: tuple[str, ...]) -> Graded:
     if _failure is not None or _keeper is None:
         raise _failure or RuntimeError("this process was not started as a worker")
-    return _keeper.grade(submission, questions)
+    try:
+        return _keeper.grade(submission, questions)
+    except _Ended:
+        _leave()
+        raise

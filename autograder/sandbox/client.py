@@ -27,6 +27,8 @@ START_S = 120
 EXIT_S = 10
 MOST_WAITED = 20
 """How many times its wall time a child may wait for a free core; then the machine is too busy to grade on."""
+LEAVE_S = 1.5
+"""How long a fork server may take to leave; its children end with it, however it ends."""
 PROBE = re.compile(rb'\["probe","(\w+)"\]')
 STEP_KEYS = ("type", "message", "cell", "text")
 
@@ -71,6 +73,7 @@ class Sandbox:
         self._assignment = assignment
         self._choice = {"unsafe": unsafe, "namespaces": namespaces}
         self._loaded = False
+        self._server: subprocess.Popen[bytes] | None = None
         self.children_cpu_s = self._server_cpu_s = 0.0  # of children that have ended, and of the server itself
         self.active: frozenset[str] = frozenset()
         self.missing: tuple[str, ...] = ()
@@ -80,9 +83,16 @@ class Sandbox:
 
     def __enter__(self) -> "Sandbox":
         self._scratch = Path(tempfile.mkdtemp(prefix="grading-"))
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 << 20)
-        self._control = ours
+        self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._control.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 << 20)
+        try:
+            self._start(theirs)
+        except BaseException:
+            self._end()
+            raise
+        return self
+
+    def _start(self, theirs: socket.socket) -> None:
         with theirs:
             self._server = subprocess.Popen(
                 [sys.executable, "-m", "autograder.sandbox.server", str(theirs.fileno())],
@@ -106,7 +116,6 @@ class Sandbox:
             **self._choice,
         }
         self._control.send(json.dumps(config).encode())
-        return self
 
     def ready(self) -> None:
         """Wait until the server has loaded; from then on `active` and `missing` name the layers of confinement."""
@@ -125,12 +134,23 @@ class Sandbox:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._end()
+
+    def _end(self) -> None:
+        """End the server, which notices that it is alone once it has loaded, and remove its scratch folder."""
+        with contextlib.suppress(OSError):
+            self._control.shutdown(socket.SHUT_WR)
+        if self._server is not None:
+            try:
+                self._server.wait(LEAVE_S if self._loaded else 0)
+            except subprocess.TimeoutExpired:
+                os.killpg(self._server.pid, signal.SIGKILL)
+                self._server.wait()
+            self._control.settimeout(LEAVE_S)
+            with contextlib.suppress(OSError):
+                while self._control.recv(1 << 16):  # until process 1 of the namespaces, which holds the other end, ended
+                    pass
         self._control.close()
-        try:
-            self._server.wait(EXIT_S)
-        except subprocess.TimeoutExpired:
-            self._server.kill()
-            self._server.wait()
         scratch.remove(self._scratch)
 
     def start(

@@ -4,6 +4,7 @@ The form is the one that the largest share of the files' names fits; names witho
 Nothing is read but names, metadata and timestamps, until a hand-in is loaded.
 """
 
+import os
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -117,9 +118,13 @@ def _listings(paths: Iterable[Path], wanted: Wanted, intake: Intake) -> list[_Li
     zips: list[tuple[Path, FoundFile]] = []
     single: list[tuple[Path, FoundFile]] = []
     for path in chosen:
-        if not path.exists() and not path.is_symlink():
-            raise UsageError("there is no such file or folder", path, "check the path")
-        if path.is_dir():
+        try:
+            path.lstat()
+        except PermissionError as error:
+            raise UsageError("a folder above it may not be entered", path, "correct its permissions") from error
+        except OSError as error:
+            raise UsageError("there is no such file or folder", path, "check the path") from error
+        if os.path.isdir(path):
             files = _folder_files(path, wanted, intake)
             root, _, _ = files[0].name.partition("/") if files else ("", "", "")
             if root != nbgrader.SUBMITTED and plain.holds_own(files, 1, wanted.notebooks):
@@ -151,17 +156,17 @@ def _folder_files(path: Path, wanted: Wanted, intake: Intake) -> list[FoundFile]
     try:
         files = list(list_folder(path))
         tops = sorted(path.iterdir())
+        skipped = [top for top in tops if os.path.isdir(top) and _is_results(top, wanted.out)]
     except OSError as error:
         fix = "correct its permissions"
         raise UsageError(f"the folder cannot be read ({error.strerror})", path, fix) from error
-    skipped = [top for top in tops if top.is_dir() and _is_results(top, wanted.out)]
     for top in skipped:
         intake.left_out.append((_nfc(top.name), "a results folder, not a submission"))
     names = {_nfc(top.name) for top in skipped}
     kept = [file for file in files if file.parts[0] not in names]
     filled = {file.parts[0] for file in files} | names
     for top in tops:
-        if top.is_dir() and not top.is_symlink() and _nfc(top.name) not in filled | JUNK:
+        if os.path.isdir(top) and not top.is_symlink() and _nfc(top.name) not in filled | JUNK:
             kept.append(FoundFile(name=f"{_nfc(top.name)}/(empty)", path=top, why="the folder is empty"))
     if not kept:
         raise UsageError("the folder is empty", path, "give a folder with one folder or notebook for each student")
@@ -171,7 +176,7 @@ def _folder_files(path: Path, wanted: Wanted, intake: Intake) -> list[FoundFile]
 def _is_results(folder: Path, out: Path | None) -> bool:
     if out is not None and folder.resolve() == out.resolve():
         return True
-    return (folder / "grades.csv").is_file() and (folder / "results").is_dir()
+    return os.path.isfile(folder / "grades.csv") and os.path.isdir(folder / "results")  # also where nobody may look
 
 
 def _class_archives(zips: Sequence[FoundFile], wanted: Wanted, *, alone: bool) -> list[_Listing]:
