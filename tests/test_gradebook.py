@@ -80,7 +80,7 @@ def book(tmp_path: Path) -> Any:
 def save(gradebook: Gradebook, *results: Result, grader: dict[str, str] | None = None) -> int:
     run = gradebook.begin_run("grade", "{}", "grade x")
     for one in results:
-        gradebook.save(run, one, grader or {"engine": "e"})
+        gradebook.save(run, one, grader or {"judging": "e"})
     gradebook.end_run(run)
     return run
 
@@ -89,7 +89,7 @@ def test_a_result_comes_back_as_it_was(book: Gradebook) -> None:
     run = save(book, FULL, result("ada"))
     first, second = book.saved()
     assert (first.result, second.result) == (result("ada"), FULL)
-    assert (second.run, dict(second.grader)) == (run, {"engine": "e"})
+    assert (second.run, dict(second.grader)) == (run, {"judging": "e"})
     (slim,) = book.saved(student="ada", tests=False)
     assert slim.result.questions["Q1"] == replace(question(), tests=(), answer=None)
 

@@ -81,6 +81,10 @@ def add(verbs: Verbs) -> None:
         "--jobs", type=_jobs, default=cores(), metavar="N", help="worker processes (default: %(default)s)"
     )
 
+    rescore.add_argument(
+        "--unsafe", action="store_true", help="run code for new requests even if it cannot be sandboxed"
+    )
+
     override = verb(verbs, "override", "give points or a comment by hand", _override)
     override.add_argument("student", nargs="?", metavar="STUDENT", help="an id, or a part of an id or name")
     override.add_argument("question", nargs="?", metavar="QUESTION", help="a question, or * for the whole submission")
@@ -189,7 +193,7 @@ def grade(
     ids += [student.id for student in intake.absent]
     jobs = max(1, min(options.jobs, len(hand_ins)))
     done: set[str] = set()
-    stopped = False
+    stopped = finished = False
     with open_gradebook(options.out, options.db) as gradebook:
         command = shlex.join(["grade", *map(str, options.paths)])
         run = runs.begin(gradebook, assignment, questions, grader, command)
@@ -218,10 +222,11 @@ def grade(
                 opened = workers(assignment, jobs, unsafe=options.unsafe, open_lookup=lookup)
                 with opened as (executor, do):
                     Batch(executor=executor, grade=do, jobs=jobs, wanted=wanted, record=record).run(hand_ins)
+            finished = True
         except Stopped:
             stopped = True
         finally:
-            kept = run.end(options.out, finished=not stopped)
+            kept = run.end(options.out, finished=finished)
         if kept:
             print(f"grades.csv had been edited; the edited copy is {kept}", file=sys.stderr)
         if stopped:
@@ -245,6 +250,7 @@ def _rescore(options: argparse.Namespace) -> int:
             dry_run=options.dry_run,
             since_run=options.since,
             jobs=options.jobs,
+            unsafe=options.unsafe,
             say=lambda line: print(line, file=sys.stderr),
         )
     terminal.show_rescore(outcome, options.out, dry_run=options.dry_run)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from autograder.gradebook.files import cell
-from autograder.results import QuestionScore, Result, Status, TestScore
+from autograder.results import QuestionScore, Result, Status, SubmissionStatus, TestScore
 
 COLUMNS = ("student", "question", "before", "after", "why")
 
@@ -31,6 +31,9 @@ def changes(before: Result | None, after: Result, why: str) -> Iterator[Change]:
     """Yield what changed between two results of one student; a first result changes nothing."""
     if before is None:
         return
+    if (before.status is SubmissionStatus.GRADED) != (after.status is SubmissionStatus.GRADED):
+        yield Change(student=after.student.id, question="*", before=_total(before), after=_total(after), why=why)
+        return
     questions = dict.fromkeys([*before.questions, *after.questions])
     for question in questions:
         old, new = before.questions.get(question), after.questions.get(question)
@@ -47,6 +50,10 @@ def changes(before: Result | None, after: Result, why: str) -> Iterator[Change]:
         )
     if before.override != after.override and before.total != after.total:
         yield Change(student=after.student.id, question="*", before=before.total, after=after.total, why="override")
+
+
+def _total(result: Result) -> float | None:
+    return result.total if result.status is SubmissionStatus.GRADED else None
 
 
 def _tests(old: QuestionScore, new: QuestionScore) -> Iterator[tuple[str, str, str]]:

@@ -6,7 +6,7 @@ points: a list of attempts, of which the best counts (`_attempts`).
 """
 
 import zlib
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 
@@ -88,29 +88,25 @@ class Scorer:
         program: Program,
         questions: Sequence[Question],
         scored: Scored = lambda question, score: None,
-        known: Mapping[str, QuestionScore] | None = None,
     ) -> tuple[dict[str, QuestionScore], list[Flag]]:
         """Return the scores of one reassembled notebook's questions, and flags about what happened on the way.
 
         scored: called with each question's id and score as soon as it is known
-        known: scores that still hold; these questions are not asked again
         """
         starter = Starter(self.start)
-        scores, flags = replace(self, start=starter)._score(program, questions, scored, known or {})
+        scores, flags = replace(self, start=starter)._score(program, questions, scored)
         return scores, _once([*flags, *starter.flags])
 
     def _score(
-        self, program: Program, questions: Sequence[Question], scored: Scored, known: Mapping[str, QuestionScore]
+        self, program: Program, questions: Sequence[Question], scored: Scored
     ) -> tuple[dict[str, QuestionScore], list[Flag]]:
-        scores: dict[str, QuestionScore] = dict(known)
+        scores: dict[str, QuestionScore] = {}
         flags = list(program.flags)
         answered = [one for one in questions if one.id not in program.unanswered]
-        shared, notes = self._together(program, answered, scored, known)
+        shared, notes = self._together(program, answered, scored)
         flags.extend(notes)
         whole: tuple[Program, ...] = (program,)
         for one in questions:
-            if one.id in known:
-                continue
             if passed := shared.get(one.id):
                 scores[one.id] = passed
                 continue
@@ -126,7 +122,7 @@ class Scorer:
         return scores, flags
 
     def _together(
-        self, program: Program, answered: Sequence[Question], scored: Scored, known: Collection[str]
+        self, program: Program, answered: Sequence[Question], scored: Scored
     ) -> tuple[dict[str, QuestionScore | None], list[Flag]]:
         """Return the scores of the questions that get full marks when one child serves them all, the usual case.
 
@@ -140,8 +136,6 @@ class Scorer:
         run = self.start(program, _seed(program.notebook))
         try:
             for one in answered:
-                if one.id in known:
-                    continue
                 if one is not answered[0] and run.changed():
                     break
                 results = self._results(one, Observer(run, one.id, seed_of(one)), [], first_failure_ends=True)
