@@ -253,7 +253,8 @@ def _rescore(options: argparse.Namespace) -> int:
             unsafe=options.unsafe,
             say=lambda line: print(line, file=sys.stderr),
         )
-    terminal.show_rescore(outcome, options.out, dry_run=options.dry_run)
+        terminal.show_rescore(outcome, options.out, dry_run=options.dry_run)
+        terminal.show_look_again(gradebook)
     return 0
 
 

@@ -61,12 +61,16 @@ def _tests(old: QuestionScore, new: QuestionScore) -> Iterator[tuple[str, str, s
     for name in dict.fromkeys([*then, *now]):
         before, after = then.get(name), now.get(name)
         if before is None or after is None or (before.status, before.points) != (after.status, after.points):
-            yield name, _said(before), _said(after)
+            same = before is not None and after is not None and before.status is after.status
+            yield name, _said(before, same=same), _said(after, same=same)
 
 
-def _said(test: TestScore | None) -> str:
+def _said(test: TestScore | None, *, same: bool) -> str:
+    """What a test said; where its verdict is the same, its points."""
     if test is None:
         return "not there"
+    if same:
+        return f"{test.points:g} of {test.max_points:g}"
     return "passed" if test.status is Status.PASSED else test.message or test.status.value
 
 
