@@ -151,10 +151,10 @@ class GradingRun:
 
     def end(self, folder: Path, *, finished: bool) -> Path | None:
         """Write the views of what is there; where an edited grades.csv was kept, its path."""
-        if finished:
-            self.gradebook.end_run(self.id)
         kept = write_views(self.gradebook, self.assignment, folder, self.touched)
         views.write_changes(folder, self.changes())
+        if finished:
+            self.gradebook.end_run(self.id)
         return kept
 
 
