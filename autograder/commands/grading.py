@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from autograder.assignment import Assignment, Question
 from autograder.commands.options import Verbs, chosen, cores, results_folder, verb
-from autograder.errors import UsageError
+from autograder.errors import UsageError, printable
 from autograder.results import Result, Student
 from autograder.submissions.intake import FORMATS
 
@@ -182,7 +182,7 @@ def grade(
     """Grade a batch into the results folder, and print what came of it."""
     from autograder.gradebook import run as runs
     from autograder.gradebook.recordings import open_lookup
-    from autograder.gradebook.store import database_url, open_gradebook
+    from autograder.gradebook.store import database_url
     from autograder.grading.batch import Batch
     from autograder.grading.graded import Graded
     from autograder.grading.workers import workers
@@ -194,7 +194,7 @@ def grade(
     jobs = max(1, min(options.jobs, len(hand_ins)))
     done: set[str] = set()
     stopped = finished = False
-    with open_gradebook(options.out, options.db) as gradebook:
+    with _to_write(options) as gradebook:
         command = shlex.join(["grade", *map(str, options.paths)])
         run = runs.begin(gradebook, assignment, questions, grader, command)
         for line in run.why(hand_ins):
@@ -236,13 +236,24 @@ def grade(
         return 3 if run.failed else 0
 
 
+@contextlib.contextmanager
+def _to_write(options: argparse.Namespace) -> "Iterator[Gradebook]":
+    """Open the gradebook to write into it; results of the kit's first version are taken over."""
+    from autograder.gradebook.store import open_gradebook
+    from autograder.gradebook.takeover import take_over
+
+    with open_gradebook(options.out, options.db) as gradebook:
+        for line in take_over(gradebook, options.out):
+            print(printable(line), file=sys.stderr)
+        yield gradebook
+
+
 def _rescore(options: argparse.Namespace) -> int:
     from autograder.gradebook.rescore import rescore
-    from autograder.gradebook.store import open_gradebook
     from autograder.reports import terminal
 
     assignment = chosen(options)
-    with open_gradebook(options.out, options.db) as gradebook:
+    with _to_write(options) as gradebook:
         outcome = rescore(
             gradebook,
             assignment,
@@ -259,13 +270,11 @@ def _rescore(options: argparse.Namespace) -> int:
 
 
 def _override(options: argparse.Namespace) -> int:
-    from autograder.gradebook.store import open_gradebook
-
     if bool(options.file) == bool(options.student):
         raise UsageError("give either a student or --from FILE", "override", "see `autograder override --help`")
     assignment = chosen(options)
     by = options.by or getpass.getuser()
-    with open_gradebook(options.out, options.db) as gradebook:
+    with _to_write(options) as gradebook:
         if options.file:
             return _override_from(options, assignment, gradebook, by)
         return _override_one(options, assignment, gradebook, by)
