@@ -88,9 +88,10 @@ class Book:
 
     found: dict[bytes, Recording] = field(default_factory=dict)
 
-    def recorder(self, children: Callable[[Program, int], FakeRun], **changed: str) -> Recorder:
-        settings = {"setting": "s", "any_probe": "p"} | changed
-        return Recorder(start=children, lookup=self.found.get, probes={}, **settings)
+    def recorder(
+        self, children: Callable[[Program, int], FakeRun], setting: str = "s", any_probe: str = "p"
+    ) -> Recorder:
+        return Recorder(start=children, lookup=self.found.get, setting=setting, probes={}, any_probe=any_probe)
 
     def keep(self, recorder: Recorder) -> None:
         for one in recorder.take():

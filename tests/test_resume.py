@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, event, select
 
-from autograder.gradebook import files, programs, recordings, schema, views
+from autograder.gradebook import programs, recordings, schema, views
 from autograder.gradebook import run as runs
 from autograder.gradebook.store import open_gradebook
 from autograder.grading.batch import Batch, InlineExecutor
@@ -91,7 +91,7 @@ def counted(countdown: Callable[..., None], patch: pytest.MonkeyPatch) -> None:
         plain(*arguments)
         countdown()
 
-    patch.setattr(files.os, "replace", replacing)
+    patch.setattr(os, "replace", replacing)
     for name in ("before_cursor_execute", "commit"):
         event.listen(Engine, name, countdown)
 

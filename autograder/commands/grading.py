@@ -1,4 +1,4 @@
-"""Verbs for TAs that grade and correct: grade, rescore, override, show."""
+"""Verbs for TAs that grade and correct: grade, rescore, override."""
 
 import argparse
 import contextlib
@@ -98,11 +98,6 @@ def add(verbs: Verbs) -> None:
     override.add_argument("--yes", action="store_true", help="apply --from without asking")
     override.add_argument("--by", default="", metavar="NAME", help="who decides (default: your login)")
     results_folder(override)
-
-    show = verb(verbs, "show", "show why a student lost points", _show)
-    show.add_argument("student", metavar="STUDENT", help="an id, or a part of an id or name")
-    show.add_argument("question", nargs="?", default="", metavar="QUESTION", help="only this question, whole")
-    results_folder(show)
 
 
 def _jobs(text: str) -> int:
@@ -340,23 +335,4 @@ def _publish(gradebook: "Gradebook", assignment: Assignment, folder: Path, befor
     runs.write_views(gradebook, assignment, folder, before)
     views.write_changes(folder, found)
     terminal.show_changes(found, len(before))
-    return 0
-
-
-def _show(options: argparse.Namespace) -> int:
-    from autograder.gradebook import overrides
-    from autograder.gradebook.store import open_gradebook
-    from autograder.reports.show import history_lines, show
-
-    assignment = chosen(options)
-    with open_gradebook(options.out, options.db, writing=False) as gradebook:
-        wanted = overrides.find_student(gradebook.saved(tests=False), options.student).result.student.id
-        entries = overrides.history(gradebook, wanted)
-        (saved,) = gradebook.saved(student=wanted)
-        result = overrides.apply(saved.result, entries)
-        if options.question and options.question not in result.questions:
-            known = ", ".join(result.questions) or "none"
-            raise UsageError("no such question in this result", options.question, f"give one of: {known}")
-        depends = {one.id: tuple(assignment.dependencies(one)) for one in assignment.questions}
-        print("\n".join(show(result, depends, history_lines(entries), options.question)))
     return 0

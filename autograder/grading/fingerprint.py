@@ -143,14 +143,18 @@ def closure(stems: Iterable[str], modules: Mapping[str, str]) -> set[str]:
     return found
 
 
+def probe_modules(modules: Mapping[str, str]) -> list[str]:
+    """Return which modules of a folder of hidden tests hold probes."""
+    return [stem for stem in modules if stem.startswith("probes")]
+
+
 def probe_sources(modules: Mapping[str, str]) -> dict[str, str]:
     """Return for each probe, by name, the text of its module and of what that imports from its folder."""
     found = {}
-    for stem, text in modules.items():
-        if stem.startswith("probes"):
-            together = "\0".join(modules[name] for name in sorted(closure([stem], modules)))
-            for name in re.findall(r"^def ([a-z]\w*)\(", text, re.MULTILINE):
-                found[name] = together
+    for stem in probe_modules(modules):
+        together = "\0".join(modules[name] for name in sorted(closure([stem], modules)))
+        for name in re.findall(r"^def ([a-z]\w*)\(", modules[stem], re.MULTILINE):
+            found[name] = together
     return found  # a probe that is made in another way counts as all of them
 
 

@@ -16,7 +16,7 @@ from autograder.assignment import Assignment, Question
 from autograder.errors import printable
 from autograder.grading.hidden_tests import Case, HiddenTest
 from autograder.grading.memory import Memory, Verdict
-from autograder.grading.observe import Child, NoObservation, Observer, RunFactory, Starter
+from autograder.grading.observe import Child, NoObservation, Observe, Observer, RunFactory, Starter
 from autograder.program import Program
 from autograder.results import SEVERITY, Audience, Flag, GradedAnswer, QuestionScore, Status, TestScore
 from autograder.sandbox.client import Stopped
@@ -59,6 +59,7 @@ class Attempt:
 class Tried:
     """What came of an attempt."""
 
+    attempt: Attempt
     score: QuestionScore
     flags: tuple[Flag, ...]
     left_out_added: bool
@@ -120,6 +121,12 @@ class Scorer:
                 whole = () if best.left_out_added else whole
             scored(one.id, scores[one.id])
         return scores, flags
+
+    def best_attempt(self, one: Question, program: Program, scores: Mapping[str, QuestionScore]) -> Attempt:
+        """Return the attempt that counts for an answered question; scores: of the questions of its notebook."""
+        scorer = replace(self, start=Starter(self.start))
+        attempts = scorer._attempts(one, program, (program,), scores, tried_in_vain=True)
+        return scorer._best(one, attempts).attempt
 
     def _together(
         self, program: Program, answered: Sequence[Question], scored: Scored
@@ -215,7 +222,7 @@ class Scorer:
     def _try(self, one: Question, attempt: Attempt) -> Tried:
         """Run the tests over the first program that finishes."""
         programs = [program.with_answers(attempt.reference) for program in attempt.programs]
-        child = Child(self.start, programs, _seed(one.notebook))
+        child = Child(self.start, programs, notebook_seed(one))
         flags = list(attempt.flags)
         try:
             results = self._results(one, Observer(child, one.id, seed_of(one)), flags)
@@ -227,6 +234,7 @@ class Scorer:
             text = "graded without other code of the notebook, which changes what all code shares"
             flags.append(Flag(kind="graded_without_other_code", question=one.id, text=text))
         return Tried(
+            attempt=attempt,
             score=score,
             flags=(*child.flags, *flags, *_stopped(child.stopped)),
             left_out_added=child.left_out_added,
@@ -266,7 +274,7 @@ class Scorer:
             known = self.memory.recall(key, observer.ask)
             if known is None:
                 observer.conversation.clear()
-                known = _judge(case, observer)
+                known = judge_case(case, observer)
                 self.memory.record(key, observer.conversation, known)
             verdict = known
             if verdict.status is not Status.PASSED:
@@ -277,6 +285,11 @@ class Scorer:
 def seed_of(one: Question) -> int:
     """The seed of the random numbers that student code draws while this question is graded."""
     return _seed(one.id)
+
+
+def notebook_seed(one: Question) -> int:
+    """The seed of the random numbers that the notebook's own code draws."""
+    return _seed(one.notebook)
 
 
 def _seed(name: str) -> int:
@@ -333,10 +346,10 @@ def unanswered(one: Question, tests: Sequence[HiddenTest], status: Status) -> Qu
     return _question_score(one, results, "own")
 
 
-def _judge(case: Case, observer: Observer) -> Verdict:
+def judge_case(case: Case, observe: Observe) -> Verdict:
     """Run a case of a hidden test. Whatever it raises is a verdict, or a mistake of its author that a flag tells."""
     try:
-        case.function(observe=observer, **case.parameters)
+        case.function(observe=observe, **case.parameters)
     except NoObservation as nothing:
         return Verdict(nothing.failure.status, nothing.failure.message)
     except (AssertionError, pytest.fail.Exception) as error:
