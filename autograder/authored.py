@@ -10,10 +10,13 @@ import zlib
 from pathlib import Path
 from types import ModuleType
 
+PACKAGE = "hidden_tests_"
+"""How the names begin of packages that folders of hidden tests become."""
+
 
 def package_name(folder: Path) -> str:
     """Return the name of the package that this folder of hidden tests becomes."""
-    return f"hidden_tests_{zlib.crc32(str(folder.resolve()).encode()):08x}"
+    return f"{PACKAGE}{zlib.crc32(str(folder.resolve()).encode()):08x}"
 
 
 def load_module(folder: Path, stem: str) -> ModuleType:

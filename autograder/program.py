@@ -39,7 +39,7 @@ class Program:
 
     unanswered: the questions without an answer: not attempted or missing
     files: for each answered question, the submitted file that its answer came from
-    reasons: why names are missing that the code uses, by name, as far as grading found out
+    defined: for each name that the submission binds anywhere, the last place, to explain why one is missing
     alternatives: for a question that was answered more than once, the other answers, the latest first
     modules: the text of Python files that were handed in with the notebook, by the name that code imports them by
     """
@@ -49,7 +49,7 @@ class Program:
     unanswered: Mapping[str, Status] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
     flags: tuple[Flag, ...] = ()
-    reasons: Mapping[str, str] = field(default_factory=dict)
+    defined: Mapping[str, str] = field(default_factory=dict)
     alternatives: Mapping[str, tuple[Alternative, ...]] = field(default_factory=dict)
     modules: Mapping[str, str] = field(default_factory=dict)
 
@@ -91,7 +91,7 @@ class Program:
         return next((step.source for step in self.steps if step.question == question), "")
 
     def text(self) -> str:
-        """Return all that would be executed after the shared steps, as one JSON text: each step's role and source."""
-        steps = [[step.label, step.source, step.question, step.added] for step in self.own]
-        everything = [self.notebook, steps, sorted(self.modules.items())]
-        return json.dumps(everything, separators=(",", ":"), ensure_ascii=False)
+        """Return all that would be executed after the shared steps: a line of JSON for each step, and for the rest."""
+        steps = ([step.label, step.source, step.question, step.added] for step in self.own)
+        everything = [[self.notebook, sorted(self.modules.items())], *steps]
+        return "\n".join(json.dumps(line, ensure_ascii=False) for line in everything)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import settings
 
 from autograder.grading.grader import Grader, open_grader
-from tests import corpus, tiny
+from tests import corpus, postgresql, tiny
 
 settings.register_profile("kit", deadline=None)  # no test depends on the clock
 settings.load_profile("kit")
@@ -26,3 +26,18 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("finished")
     tiny.write_finished(home)
     return home
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[str]:
+    """The URL of a PostgreSQL server of the tests' own; skips where PostgreSQL is not installed."""
+    with postgresql.server() as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest) -> str:
+    """The URL of an empty database of each supported kind; empty text for the default one."""
+    if request.param == "sqlite":
+        return ""
+    return postgresql.new_database(request.getfixturevalue("server"))

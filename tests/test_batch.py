@@ -20,7 +20,7 @@ from tests import corpus, downloads
 
 ASSIGNMENT = corpus.assignment()
 B1, B3 = ASSIGNMENT.select(["B1", "B3"])
-GRADER = {"engine": "e", "tests B1": "1", "tests B3": "3"}
+GRADER = {"judging": "e", "tests B1": "1", "tests B3": "3"}
 
 
 def score(points: float, most: float) -> QuestionScore:
@@ -74,6 +74,7 @@ def grade(
     run = runs.begin(gradebook, ASSIGNMENT, questions, grader or GRADER, "grade")
     batch = Batch(executor=executor or InlineExecutor(), grade=worker, jobs=1, wanted=run.wanted, record=run.record)
     batch.run(hand_ins)
+    gradebook.end_run(run.id)
     return run
 
 

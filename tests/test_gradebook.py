@@ -9,15 +9,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Connection, insert
 
-from autograder.errors import UsageError
-from autograder.gradebook import overrides, schema, views
+from autograder.errors import GraderFault, UsageError
+from autograder.gradebook import overrides, programs, recordings, schema, views
+from autograder.gradebook.blobs import pack, unpack
 from autograder.gradebook.files import cell, file_stem
 from autograder.gradebook.overrides import WHOLE, Decision
+from autograder.gradebook.programs import Scored
 from autograder.gradebook.store import FILE, Gradebook, open_gradebook
+from autograder.gradebook.takeover import take_over
+from autograder.grading.recording import Facts, Recording, Reply
+from autograder.program import Alternative, Program, Step
 from autograder.results import (
     Audience,
     Flag,
@@ -34,6 +40,8 @@ from autograder.results import (
     from_json,
     to_json,
 )
+from autograder.sandbox.channel import Frame, encode, split
+from autograder.sandbox.client import Failure, Stopped
 
 
 def question(points: float = 1.0, most: float = 2.0) -> QuestionScore:
@@ -72,15 +80,15 @@ FULL = replace(
 
 
 @pytest.fixture
-def book(tmp_path: Path) -> Any:
-    with open_gradebook(tmp_path) as gradebook:
+def book(tmp_path: Path, database: str) -> Any:
+    with open_gradebook(tmp_path, database) as gradebook:
         yield gradebook
 
 
 def save(gradebook: Gradebook, *results: Result, grader: dict[str, str] | None = None) -> int:
     run = gradebook.begin_run("grade", "{}", "grade x")
     for one in results:
-        gradebook.save(run, one, grader or {"engine": "e"})
+        gradebook.save(run, one, grader or {"judging": "e"})
     gradebook.end_run(run)
     return run
 
@@ -89,7 +97,7 @@ def test_a_result_comes_back_as_it_was(book: Gradebook) -> None:
     run = save(book, FULL, result("ada"))
     first, second = book.saved()
     assert (first.result, second.result) == (result("ada"), FULL)
-    assert (second.run, dict(second.grader)) == (run, {"engine": "e"})
+    assert (second.run, dict(second.grader)) == (run, {"judging": "e"})
     (slim,) = book.saved(student="ada", tests=False)
     assert slim.result.questions["Q1"] == replace(question(), tests=(), answer=None)
 
@@ -128,10 +136,20 @@ def test_a_result_saved_twice_in_a_run_counts_once(book: Gradebook) -> None:
 
 def test_a_second_writer_is_refused_and_a_reader_is_not(book: Gradebook, tmp_path: Path) -> None:
     save(book, result())
-    with pytest.raises(UsageError, match="another run is writing"), open_gradebook(tmp_path):
+    url = book.engine.url.render_as_string(hide_password=False)
+    with pytest.raises(UsageError, match="another run is writing into this folder"), open_gradebook(tmp_path, url):
         pass
-    with open_gradebook(tmp_path, writing=False) as reader:
+    other = tmp_path / "other"
+    with pytest.raises(UsageError, match="another run is writing into this database"), open_gradebook(other, url):
+        pass
+    with open_gradebook(tmp_path, url, writing=False) as reader:
         assert len(list(reader.saved())) == 1
+
+
+def test_the_locks_end_with_the_run(tmp_path: Path, database: str) -> None:
+    for folder in ("one", "other"):
+        with open_gradebook(tmp_path / folder, database) as gradebook:
+            save(gradebook, result())
 
 
 def test_no_gradebook_to_read(tmp_path: Path) -> None:
@@ -139,18 +157,43 @@ def test_no_gradebook_to_read(tmp_path: Path) -> None:
         pass
 
 
+def test_a_database_without_results_is_not_made_by_reading(tmp_path: Path, database: str) -> None:
+    url = database or f"sqlite:///{tmp_path}/none.db"
+    with pytest.raises(UsageError, match="no results here"), open_gradebook(tmp_path, url, writing=False):
+        pass
+
+
+def test_students_are_in_the_same_order_in_every_database(book: Gradebook) -> None:
+    ids = ["Zoe", "ada", "émile", "_x", "10", "9", "a b", "a_b"]
+    save(book, *map(result, ids))
+    assert [one.result.student.id for one in book.saved()] == sorted(ids)
+    assert [one.id for one in book.students()] == sorted(ids)
+
+
+def test_text_that_a_database_does_not_take_is_kept_as_escapes(book: Gradebook) -> None:
+    flags = (Flag(kind="odd", text="a\0b\udcff"),)
+    save(book, result(submission="x\udce4.ipynb", flags=flags))
+    (saved,) = book.saved()
+    assert (saved.result.submission, saved.result.flags[0].text) == ("x\\udce4.ipynb", "a\\x00b\\udcff")
+
+
 def test_what_is_no_database_is_one_line(tmp_path: Path) -> None:
     (tmp_path / FILE).write_bytes(b"not a database" * 100)
     with pytest.raises(UsageError, match="cannot be opened"), open_gradebook(tmp_path):
         pass
-    with pytest.raises(UsageError, match="not a usable database URL"), open_gradebook(tmp_path, "nonsense"):
+    with pytest.raises(UsageError, match="not a usable database URL"), open_gradebook(tmp_path / "a", "nonsense"):
+        pass
+    with (
+        pytest.raises(UsageError, match=r"mysql is not supported|not a usable"),
+        open_gradebook(tmp_path, "mysql://x/y"),
+    ):
         pass
 
 
 def test_an_older_gradebook_is_migrated_and_a_newer_one_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with open_gradebook(tmp_path) as gradebook:
+    with open_gradebook(tmp_path, database) as gradebook:
         save(gradebook, result())
 
     def migrate(connection: Connection) -> None:
@@ -159,14 +202,16 @@ def test_an_older_gradebook_is_migrated_and_a_newer_one_refused(
     with monkeypatch.context() as patched:
         patched.setattr(schema, "VERSION", schema.VERSION + 1)
         patched.setattr(schema, "MIGRATIONS", {schema.VERSION: migrate})
-        with open_gradebook(tmp_path) as newer:
+        with open_gradebook(tmp_path, database, writing=False) as newer:
             assert newer.get_meta("migrated") == "yes"
             assert len(list(newer.saved())) == 1
+    with pytest.raises(UsageError, match="made by a newer kit"), open_gradebook(tmp_path, database):
+        pass
+    if database:
+        return
     copy = tmp_path / f"{FILE}.version-{schema.VERSION}"
     with sqlite3.connect(copy) as old:
         assert old.execute("select count(*) from results").fetchone() == (1,)
-    with pytest.raises(UsageError, match="made by a newer kit"), open_gradebook(tmp_path):
-        pass
 
 
 POINTS = st.floats(0, 2).map(lambda value: round(value, 2))
@@ -337,3 +382,137 @@ def test_two_students_never_share_a_file(students: list[str]) -> None:
         assert "/" not in stem
         assert not stem.startswith(".")
         assert len(stem.encode()) < 200
+
+
+def first_version(folder: Path, *results: Result) -> None:
+    """What the kit's first version wrote: flags as text, no answers, and no database."""
+    (folder / views.RESULTS).mkdir()
+    for one in results:
+        table = to_json(one) | {"flags": ["Q1: odd"], "grader": {"engine": "e"}}
+        for key in ("name", "group", "lms", "submitted", "late", "files", "override"):
+            del table[key]
+        for score in table["questions"].values():
+            for key in ("computed", "override", "answer"):
+                del score[key]
+        (folder / views.RESULTS / f"{one.student.id}.json").write_text(json.dumps(table))
+    (folder / views.GRADES).write_text(views.grades_csv(results, ["Q1", "Q2"]))
+
+
+def test_results_of_the_first_version_are_taken_over(tmp_path: Path, database: str) -> None:
+    first_version(tmp_path, result("ada"), result("bob"))
+    (tmp_path / views.RESULTS / "broken.json").write_text("{}")
+    with open_gradebook(tmp_path, database) as gradebook:
+        broken, line = take_over(gradebook, tmp_path)
+        assert "broken.json: not taken over" in broken
+        assert line == "2 results of an earlier version were taken over into the gradebook"
+        assert [run.kind for run in gradebook.runs()] == ["import"]
+        found = [(one.result.student.id, one.result.total, one.grader) for one in gradebook.saved()]
+        assert found == [("ada", 3.0, {}), ("bob", 3.0, {})]
+        assert [str(flag) for one in gradebook.saved() for flag in one.result.flags] == ["Q1: odd"] * 2
+        assert take_over(gradebook, tmp_path) == [], "once"
+
+
+def test_an_edited_grades_csv_of_the_first_version_is_kept(tmp_path: Path) -> None:
+    first_version(tmp_path, result("ada"))
+    path = tmp_path / views.GRADES
+    path.write_text(path.read_text().replace(",4.0,1.0,", ",4.0,1.5,"))
+    with open_gradebook(tmp_path) as gradebook:
+        assert take_over(gradebook, tmp_path)[-1].endswith(views.EDITED)
+    assert ",4.0,1.5," in (tmp_path / views.EDITED).read_text()
+
+
+# Recordings
+
+
+def recording(**replies: Failure | bool | Frame) -> Recording:
+    facts = Facts(failure=None, errors={"Q1": "no"}, disturbed=False, stopped=(Stopped(statements=1, error="e"),))
+    found = Recording(key=b"k" * 16, text='["a"]\n["\udcff"]', facts=facts)
+    for name, answer in replies.items():
+        found.add(name.encode().ljust(16), Reply(request=b"r" * 16, answer=answer))
+    return found
+
+
+def keep(gradebook: Gradebook, one: Recording) -> Recording:
+    with gradebook.writing() as connection:
+        recordings.save(connection, [one], "{}")
+    found = recordings.load(gradebook, one.key)
+    assert found is not None
+    return found
+
+
+HALVES = torch.full((50, 50), 0.5)
+NOISE = torch.randn(50, 50, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize("value", [None, {"seen": {"a": HALVES, "b": NOISE, "c": HALVES}}, "text"], ids=str)
+def test_replies_come_back_as_they_were(book: Gradebook, value: Any) -> None:
+    frame = split(encode(value))
+    one = recording(a=frame, b=Failure(status=Status.CRASHED, message="gone\0"), c=True, d=False)
+    assert keep(book, one) == one
+
+
+def test_equal_tensors_are_stored_once_and_a_header_that_lies_as_a_whole(book: Gradebook) -> None:
+    keep(book, recording(a=split(encode([HALVES, NOISE])), b=split(encode([NOISE, HALVES]))))
+    count = recordings.size(book)[1]
+    keep(book, recording(c=split(encode({"x": NOISE}))))
+    assert recordings.size(book)[1] - count < 200
+    lying = (b'{"value":1,"tensors":[["f8",[3]]]}', bytearray(b"no"))
+    assert keep(book, recording(d=lying)).replies[b"d".ljust(16)].answer == lying
+
+
+def test_a_later_reply_replaces_a_failure_and_no_other(book: Gradebook) -> None:
+    crash, first, second = Failure(status=Status.CRASHED, message=""), split(encode(1)), split(encode(2))
+    keep(book, recording(a=crash, b=first))
+    keep(book, recording(a=second, b=crash))
+    found = keep(book, recording(b=second))
+    assert [one.answer for one in sorted(found.replies.values(), key=lambda one: one.answer != second)] == [
+        second,
+        first,
+    ]
+
+
+def test_what_one_child_says_of_what_calls_leave_behind_holds_for_the_program(book: Gradebook) -> None:
+    assert not keep(book, recording()).facts.kept  # type: ignore[union-attr]
+    kept = recording()
+    kept.facts = replace(kept.facts, kept=True)  # type: ignore[type-var]
+    keep(book, kept)
+    found = keep(book, recording())
+    assert found.facts
+    assert found.facts.kept
+    assert not found.facts.stateless
+
+
+@given(st.binary(max_size=300) | st.binary(min_size=1, max_size=4).map(lambda part: part * 5000))
+def test_what_is_packed_is_unpacked(body: bytes) -> None:
+    assert unpack(pack(body)) == body
+
+
+def test_a_damaged_gradebook_is_one_line(book: Gradebook) -> None:
+    one = recording(a=split(encode(HALVES)))
+    keep(book, one)
+    with book.writing() as connection:
+        connection.execute(schema.blobs.update().values(body=pack(b"x" * 99)))
+    with pytest.raises(GraderFault, match="damaged"):
+        recordings.load(book, one.key)
+
+
+def test_a_program_comes_back_as_it_was(book: Gradebook) -> None:
+    run = save(book, result())
+    flag = Flag(kind="k", text="t", question="Q1", audience=Audience.STAFF)
+    program = Program(
+        notebook="hw",
+        steps=(Step(label="Q1", source="def f(): 'ä\n'", question="Q1"), Step(label="x", source="1", added=True)),
+        unanswered={"Q2": Status.MISSING},
+        files={"Q1": "x.ipynb"},
+        flags=(flag,),
+        defined={"f": "cell 1"},
+        alternatives={"Q1": (Alternative(source="s", file="y.ipynb", flag=flag),)},
+        modules={"helper": "x = 1"},
+    )
+    found = {"hw": Scored(program=program, notes=(flag,)), "other": Scored(program=None, notes=())}
+    with book.writing() as connection:
+        programs.save(connection, run, "ada", found, whole=True)
+    assert programs.load(book, "ada") == found
+    with book.writing() as connection:
+        programs.save(connection, run, "ada", {"hw": found["other"]}, whole=False)
+    assert programs.load(book, "ada") == {"hw": found["other"], "other": found["other"]}

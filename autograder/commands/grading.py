@@ -1,12 +1,13 @@
-"""Verbs for TAs that grade and correct: grade, rescore, override, show."""
+"""Verbs for TAs that grade and correct: grade, rescore, override."""
 
 import argparse
+import contextlib
 import functools
 import getpass
 import re
 import shlex
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 from autograder.assignment import Assignment, Question
 from autograder.commands.options import Verbs, chosen, cores, results_folder, user_path, verb
 from autograder.commands.stopping import Stopped, stoppable
-from autograder.errors import UsageError
+from autograder.errors import UsageError, printable
 from autograder.results import Result, Student
 from autograder.submissions.intake import FORMATS
 
@@ -81,6 +82,10 @@ def add(verbs: Verbs) -> None:
         "--jobs", type=_jobs, default=cores(), metavar="N", help="worker processes (default: %(default)s)"
     )
 
+    rescore.add_argument(
+        "--unsafe", action="store_true", help="run code for new requests even if it cannot be sandboxed"
+    )
+
     override = verb(verbs, "override", "give points or a comment by hand", _override)
     override.add_argument("student", nargs="?", metavar="STUDENT", help="an id, or a part of an id or name")
     override.add_argument("question", nargs="?", metavar="QUESTION", help="a question, or * for the whole submission")
@@ -94,11 +99,6 @@ def add(verbs: Verbs) -> None:
     override.add_argument("--yes", action="store_true", help="apply --from without asking")
     override.add_argument("--by", default="", metavar="NAME", help="who decides (default: your login)")
     results_folder(override)
-
-    show = verb(verbs, "show", "show why a student lost points", _show)
-    show.add_argument("student", metavar="STUDENT", help="an id, or a part of an id or name")
-    show.add_argument("question", nargs="?", default="", metavar="QUESTION", help="only this question, whole")
-    results_folder(show)
 
 
 def _jobs(text: str) -> int:
@@ -156,7 +156,7 @@ def grade(
     """Grade a batch into the results folder, and print what came of it."""
     from autograder.gradebook import run as runs
     from autograder.gradebook.recordings import open_lookup
-    from autograder.gradebook.store import database_url, open_gradebook
+    from autograder.gradebook.store import database_url
     from autograder.grading.batch import Batch
     from autograder.grading.workers import workers
     from autograder.reports import terminal
@@ -166,8 +166,8 @@ def grade(
     ids += [student.id for student in intake.absent]
     jobs = max(1, min(options.jobs, len(hand_ins)))
     done: set[str] = set()
-    stopped = False
-    with open_gradebook(options.out, options.db) as gradebook:
+    stopped = finished = False
+    with _to_write(options) as gradebook:
         command = shlex.join(["grade", *map(str, options.paths)])
         run = runs.begin(gradebook, assignment, questions, grader, command)
         for line in run.why(hand_ins):
@@ -182,11 +182,12 @@ def grade(
                     with opened as (executor, do):
                         batch = Batch(executor=executor, grade=do, jobs=jobs, wanted=tally.wanted, record=tally.record)
                         batch.run(hand_ins)
+                finished = True
             except Stopped:
                 stopped = True
             finally:
                 stopping.hold()
-                kept = run.end(options.out, finished=not stopped)
+                kept = run.end(options.out, finished=finished)
         if kept:
             print(f"grades.csv had been edited; the edited copy is {kept}", file=sys.stderr)
         if stopped:
@@ -233,13 +234,24 @@ class _Tally:
         self.advance(result)
 
 
+@contextlib.contextmanager
+def _to_write(options: argparse.Namespace) -> Iterator["Gradebook"]:
+    """Open the gradebook to write into it; results of the kit's first version are taken over."""
+    from autograder.gradebook.store import open_gradebook
+    from autograder.gradebook.takeover import take_over
+
+    with open_gradebook(options.out, options.db) as gradebook:
+        for line in take_over(gradebook, options.out):
+            print(printable(line), file=sys.stderr)
+        yield gradebook
+
+
 def _rescore(options: argparse.Namespace) -> int:
     from autograder.gradebook.rescore import rescore
-    from autograder.gradebook.store import open_gradebook
     from autograder.reports import terminal
 
     assignment = chosen(options)
-    with open_gradebook(options.out, options.db) as gradebook:
+    with _to_write(options) as gradebook:
         outcome = rescore(
             gradebook,
             assignment,
@@ -247,20 +259,20 @@ def _rescore(options: argparse.Namespace) -> int:
             dry_run=options.dry_run,
             since_run=options.since,
             jobs=options.jobs,
+            unsafe=options.unsafe,
             say=lambda line: print(line, file=sys.stderr),
         )
-    terminal.show_rescore(outcome, options.out, dry_run=options.dry_run)
+        terminal.show_rescore(outcome, options.out, dry_run=options.dry_run)
+        terminal.show_look_again(gradebook)
     return 0
 
 
 def _override(options: argparse.Namespace) -> int:
-    from autograder.gradebook.store import open_gradebook
-
     if bool(options.file) == bool(options.student):
         raise UsageError("give either a student or --from FILE", "override", "see `autograder override --help`")
     assignment = chosen(options)
     by = options.by or getpass.getuser()
-    with open_gradebook(options.out, options.db) as gradebook:
+    with _to_write(options) as gradebook:
         if options.file:
             return _override_from(options, assignment, gradebook, by)
         return _override_one(options, assignment, gradebook, by)
@@ -326,23 +338,4 @@ def _publish(gradebook: "Gradebook", assignment: Assignment, folder: Path, befor
     runs.write_views(gradebook, assignment, folder, before)
     views.write_changes(folder, found)
     terminal.show_changes(found, len(before))
-    return 0
-
-
-def _show(options: argparse.Namespace) -> int:
-    from autograder.gradebook import overrides
-    from autograder.gradebook.store import open_gradebook
-    from autograder.reports.show import history_lines, show
-
-    assignment = chosen(options)
-    with open_gradebook(options.out, options.db, writing=False) as gradebook:
-        wanted = overrides.find_student(gradebook.saved(tests=False), options.student).result.student.id
-        entries = overrides.history(gradebook, wanted)
-        (saved,) = gradebook.saved(student=wanted)
-        result = overrides.apply(saved.result, entries)
-        if options.question and options.question not in result.questions:
-            known = ", ".join(result.questions) or "none"
-            raise UsageError("no such question in this result", options.question, f"give one of: {known}")
-        depends = {one.id: tuple(assignment.dependencies(one)) for one in assignment.questions}
-        print("\n".join(show(result, depends, history_lines(entries), options.question)))
     return 0

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from autograder.gradebook.files import cell
-from autograder.results import QuestionScore, Result, Status, TestScore
+from autograder.results import QuestionScore, Result, Status, SubmissionStatus, TestScore
 
 COLUMNS = ("student", "question", "before", "after", "why")
 
@@ -31,6 +31,9 @@ def changes(before: Result | None, after: Result, why: str) -> Iterator[Change]:
     """Yield what changed between two results of one student; a first result changes nothing."""
     if before is None:
         return
+    if (before.status is SubmissionStatus.GRADED) != (after.status is SubmissionStatus.GRADED):
+        yield Change(student=after.student.id, question="*", before=_total(before), after=_total(after), why=why)
+        return
     questions = dict.fromkeys([*before.questions, *after.questions])
     for question in questions:
         old, new = before.questions.get(question), after.questions.get(question)
@@ -49,17 +52,25 @@ def changes(before: Result | None, after: Result, why: str) -> Iterator[Change]:
         yield Change(student=after.student.id, question="*", before=before.total, after=after.total, why="override")
 
 
+def _total(result: Result) -> float | None:
+    return result.total if result.status is SubmissionStatus.GRADED else None
+
+
 def _tests(old: QuestionScore, new: QuestionScore) -> Iterator[tuple[str, str, str]]:
     then, now = ({test.name: test for test in score.tests} for score in (old, new))
     for name in dict.fromkeys([*then, *now]):
         before, after = then.get(name), now.get(name)
         if before is None or after is None or (before.status, before.points) != (after.status, after.points):
-            yield name, _said(before), _said(after)
+            same = before is not None and after is not None and before.status is after.status
+            yield name, _said(before, same=same), _said(after, same=same)
 
 
-def _said(test: TestScore | None) -> str:
+def _said(test: TestScore | None, *, same: bool) -> str:
+    """What a test said; where its verdict is the same, its points."""
     if test is None:
         return "not there"
+    if same:
+        return f"{test.points:g} of {test.max_points:g}"
     return "passed" if test.status is Status.PASSED else test.message or test.status.value
 
 

@@ -1,54 +1,80 @@
 """The reassembled programs of results: enough to judge a submission again without the files that were handed in."""
 
 import json
-from collections.abc import Iterable
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 
 from autograder.gradebook import schema
-from autograder.gradebook.blobs import read_blobs, write_blobs
+from autograder.gradebook.blobs import read_lists, write_lists
 from autograder.gradebook.store import Gradebook
 from autograder.program import Alternative, Program, Step
 from autograder.results import Audience, Flag, Status
 
 
-def save(gradebook: Gradebook, run: int, student: str, programs: Iterable[Program]) -> None:
-    """Keep the programs of a student's result of this run, one per notebook."""
-    found = {one.notebook: json.dumps(_to_json(one)).encode() for one in programs}
-    if not found:
-        return
-    with gradebook.engine.begin() as connection:
-        digests = write_blobs(connection, found)
-        table = schema.result_programs
-        connection.execute(table.delete().where(table.c.student == student, table.c.notebook.in_(list(found))))
-        rows = [
-            {"student": student, "notebook": notebook, "run": run, "text": digest}
-            for notebook, digest in digests.items()
-        ]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scored:
+    """A notebook of a result: its program, None where it was not handed in, and the flags that came of scoring it."""
+
+    program: Program | None
+    notes: tuple[Flag, ...]
+
+
+def save(connection: Connection, run: int, student: str, found: Mapping[str, Scored], *, whole: bool) -> None:
+    """Keep the notebooks of a student's result of this run; whole: nothing of an earlier submission stays."""
+    table = schema.result_programs
+    old = table.delete().where(table.c.student == student)
+    connection.execute(old if whole else old.where(table.c.notebook.in_(list(found))))
+    digests = write_lists(connection, {key: _lines(one.program) for key, one in found.items() if one.program})
+    rows = [
+        {
+            "student": student,
+            "notebook": notebook,
+            "run": run,
+            "text": digests.get(notebook),
+            "notes": json.dumps([asdict(flag) for flag in one.notes]),
+        }
+        for notebook, one in found.items()
+    ]
+    if rows:
         connection.execute(table.insert(), rows)
 
 
-def load(gradebook: Gradebook, student: str) -> dict[str, Program]:
-    """Return the programs of a student's newest result, by notebook."""
+def load(gradebook: Gradebook, student: str) -> dict[str, Scored]:
+    """Return the notebooks of a student's newest result, by name."""
     table = schema.result_programs
     with gradebook.engine.connect() as connection:
-        rows = connection.execute(select(table.c.notebook, table.c.text).where(table.c.student == student)).all()
-        bodies = read_blobs(connection, [row.text for row in rows])
-    return {row.notebook: _from_json(json.loads(bodies[row.text])) for row in rows}
-
-
-def _to_json(program: Program) -> dict[str, Any]:
-    return asdict(program)
-
-
-def _from_json(table: dict[str, Any]) -> Program:
-    fields = dict(table)
-    fields["steps"] = tuple(Step(**step) for step in table["steps"])
-    fields["alternatives"] = {
-        key: tuple(Alternative(**one) for one in others) for key, others in table["alternatives"].items()
+        rows = connection.execute(select(table).where(table.c.student == student)).all()
+        lists = read_lists(connection, [row.text for row in rows if row.text])
+    return {
+        row.notebook: Scored(
+            program=_from_lines(lists[row.text]) if row.text else None,
+            notes=tuple(map(_flag, json.loads(row.notes))),
+        )
+        for row in rows
     }
-    fields["unanswered"] = {key: Status(status) for key, status in table["unanswered"].items()}
-    fields["flags"] = tuple(Flag(**{**flag, "audience": Audience(flag["audience"])}) for flag in table["flags"])
+
+
+def _lines(program: Program) -> list[bytes]:
+    """Return the program as lines of JSON: each step, as steps of a class are often the same, then the rest."""
+    table = asdict(program)
+    steps = table.pop("steps")
+    return [json.dumps(line).encode() for line in (*steps, table)]
+
+
+def _from_lines(lines: list[bytes]) -> Program:
+    *steps, fields = map(json.loads, lines)
+    fields["steps"] = tuple(Step(**step) for step in steps)
+    fields["alternatives"] = {
+        key: tuple(Alternative(**{**one, "flag": _flag(one["flag"])}) for one in others)
+        for key, others in fields["alternatives"].items()
+    }
+    fields["unanswered"] = {key: Status(status) for key, status in fields["unanswered"].items()}
+    fields["flags"] = tuple(map(_flag, fields["flags"]))
     return Program(**fields)
+
+
+def _flag(table: dict[str, Any]) -> Flag:
+    return Flag(**{**table, "audience": Audience(table["audience"])})

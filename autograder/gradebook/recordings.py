@@ -1,5 +1,6 @@
 """Recordings in the gradebook: programs that ran and their replies, each tensor stored once however many sent it."""
 
+import collections
 import functools
 import json
 from collections.abc import Iterable
@@ -9,47 +10,64 @@ from typing import Any
 from sqlalchemy import Connection, func, select, update
 
 from autograder.gradebook import schema
-from autograder.gradebook.blobs import add_missing, read_blobs, write_blobs
+from autograder.gradebook.blobs import add_missing, read_lists, write_lists
 from autograder.gradebook.store import Gradebook, connect
-from autograder.grading.recording import Facts, Lookup, Recording
+from autograder.grading.recording import Facts, Lookup, Recording, Reply
 from autograder.results import Status
 from autograder.sandbox.channel import Frame, parts
 from autograder.sandbox.client import Failure, Stopped
 
+FAILURE, ANSWER, FRAME = b"f", b"a", b"d"
+"""What an answer in the database begins with: a failure as JSON, yes or no, or the digest of a frame's parts."""
+CACHED = 64
+"""Recordings that a reader keeps, as classmates' submissions hold the same programs."""
 
-def save(gradebook: Gradebook, recordings: Iterable[Recording], made_with: str) -> None:
-    """Keep recordings; replies that are there already are left as they are.
 
-    made_with: versions of kit, Python and libraries, and the limits, as JSON
+def save(connection: Connection, recordings: Iterable[Recording], made_with: str) -> None:
+    """Keep recordings; replies that are there already are left as they are, unless only a failure was there.
+
+    made_with: versions of kit, Python and libraries, as JSON
     """
-    with gradebook.engine.begin() as connection:
-        for one in recordings:
-            _save(connection, one, made_with)
+    for one in recordings:
+        if one.facts is not None:
+            _save(connection, one, one.facts, made_with)
 
 
-def _save(connection: Connection, one: Recording, made_with: str) -> None:
-    text = write_blobs(connection, {0: one.text.encode(errors="surrogatepass")})[0]
-    facts = json.dumps(_facts_to_json(one.facts))
-    row = {"key": one.key, "text": text, "facts": facts, "made_with": made_with}
-    add_missing(connection, schema.programs, [row])
-    connection.execute(update(schema.programs).where(schema.programs.c.key == one.key).values(facts=facts))
-    before = select(func.count()).select_from(schema.replies).where(schema.replies.c.program == one.key)
-    place = int(connection.execute(before).scalar_one())
-    pieces: dict[tuple[bytes, int], bytes] = {}
-    for request, reply in one.replies.items():
-        if not isinstance(reply, Failure):
-            header, body = reply
-            pieces |= {(request, i): part for i, part in enumerate([bytes(header), *parts(header, body)])}
-    digests = write_blobs(connection, pieces)
-    rows = []
-    for position, (request, reply) in enumerate(one.replies.items(), start=place):
-        if isinstance(reply, Failure):
-            table: dict[str, Any] = {"status": reply.status.value, "message": reply.message}
-        else:
-            keys = sorted(key for key in digests if key[0] == request)
-            table = {"parts": [digests[key].hex() for key in keys]}
-        rows.append({"program": one.key, "request": request, "position": position, "reply": json.dumps(table)})
-    add_missing(connection, schema.replies, rows)
+def _save(connection: Connection, one: Recording, facts: Facts, made_with: str) -> None:
+    lines = one.text.encode(errors="surrogatepass").split(b"\n")
+    text = write_lists(connection, {0: lines})[0]
+    programs, replies = schema.programs, schema.replies
+    known = connection.execute(select(programs.c.facts).where(programs.c.key == one.key)).scalar_one_or_none()
+    if known is None:
+        row = {"key": one.key, "text": text, "facts": _facts_to_json(facts), "made_with": made_with}
+        connection.execute(programs.insert().values(**row))
+    else:
+        joined = _facts_to_json(_facts_from_json(known).joined(facts))
+        connection.execute(update(programs).where(programs.c.key == one.key).values(facts=joined))
+    frames = {
+        place: [bytes(reply.answer[0]), *parts(*reply.answer)]
+        for place, reply in one.replies.items()
+        if isinstance(reply.answer, tuple)
+    }
+    digests = write_lists(connection, frames)
+    rows = [
+        {"program": one.key, "place": place, "request": reply.request, "answer": _pack(reply, digests.get(place, b""))}
+        for place, reply in one.replies.items()
+    ]
+    failed = func.substr(replies.c.answer, 1, 1) == FAILURE
+    better = [row["place"] for row in rows if row["answer"][:1] != FAILURE]
+    if known is not None:
+        connection.execute(replies.delete().where(replies.c.program == one.key, replies.c.place.in_(better), failed))
+    add_missing(connection, replies, rows)
+
+
+def _pack(reply: Reply, digest: bytes) -> bytes:
+    if isinstance(reply.answer, bool):
+        return ANSWER + bytes([reply.answer])
+    if isinstance(reply.answer, Failure):
+        table = {"status": reply.answer.status.value, "message": reply.answer.message}
+        return FAILURE + json.dumps(table).encode()
+    return FRAME + digest
 
 
 def load(gradebook: Gradebook, key: bytes) -> Recording | None:
@@ -58,45 +76,61 @@ def load(gradebook: Gradebook, key: bytes) -> Recording | None:
         row = connection.execute(select(schema.programs).where(schema.programs.c.key == key)).first()
         if row is None:
             return None
-        wanted = select(schema.replies).where(schema.replies.c.program == key).order_by(schema.replies.c.position)
-        found = [(reply.request, json.loads(reply.reply)) for reply in connection.execute(wanted)]
-        needed = {bytes.fromhex(part) for _, table in found for part in table.get("parts", ())}
-        bodies = read_blobs(connection, {*needed, row.text})
-        return Recording(
-            key=key,
-            text=bodies[row.text].decode(errors="surrogatepass"),
-            facts=_facts_from_json(json.loads(row.facts)),
-            replies={request: _reply(table, bodies) for request, table in found},
-        )
+        rows = connection.execute(select(schema.replies).where(schema.replies.c.program == key)).all()
+        lists = read_lists(connection, [row.text, *(one.answer[1:] for one in rows if one.answer[:1] == FRAME)])
+        text = b"\n".join(lists[row.text]).decode(errors="surrogatepass")
+        found = Recording(key=key, text=text, facts=_facts_from_json(row.facts))
+        for one in rows:
+            found.add(one.place, Reply(request=one.request, answer=_unpack(one.answer, lists)))
+        return found
+
+
+def _unpack(answer: bytes, lists: dict[bytes, list[bytes]]) -> Frame | Failure | bool:
+    kind, content = answer[:1], answer[1:]
+    if kind == ANSWER:
+        return content == b"\1"
+    if kind == FAILURE:
+        table = json.loads(content)
+        return Failure(status=Status(table["status"]), message=table["message"])
+    header, *tensors = lists[content]
+    return header, bytearray(b"".join(tensors))
 
 
 def open_lookup(url: str) -> Lookup:
     """Open, in a worker, a reader of the recordings in the gradebook at this URL."""
-    gradebook = Gradebook(connect(url))
-    return functools.partial(load, gradebook)
+    return functools.partial(load, Gradebook(connect(url)))
 
 
-def _reply(table: dict[str, Any], bodies: dict[bytes, bytes]) -> Frame | Failure:
-    if "status" in table:
-        return Failure(status=Status(table["status"]), message=table["message"])
-    header, *tensors = (bodies[bytes.fromhex(part)] for part in table["parts"])
-    return header, bytearray(b"".join(tensors))
+def remembering(gradebook: Gradebook) -> Lookup:
+    """Return a reader that keeps what it read last; for a gradebook that nobody adds recordings to meanwhile."""
+    kept: collections.OrderedDict[bytes, Recording | None] = collections.OrderedDict()
+
+    def lookup(key: bytes) -> Recording | None:
+        if key not in kept:
+            kept[key] = load(gradebook, key)
+            if len(kept) > CACHED:
+                kept.popitem(last=False)
+        kept.move_to_end(key)
+        return kept[key]
+
+    return lookup
 
 
-def _facts_to_json(facts: Facts) -> dict[str, Any]:
+def _facts_to_json(facts: Facts) -> str:
     failure = facts.failure
-    return {
+    table = {
         "failure": {"status": failure.status.value, "message": failure.message} if failure else None,
         "errors": dict(facts.errors),
         "disturbed": facts.disturbed,
         "stopped": [asdict(one) for one in facts.stopped],
         "ended_in": facts.ended_in,
-        "looked": facts.looked,
-        "changed_after": facts.changed_after,
+        "kept": facts.kept,
     }
+    return json.dumps(table)
 
 
-def _facts_from_json(table: dict[str, Any]) -> Facts:
+def _facts_from_json(text: str) -> Facts:
+    table: dict[str, Any] = json.loads(text)
     failure = table["failure"]
     return Facts(
         failure=Failure(status=Status(failure["status"]), message=failure["message"]) if failure else None,
@@ -104,8 +138,7 @@ def _facts_from_json(table: dict[str, Any]) -> Facts:
         disturbed=table["disturbed"],
         stopped=tuple(Stopped(**one) for one in table["stopped"]),
         ended_in=table["ended_in"],
-        looked=table["looked"],
-        changed_after=table["changed_after"],
+        kept=table["kept"],
     )
 
 

@@ -16,23 +16,23 @@ from typing import TYPE_CHECKING
 
 from autograder.assignment import Assignment, Question
 from autograder.assignment_file import load_assignment
+from autograder.errors import UsageError
 from autograder.gradebook import overrides, programs, recordings, views
 from autograder.gradebook.changes import Change, changes
+from autograder.gradebook.programs import Scored
 from autograder.gradebook.run import since, write_views
-from autograder.gradebook.store import Gradebook, Saved, connect
+from autograder.gradebook.store import Gradebook, Saved, connect, save_result
 from autograder.grading import fingerprint
-from autograder.grading.missing_names import MissingNames
-from autograder.grading.recording import NeedsChild, Recording, merged
-from autograder.program import Program
+from autograder.grading.missing_names import MissingNames, names_not_run
+from autograder.grading.recording import NeedsChild
+from autograder.release.released import load_released
 from autograder.results import Flag, QuestionScore, Result, SubmissionStatus
 
 if TYPE_CHECKING:  # judging imports torch, which is only needed where there is something to judge
     from autograder.grading.scorer import Scorer
 
-OF_SCORING = frozenset({"hidden_test_raised", "graded_without_other_code"})
-"""Kinds of flags that say how a question was judged; the others say what was handed in, and stay."""
-CANNOT = frozenset({"release", "data"})
-"""Parts of a fingerprint whose change makes a recording useless: the submissions must be graded again."""
+CANNOT = frozenset({"release", "reading"})
+"""Parts of a fingerprint whose change may make other programs of the submissions: they must be graded again."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -65,10 +65,10 @@ class Task:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
-    """A result judged anew, and what had to be recorded for it."""
+    """A result judged anew, and its notebooks with the flags that this gave."""
 
     result: Result
-    new: tuple[Recording, ...] = ()
+    notebooks: Mapping[str, Scored]
 
 
 def rescore(
@@ -79,31 +79,41 @@ def rescore(
     dry_run: bool,
     since_run: int | None,
     jobs: int,
+    unsafe: bool,
     say: Callable[[str], None],
 ) -> Outcome:
     """Judge again what changed tests concern.
 
-    since_run: compare with how things stood after this run; say: takes lines about what is going to happen
+    since_run: compare with how things stood after this run; unsafe: run code even if it cannot be sandboxed
+    say: takes lines about what is going to happen
     """
+    if since_run is not None and since_run not in [one.id for one in gradebook.runs()]:
+        raise UsageError(
+            "no such run", since_run, f"the last one is {gradebook.runs()[-1].id if gradebook.runs() else 0}"
+        )
     grader = fingerprint.parts(assignment)
     outcome = Outcome()
     tasks = list(_tasks(gradebook, assignment, grader, outcome))
     say(f"{len(tasks)} of {outcome.total} results are concerned")
-    if outcome.old:
-        say(f"{len(outcome.old)} were graded with another release or other data: grade them again")
-    found = _judge_all(gradebook, assignment, tasks, jobs)
+    found = _judge_all(gradebook, assignment, tasks, grader, jobs)
     outcome.again = [task.student for task in tasks if task.student not in found]
     if outcome.again:
         say(f"{len(outcome.again)} ask something that was never recorded: their code is run again")
-        found |= _run_again(gradebook, assignment, [task for task in tasks if task.student not in found])
+        waiting = [task for task in tasks if task.student not in found]
+        found |= _run_again(gradebook, assignment, waiting, outcome, unsafe=unsafe)
+    if outcome.old:
+        say(f"{len(outcome.old)} were graded with another release, kit or sandbox: grade them again")
     outcome.judged = len(found)
-    if dry_run:
-        outcome.changes = list(_differences(gradebook, tasks, found))
-        return outcome
-    outcome.run = _keep(gradebook, tasks, found, grader)
-    write_views(gradebook, assignment, folder, found)
-    outcome.changes = list(since(gradebook, outcome.run if since_run is None else since_run + 1))
-    views.write_changes(folder, outcome.changes)
+    done = [task for task in tasks if task.student in found]
+    if not dry_run:
+        outcome.run = _keep(gradebook, done, found, grader)
+        write_views(gradebook, assignment, folder, found)
+    if since_run is None:
+        outcome.changes = list(_differences(gradebook, done, found))
+    else:
+        outcome.changes = list(since(gradebook, since_run + 1, {key: one.result for key, one in found.items()}))
+    if not dry_run:
+        views.write_changes(folder, outcome.changes)
     return outcome
 
 
@@ -115,128 +125,180 @@ def _tasks(gradebook: Gradebook, assignment: Assignment, grader: Mapping[str, st
         if saved.result.status is not SubmissionStatus.GRADED:
             continue
         differing = {name for name in common if saved.grader.get(name) != grader[name]}
-        if differing & CANNOT:
+        graded = [known[key] for key in saved.result.questions if key in known]
+        if differing & CANNOT or len(graded) < len(saved.result.questions):
             outcome.old.append(saved.result.student.id)
             continue
-        graded = [known[key] for key in saved.result.questions if key in known]
-        tests = {name for name in grader if saved.grader.get(name) != grader[name]}
-        changed = graded if differing else [one for one in graded if f"tests {one.id}" in tests]
+        changed = graded if differing else [one for one in graded if _tests_differ(saved, grader, one)]
         if changed:
             yield Task(saved=saved, questions=tuple(one.id for one in changed))
 
 
-def judge(task: Task, scorer: "Scorer", assignment: Assignment, found: Mapping[str, Program]) -> Result:
-    """Return a result with the changed questions judged anew. Raises NeedsChild where the scorer may start no child."""
-    result = task.saved.result
-    scores: dict[str, QuestionScore] = {}
-    flags = [flag for flag in result.flags if flag.kind not in OF_SCORING or flag.question not in task.questions]
-    for notebook in assignment.notebooks:
-        questions = [one for one in assignment.in_notebook(notebook) if one.id in result.questions]
-        if any(one.id in task.questions for one in questions):
-            scores |= _scores(task, questions, scorer, found.get(notebook), flags)
-    everything = {key: scores.get(key, score) for key, score in result.questions.items()}
-    most = sum(score.max_points for score in everything.values())
-    return replace(result, questions=everything, flags=tuple(dict.fromkeys(flags)), max_points=most)
+def _tests_differ(saved: Saved, grader: Mapping[str, str], one: Question) -> bool:
+    return saved.grader.get(f"tests {one.id}") != grader[f"tests {one.id}"]
 
 
-def _scores(
-    task: Task, questions: Sequence[Question], scorer: "Scorer", program: Program | None, flags: list[Flag]
-) -> dict[str, QuestionScore]:
-    """Score the changed questions of one notebook; flags gets what is said on the way."""
-    from autograder.grading.scorer import unanswered
+@dataclass(slots=True, kw_only=True)
+class Judge:
+    """What judges results anew.
 
-    before = task.saved.result.questions
-    changed = [one for one in questions if one.id in task.questions]
-    if program is None:
-        return {one.id: unanswered(one, scorer.tests[one.id], before[one.id].status) for one in changed}
-    known = {one.id: before[one.id] for one in questions if one not in changed}
-    found, notes = scorer.score(program, questions, known=known)
-    missing = MissingNames(not_run={}, reasons=dict(program.reasons))
-    flags.extend(missing.in_flags(notes))
-    return {one.id: missing.in_score(found[one.id]) for one in changed}
-
-
-@dataclass(slots=True)
-class _Judge:
-    """What judges tasks in one process: hidden tests, recordings, and no sandbox."""
+    scorer: for results that were graded in a sandbox with this digest of its missing layers
+    not_run: as for MissingNames, by notebook
+    """
 
     gradebook: Gradebook
-    scorer: "Scorer"
     assignment: Assignment
+    scorer: Callable[[str], "Scorer"]
+    not_run: Mapping[str, Mapping[str, str]]
 
-    def __call__(self, task: Task) -> Result | None:
-        """Return the new result, None where something was never recorded."""
-        try:
-            return judge(task, self.scorer, self.assignment, programs.load(self.gradebook, task.student))
-        except NeedsChild:
-            return None
+    def __call__(self, task: Task) -> Judged:
+        """Return a result with each notebook judged anew whose tests changed.
+
+        All questions of such a notebook are, as one child serves them all first. Raises NeedsChild where the scorer may
+        start no child.
+        """
+        result, before = task.saved.result, programs.load(self.gradebook, task.student)
+        scorer = self.scorer(task.saved.grader.get("sandbox", ""))
+        scores: dict[str, QuestionScore] = {}
+        found: dict[str, Scored] = dict(before)
+        for notebook in self.assignment.notebooks:
+            questions = [one for one in self.assignment.in_notebook(notebook) if one.id in result.questions]
+            if any(one.id in task.questions for one in questions):
+                scores |= self._scores(result, questions, scorer, found)
+        everything = {key: scores.get(key, score) for key, score in result.questions.items()}
+        flags = _without(result.flags, before)
+        for notebook in self.assignment.notebooks:
+            flags += found[notebook].notes if notebook in found else ()
+        most = sum(score.max_points for score in everything.values())
+        return Judged(
+            result=replace(result, questions=everything, flags=tuple(flags), max_points=most), notebooks=found
+        )
+
+    def _scores(
+        self, result: Result, questions: Sequence[Question], scorer: "Scorer", found: dict[str, Scored]
+    ) -> dict[str, QuestionScore]:
+        """Score the questions of one notebook; its new flags are put into `found`."""
+        from autograder.grading.scorer import unanswered
+
+        notebook = questions[0].notebook
+        program = found[notebook].program
+        if program is None:
+            return {one.id: unanswered(one, scorer.tests[one.id], result.questions[one.id].status) for one in questions}
+        scores, notes = scorer.score(program, questions)
+        missing = MissingNames(not_run=self.not_run[notebook], defined=program.defined)
+        found[notebook] = Scored(program=program, notes=tuple(missing.in_flags(notes)))
+        return {key: missing.in_score(score) for key, score in scores.items()}
 
 
-def _open_judge(name: str, home: Path, url: str) -> _Judge:
+def _without(flags: Sequence[Flag], notebooks: Mapping[str, Scored]) -> list[Flag]:
+    """Return the flags that did not come of scoring a notebook: they say what was handed in, and stay."""
+    left = list(flags)
+    for one in notebooks.values():
+        for note in one.notes:
+            if note in left:
+                left.reverse()
+                left.remove(note)
+                left.reverse()
+    return left
+
+
+def _open_judge(name: str, home: Path, url: str, grader: Mapping[str, str]) -> Judge:
     from autograder.grading.grader import replaying_scorer
 
     assignment, gradebook = load_assignment(name, home), Gradebook(connect(url))
-    scorer = replaying_scorer(assignment, functools.partial(recordings.load, gradebook))
-    return _Judge(gradebook, scorer, assignment)
+    lookup = recordings.remembering(gradebook)
+
+    @functools.cache
+    def scorer(sandbox: str) -> "Scorer":
+        return replaying_scorer(assignment, lookup, {**grader, "sandbox": sandbox})
+
+    not_run = {key: names_not_run(one) for key, one in load_released(assignment).items()}
+    return Judge(gradebook=gradebook, assignment=assignment, scorer=scorer, not_run=not_run)
 
 
-_judge: _Judge | None = None
+_judge: Judge | None = None
 
 
-def _start_judge(name: str, home: Path, url: str) -> None:
+def _start_judge(name: str, home: Path, url: str, grader: Mapping[str, str]) -> None:
     global _judge
-    _judge = _open_judge(name, home, url)
+    _judge = _open_judge(name, home, url, grader)
 
 
-def _judge_in_worker(task: Task) -> Result | None:
+def _judge_in_worker(task: Task) -> Judged | None:
     if _judge is None:
         raise RuntimeError("this process was not started to judge")
-    return _judge(task)
+    return _from_recordings(_judge, task)
 
 
-def _judge_all(gradebook: Gradebook, assignment: Assignment, tasks: Sequence[Task], jobs: int) -> dict[str, Judged]:
+def _from_recordings(judge: Judge, task: Task) -> Judged | None:
+    """Return a result judged anew, None where something was never recorded."""
+    try:
+        return judge(task)
+    except NeedsChild:
+        return None
+
+
+def _judge_all(
+    gradebook: Gradebook, assignment: Assignment, tasks: Sequence[Task], grader: Mapping[str, str], jobs: int
+) -> dict[str, Judged]:
     """Judge tasks from recordings alone; those that lack something are left out."""
-    where = (assignment.name, assignment.home, gradebook.engine.url.render_as_string(hide_password=False))
+    where = (assignment.name, assignment.home, gradebook.engine.url.render_as_string(hide_password=False), grader)
+    if not tasks:
+        return {}
     with contextlib.ExitStack() as stack:
-        results: Iterator[Result | None]
-        if not tasks:
-            return {}
-        if jobs == 1:
-            results = map(_open_judge(*where), tasks)
+        results: Iterator[Judged | None]
+        if min(jobs, len(tasks)) == 1:
+            results = map(functools.partial(_from_recordings, _open_judge(*where)), tasks)
         else:
             context = multiprocessing.get_context("spawn")
             started = ProcessPoolExecutor(jobs, mp_context=context, initializer=_start_judge, initargs=where)
             results = stack.enter_context(started).map(_judge_in_worker, tasks, chunksize=8)
         pairs = zip(tasks, results, strict=True)
-        return {task.student: Judged(result=result) for task, result in pairs if result is not None}
+        return {task.student: judged for task, judged in pairs if judged is not None}
 
 
-def _run_again(gradebook: Gradebook, assignment: Assignment, tasks: Sequence[Task]) -> dict[str, Judged]:
-    """Judge tasks with a sandbox for what was never recorded."""
+def _run_again(
+    gradebook: Gradebook, assignment: Assignment, tasks: Sequence[Task], outcome: Outcome, *, unsafe: bool
+) -> dict[str, Judged]:
+    """Judge tasks with a sandbox for what was never recorded, which is then recorded at once.
+
+    Results that were graded in another kind of sandbox are left out.
+    """
     from autograder.grading.grader import open_grader
 
     found = {}
-    with open_grader(assignment, lookup=functools.partial(recordings.load, gradebook)) as grader:
+    made_with = json.dumps(fingerprint.made_with())
+    with open_grader(assignment, unsafe=unsafe, lookup=functools.partial(recordings.load, gradebook)) as grader:
+        here = fingerprint.parts(assignment, grader.sandbox.missing)["sandbox"]
+        judge = Judge(
+            gradebook=gradebook, assignment=assignment, scorer=lambda _: grader.scorer, not_run=grader.not_run
+        )
         for task in tasks:
-            result = judge(task, grader.scorer, assignment, programs.load(gradebook, task.student))
-            new = tuple(merged(grader.recorder.take())) if grader.recorder else ()
-            found[task.student] = Judged(result=result, new=new)
+            if task.saved.grader.get("sandbox") != here:
+                outcome.old.append(task.student)
+                continue
+            found[task.student] = judge(task)
+            if grader.recorder:
+                with gradebook.writing() as connection:
+                    recordings.save(connection, grader.recorder.take(), made_with)
     return found
 
 
 def _keep(gradebook: Gradebook, tasks: Sequence[Task], found: Mapping[str, Judged], grader: Mapping[str, str]) -> int:
-    made_with = json.dumps(fingerprint.made_with())
-    run = gradebook.begin_run("rescore", made_with, "rescore")
+    """Keep what was judged, all of it or nothing."""
+    run = gradebook.begin_run("rescore", json.dumps(fingerprint.made_with()), "rescore")
     kept = {name: value for name, value in grader.items() if name != "sandbox"}
-    for task in tasks:
-        judged = found[task.student]
-        recordings.save(gradebook, judged.new, made_with)
-        gradebook.save(run, judged.result, dict(task.saved.grader) | kept)
+    with gradebook.writing() as connection:
+        for task in tasks:
+            judged = found[task.student]
+            save_result(connection, run, judged.result, dict(task.saved.grader) | kept)
+            programs.save(connection, run, task.student, judged.notebooks, whole=True)
     gradebook.end_run(run)
     return run
 
 
 def _differences(gradebook: Gradebook, tasks: Sequence[Task], found: Mapping[str, Judged]) -> Iterator[Change]:
+    """Yield whose points differ from those of the last run."""
     for task in tasks:
         entries = overrides.history(gradebook, task.student)
         before = overrides.apply(task.saved.result, entries)

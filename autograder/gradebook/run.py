@@ -10,7 +10,7 @@ from autograder.assignment import Assignment, Question
 from autograder.gradebook import overrides, programs, recordings, views
 from autograder.gradebook.changes import Change, changes
 from autograder.gradebook.late import Deduction, deduction
-from autograder.gradebook.store import Gradebook, Saved
+from autograder.gradebook.store import Gradebook, Saved, save_result
 from autograder.grading import fingerprint
 from autograder.grading.graded import Graded
 from autograder.results import Flag, Result, Student, SubmissionStatus
@@ -79,17 +79,25 @@ class GradingRun:
 
     def record(self, graded: Graded, students: Sequence[Student]) -> list[Result]:
         """Keep what came of a submission for these students, and return their results."""
-        recordings.save(self.gradebook, graded.recordings, json.dumps(fingerprint.made_with()))
         self.failed += graded.failed
+        before = {student.id: next(self.gradebook.saved(student=student.id), None) for student in students}
+        by_notebook = {program.notebook: program for program in graded.programs}
+        found = {
+            notebook: programs.Scored(program=by_notebook.get(notebook), notes=notes)
+            for notebook, notes in graded.notes.items()
+        }
         results = []
-        for student in students:
-            saved = next(self.gradebook.saved(student=student.id), None)
-            result = merged(saved, replace(graded.result, student=student), self.assignment)
-            grader = {} if graded.failed else self._grader_of(saved, graded.result, result)
-            self.gradebook.save(self.id, result, grader)
-            programs.save(self.gradebook, self.id, student.id, graded.programs)
-            self.touched.add(student.id)
-            results.append(result)
+        with self.gradebook.writing() as connection:
+            recordings.save(connection, graded.recordings, json.dumps(fingerprint.made_with()))
+            for student in students:
+                saved = before[student.id]
+                result = merged(saved, replace(graded.result, student=student), self.assignment)
+                grader = {} if graded.failed else self._grader_of(saved, graded.result, result)
+                save_result(connection, self.id, result, grader)
+                other = saved is None or saved.result.sha256 != result.sha256
+                programs.save(connection, self.id, student.id, found, whole=other)
+                results.append(result)
+        self.touched.update(student.id for student in students)
         return results
 
     def _grader_of(self, saved: Saved | None, new: Result, result: Result) -> dict[str, str]:
@@ -141,26 +149,35 @@ class GradingRun:
         return result
 
     def changes(self) -> list[Change]:
-        """Return whose points this run changed."""
-        return list(since(self.gradebook, self.id))
+        """Return whose points this run changed, with the runs before it that were interrupted."""
+        first = self.id
+        for run in reversed(self.gradebook.runs()):
+            if run.id < self.id and run.finished:
+                break
+            first = run.id
+        return list(since(self.gradebook, first))
 
     def end(self, folder: Path, *, finished: bool) -> Path | None:
         """Write the views of what is there; where an edited grades.csv was kept, its path."""
-        if finished:
-            self.gradebook.end_run(self.id)
         kept = write_views(self.gradebook, self.assignment, folder, self.touched)
         views.write_changes(folder, self.changes())
+        if finished:
+            self.gradebook.end_run(self.id)
         return kept
 
 
-def since(gradebook: Gradebook, run: int) -> Iterator[Change]:
+def since(gradebook: Gradebook, run: int, found: Mapping[str, Result] | None = None) -> Iterator[Change]:
     """Yield how the newest results differ from how things stood before this run.
 
     Overrides count on both sides as they are now, as a run changes none.
+    found: results that count instead, by student, as those of a dry run
     """
     before = {one.student.id: one for one in views.current(gradebook, run - 1, tests=True)}
-    for after in views.current(gradebook, tests=True):
-        old = before.get(after.student.id)
+    for newest in views.current(gradebook, tests=True):
+        old, after = before.get(newest.student.id), newest
+        if found and newest.student.id in found:
+            entries = overrides.history(gradebook, newest.student.id)
+            after = overrides.apply(found[newest.student.id], entries)
         if old is not None:
             cause = "submission" if old.sha256 != after.sha256 else "tests"
             yield from changes(old, after, cause)

@@ -4,8 +4,8 @@ Everything a run computes is kept: results belong to runs, so an earlier run sta
 and replies are stored once, under the digest of their bytes (`blobs`).
 """
 
-import shutil
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from sqlalchemy import (
     Column,
@@ -19,19 +19,35 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
-    Text,
+    TypeDecorator,
     UniqueConstraint,
     insert,
     inspect,
     select,
+    text,
     update,
 )
+from sqlalchemy import Text as PlainText
 
 from autograder.errors import UsageError
 
 VERSION = 1
 MIGRATIONS: Mapping[int, Callable[[Connection], None]] = {}
 """By version: what turns a gradebook of the version before it into one of this version."""
+
+
+class Text(TypeDecorator[str]):
+    """Text of any content: what some database does not take, NUL and halves of surrogate pairs, is kept as escapes."""
+
+    impl = PlainText
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Any) -> str | None:
+        return value and value.replace("\0", "\\x00").encode(errors="backslashreplace").decode()
+
+
+ID = String(400).with_variant(String(400, collation="C"), "postgresql")
+"""A student's id, which sorts by its characters in every database."""
 
 tables = MetaData()
 
@@ -51,7 +67,7 @@ runs = Table(
 students = Table(
     "students",
     tables,
-    Column("id", String(400), primary_key=True),
+    Column("id", ID, primary_key=True),
     Column("name", Text, nullable=False),
     Column("team", Text),  # `group` is a word of SQL
     Column("lms", Text),  # JSON: system, user, attachments
@@ -62,7 +78,7 @@ submissions = Table(
     "submissions",
     tables,
     Column("id", Integer, primary_key=True),
-    Column("student", String(400), ForeignKey("students.id"), nullable=False),
+    Column("student", ID, ForeignKey("students.id"), nullable=False),
     Column("sha256", String(64), nullable=False),
     Column("label", Text, nullable=False),
     Column("submitted", String(40)),
@@ -76,7 +92,7 @@ results = Table(
     tables,
     Column("id", Integer, primary_key=True),
     Column("run", Integer, ForeignKey("runs.id"), nullable=False),
-    Column("student", String(400), ForeignKey("students.id"), nullable=False),
+    Column("student", ID, ForeignKey("students.id"), nullable=False),
     Column("submission", Integer, ForeignKey("submissions.id"), nullable=False),
     Column("status", String(20), nullable=False),
     Column("assignment", String(100), nullable=False),
@@ -130,7 +146,7 @@ overrides = Table(
     "overrides",
     tables,
     Column("id", Integer, primary_key=True),
-    Column("student", String(400), ForeignKey("students.id"), nullable=False),
+    Column("student", ID, ForeignKey("students.id"), nullable=False),
     Column("question", String(20), nullable=False),  # or * for the whole submission
     Column("points", Float),  # none: only a comment
     Column("comment", Text, nullable=False),
@@ -147,7 +163,7 @@ blobs = Table(
     "blobs",
     tables,
     Column("digest", LargeBinary(16), primary_key=True),
-    Column("body", LargeBinary, nullable=False),  # zlib
+    Column("body", LargeBinary, nullable=False),  # a byte that says how it is packed, then the content
 )
 
 programs = Table(
@@ -155,26 +171,28 @@ programs = Table(
     tables,
     Column("key", LargeBinary(16), primary_key=True),
     Column("text", LargeBinary(16), nullable=False),  # the digest of what was executed
-    Column("facts", Text, nullable=False),  # JSON: how the program ended, and whether it changed what all code shares
-    Column("made_with", Text, nullable=False),  # JSON: versions of kit, Python and torch, and the limits
+    Column("facts", Text, nullable=False),  # JSON: how the program ended, and whether its calls left anything behind
+    Column("made_with", Text, nullable=False),  # JSON: versions of kit, Python and torch
 )
 
 replies = Table(
     "replies",
     tables,
     Column("program", LargeBinary(16), ForeignKey("programs.key"), primary_key=True),
-    Column("request", LargeBinary(16), primary_key=True),
-    Column("position", Integer, nullable=False),  # in the order of asking
-    Column("reply", Text, nullable=False),  # JSON: a failure, or the digests of the header and of each tensor
+    Column("place", LargeBinary(16), primary_key=True),  # the digest of all that was asked in its child up to here
+    Column("request", LargeBinary(16), nullable=False),
+    Column("answer", LargeBinary, nullable=False),  # a byte that says what it is, then the content or its digest
+    sqlite_with_rowid=False,
 )
 
 result_programs = Table(
     "result_programs",
     tables,
-    Column("student", String(400), ForeignKey("students.id"), primary_key=True),
+    Column("student", ID, ForeignKey("students.id"), primary_key=True),
     Column("notebook", String(100), primary_key=True),
     Column("run", Integer, ForeignKey("runs.id"), nullable=False),
-    Column("text", LargeBinary(16), nullable=False),  # the digest of the program as JSON
+    Column("text", LargeBinary(16)),  # the digest of the program; none where the notebook was not handed in
+    Column("notes", Text, nullable=False),  # JSON: the flags that came of scoring this notebook
 )
 
 
@@ -188,14 +206,24 @@ def prepare(engine: Engine, where: str) -> None:
             tables.create_all(connection)
             connection.execute(insert(meta).values(key="version", value=str(VERSION)))
         return
-    with engine.begin() as connection:
-        found = int(connection.execute(select(meta.c.value).where(meta.c.key == "version")).scalar_one())
-    if found > VERSION:
-        what = f"a gradebook of version {found}, made by a newer kit; this kit reads up to version {VERSION}"
-        raise UsageError(what, where, "update the kit")
+    found = version_of(engine, where)
     if found < VERSION and engine.url.get_backend_name() == "sqlite" and engine.url.database:
-        shutil.copyfile(engine.url.database, f"{engine.url.database}.version-{found}")
+        copy = f"{engine.url.database}.version-{found}"
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.execute(text("VACUUM INTO :copy"), {"copy": copy})  # with what is not in the main file yet
     for version in range(found + 1, VERSION + 1):
         with engine.begin() as connection:
             MIGRATIONS[version](connection)
             connection.execute(update(meta).where(meta.c.key == "version").values(value=str(version)))
+
+
+def version_of(engine: Engine, where: str) -> int:
+    """Return the version of a gradebook. Raises UsageError for a newer one than this kit knows, or where none is."""
+    if not inspect(engine).has_table("meta"):
+        raise UsageError("no results here", where, "give the folder that `autograder grade --out` wrote")
+    with engine.connect() as connection:
+        found = int(connection.execute(select(meta.c.value).where(meta.c.key == "version")).scalar_one())
+    if found > VERSION:
+        what = f"a gradebook of version {found}, made by a newer kit; this kit reads up to version {VERSION}"
+        raise UsageError(what, where, "update the kit")
+    return found

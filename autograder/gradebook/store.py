@@ -1,14 +1,14 @@
 """The gradebook: everything that runs computed and people decided, in one SQL database.
 
-SQLite in the results folder by default, any SQLAlchemy URL otherwise. Each result is committed as it comes, so that a
-run that is killed loses nothing that was finished. One writer at a time: a lock that goes away with its process.
+SQLite in the results folder by default, or PostgreSQL. Each result is committed as it comes, so that a run that is
+killed loses nothing that was finished. One writer at a time, of a folder and of a database: locks that go away with
+their process.
 """
 
 import contextlib
 import fcntl
-import json
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,13 +17,12 @@ from sqlalchemy import (
     LABEL_STYLE_TABLENAME_PLUS_COL,
     Connection,
     Engine,
-    Row,
-    Select,
     create_engine,
     event,
     func,
     insert,
     select,
+    text,
     update,
 )
 from sqlalchemy.engine import make_url
@@ -31,34 +30,16 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from autograder.errors import GraderFault, UsageError
 from autograder.gradebook import schema
-from autograder.gradebook.blobs import read_blobs, write_blobs
-from autograder.results import (
-    Audience,
-    Flag,
-    GradedAnswer,
-    LmsIdentity,
-    QuestionScore,
-    Result,
-    Status,
-    Student,
-    SubmissionStatus,
-    SubmittedFile,
-    TestScore,
-)
+from autograder.gradebook.rows import Saved, assemble, save_result, student_of
+from autograder.results import Result, Student
+
+__all__ = ["Gradebook", "Run", "Saved", "connect", "database_url", "now", "open_gradebook", "save_result"]
 
 FILE = "gradebook.db"
 LOCK = ".lock"
+CHANGING = (schema.results, schema.overrides)
 CHUNK = 500
 """How many students one query reads, so that memory stays flat however many there are."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Saved:
-    """A result as it was computed, the run that computed it, and digests of what decided it."""
-
-    result: Result
-    run: int
-    grader: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,16 +93,39 @@ class Gradebook:
             rows = connection.execute(select(schema.runs).order_by(schema.runs.c.id))
             return [Run(**row._mapping) for row in rows]
 
-    def save(self, run: int, result: Result, grader: Mapping[str, str]) -> None:
-        """Keep a computed result; a result of the same run and student is replaced. Overrides are not part of it."""
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """Open a transaction: all of it is kept, or nothing."""
         with self.engine.begin() as connection:
-            _delete(connection, run, result.student.id)
-            _insert(connection, run, result, grader)
+            yield connection
+
+    def save(self, run: int, result: Result, grader: Mapping[str, str]) -> None:
+        """Keep a computed result, as `save_result`."""
+        with self.writing() as connection:
+            save_result(connection, run, result, grader)
+
+    def last_change(self) -> str:
+        """Return a text that stands for the last result and the last override."""
+        with self.engine.connect() as connection:
+            ids = [connection.execute(select(func.max(one.c.id))).scalar_one() for one in CHANGING]
+        return " ".join(str(one or 0) for one in ids)
+
+    def changed_since(self, change: str) -> set[str]:
+        """Return the students with a result or an override after this `last_change`; all of them where it is empty."""
+        after = [int(one) for one in (change or "0 0").split()]
+        with self.engine.connect() as connection:
+            return {
+                student
+                for table, last in zip(CHANGING, after, strict=True)
+                for student in connection.execute(select(table.c.student).where(table.c.id > last)).scalars()
+            }
 
     def students(self) -> list[Student]:
         """Return everyone the gradebook knows, in the order of their ids."""
         with self.engine.connect() as connection:
-            return [_student(row) for row in connection.execute(select(schema.students).order_by(schema.students.c.id))]
+            return [
+                student_of(row) for row in connection.execute(select(schema.students).order_by(schema.students.c.id))
+            ]
 
     def saved(self, run: int | None = None, *, tests: bool = True, student: str | None = None) -> Iterator[Saved]:
         """Yield the newest result of each student, in the order of their ids.
@@ -145,7 +149,7 @@ class Gradebook:
         with self.engine.connect() as connection:
             rows = connection.execute(wanted).all()
             for start in range(0, len(rows), CHUNK):
-                yield from _assemble(connection, rows[start : start + CHUNK], tests=tests)
+                yield from assemble(connection, rows[start : start + CHUNK], tests=tests)
 
 
 def database_url(folder: Path, url: str = "") -> str:
@@ -158,21 +162,26 @@ def open_gradebook(folder: Path, url: str = "", *, writing: bool = True) -> Iter
     """Open the gradebook of a results folder, making both where there are none.
 
     url: a SQLAlchemy URL (default: `gradebook.db` in the folder)
-    writing: take the lock; without it the folder must hold a gradebook already
+    writing: take the locks; without it there must be a gradebook already
     Raises UsageError where it cannot be opened, or another run is writing into it; GraderFault where it cannot be used
     later on, for instance because the disk is full or the file is damaged.
     """
     path = folder / FILE
     if not writing and not url and not path.is_file():
         raise UsageError("no results here", folder, "give the folder that `autograder grade --out` wrote")
+    where = make_url(url).render_as_string() if url and "://" in url else url or str(path)
     with contextlib.ExitStack() as stack:
         if writing:
             stack.enter_context(_locked(folder))
         engine = connect(database_url(folder, url))
         stack.callback(engine.dispose)
-        where = path if not url else make_url(url).render_as_string()
         try:
-            schema.prepare(engine, str(where))
+            if not writing and schema.version_of(engine, where) < schema.VERSION:
+                stack.enter_context(_locked(folder))
+                writing = True
+            if writing:
+                stack.enter_context(_database_locked(engine, where))
+                schema.prepare(engine, where)
         except (SQLAlchemyError, OSError) as error:
             fix = "move it away to begin a new one, or correct --db"
             raise UsageError(f"the gradebook cannot be opened ({_reason(error)})", where, fix) from error
@@ -188,11 +197,14 @@ def _reason(error: Exception) -> str:
 
 
 def connect(url: str) -> Engine:
-    """Return the engine of a database. Raises UsageError for a URL that SQLAlchemy cannot use."""
+    """Return the engine of a database. Raises UsageError for a URL that cannot be used."""
     try:
         engine = create_engine(url)
     except (SQLAlchemyError, ImportError) as error:
         raise UsageError(f"not a usable database URL ({error})", "--db", "give a SQLAlchemy URL") from error
+    if engine.url.get_backend_name() not in ("sqlite", "postgresql"):
+        what = f"{engine.url.get_backend_name()} is not supported"
+        raise UsageError(what, "--db", "use SQLite, or PostgreSQL as postgresql+psycopg://USER@HOST/DATABASE")
     if engine.url.get_backend_name() == "sqlite":
         event.listen(engine, "connect", _settings)
     return engine
@@ -209,179 +221,45 @@ def _settings(connection: Any, _: Any) -> None:
 def _locked(folder: Path) -> Iterator[None]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        file = (folder / LOCK).open("w")
     except OSError as error:
-        fix = "choose another folder with --out"
-        raise UsageError(f"the results cannot be written here ({error.strerror})", folder, fix) from error
+        raise _unwritable(folder, error) from error
+    with _file_locked(folder / LOCK, "another run is writing into this folder", folder):
+        yield
+
+
+@contextlib.contextmanager
+def _database_locked(engine: Engine, where: str) -> Iterator[None]:
+    """Keep others from writing into a database from another folder, until the end of this process at the latest."""
+    taken = "another run is writing into this database"
+    if engine.url.get_backend_name() == "sqlite":
+        database = engine.url.database
+        if not database or database == ":memory:":
+            yield
+            return
+        with _file_locked(Path(database).with_name(f".{Path(database).name}.lock"), taken, where):
+            yield
+        return
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        got = connection.execute(text("SELECT pg_try_advisory_lock(hashtext('autograder gradebook'))")).scalar_one()
+        if not got:
+            raise UsageError(taken, where, "wait for it, or choose another database with --db")
+        yield
+
+
+@contextlib.contextmanager
+def _file_locked(path: Path, taken: str, where: object) -> Iterator[None]:
+    try:
+        file = path.open("w")
+    except OSError as error:
+        raise _unwritable(path.parent, error) from error
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            fix = "wait for it, or choose another folder with --out"
-            raise UsageError("another run is writing into this folder", folder, fix) from error
+            raise UsageError(taken, where, "wait for it, or choose another folder with --out") from error
         yield
 
 
-def _delete(connection: Connection, run: int, student: str) -> None:
-    old = select(schema.results.c.id).where(schema.results.c.run == run, schema.results.c.student == student)
-    for table in (schema.scores, schema.tests, schema.flags):
-        connection.execute(table.delete().where(table.c.result.in_(old)))
-    connection.execute(schema.results.delete().where(schema.results.c.run == run, schema.results.c.student == student))
-
-
-def _insert(connection: Connection, run: int, result: Result, grader: Mapping[str, str]) -> None:
-    write_student(connection, result.student)
-    row = {
-        "run": run,
-        "student": result.student.id,
-        "submission": _submission(connection, result),
-        "status": result.status.value,
-        "assignment": result.assignment,
-        "version": result.version,
-        "max_points": result.max_points,
-        "grader": json.dumps(dict(grader)),
-    }
-    key = int(connection.execute(insert(schema.results).values(**row).returning(schema.results.c.id)).scalar_one())
-    answers = {question: score.answer for question, score in result.questions.items() if score.answer}
-    digests = write_blobs(connection, {question: one.source.encode() for question, one in answers.items()})
-    scores = [
-        {
-            "result": key,
-            "question": question,
-            "position": position,
-            "computed": score.computed,
-            "max_points": score.max_points,
-            "status": score.status.value,
-            "dependencies": score.dependencies,
-            "file": score.answer.file if score.answer else None,
-            "answer": digests.get(question),
-        }
-        for position, (question, score) in enumerate(result.questions.items())
-    ]
-    tests = [
-        {"result": key, "question": question, "position": position, **asdict(test)}
-        for question, score in result.questions.items()
-        for position, test in enumerate(score.tests)
-    ]
-    flags = [{"result": key, "position": i, **asdict(flag)} for i, flag in enumerate(result.flags)]
-    for table, rows in ((schema.scores, scores), (schema.tests, tests), (schema.flags, flags)):
-        if rows:
-            connection.execute(insert(table), rows)
-
-
-def write_student(connection: Connection, student: Student) -> None:
-    """Add a person, or bring their name, group and LMS identity up to date."""
-    values: dict[str, Any] = {"name": student.name, "team": student.group, "extension": student.extension_minutes}
-    values["lms"] = json.dumps(asdict(student.lms)) if student.lms else None
-    known = select(schema.students.c.id).where(schema.students.c.id == student.id)
-    if connection.execute(known).first():
-        connection.execute(update(schema.students).where(schema.students.c.id == student.id).values(**values))
-    else:
-        connection.execute(insert(schema.students).values(id=student.id, **values))
-
-
-def _submission(connection: Connection, result: Result) -> int:
-    """Return the key of what was handed in, which is added where it is new."""
-    values = {
-        "student": result.student.id,
-        "sha256": result.sha256,
-        "label": result.submission,
-        "submitted": result.submitted,
-        "late": json.dumps(result.late) if result.late is not None else None,
-        "files": json.dumps([asdict(one) for one in result.files]),
-    }
-    columns = schema.submissions.c
-    same = [columns[name] == value if value is not None else columns[name].is_(None) for name, value in values.items()]
-    known = connection.execute(select(columns.id).where(*same)).first()
-    if known:
-        return int(known[0])
-    new = insert(schema.submissions).values(**values).returning(schema.submissions.c.id)
-    return int(connection.execute(new).scalar_one())
-
-
-def _assemble(connection: Connection, rows: Iterable[Row[Any]], *, tests: bool) -> Iterator[Saved]:
-    rows = list(rows)
-    keys = [row.results_id for row in rows]
-    scores = _grouped(connection, select(schema.scores).order_by(schema.scores.c.position), schema.scores, keys)
-    flags = _grouped(connection, select(schema.flags).order_by(schema.flags.c.position), schema.flags, keys)
-    details: dict[int, list[Any]] = {}
-    answers: dict[bytes, str] = {}
-    if tests:
-        query = select(schema.tests).order_by(schema.tests.c.position)
-        details = _grouped(connection, query, schema.tests, keys)
-        digests = {one.answer for found in scores.values() for one in found if one.answer is not None}
-        answers = {key: body.decode() for key, body in read_blobs(connection, digests).items()}
-    for row in rows:
-        key = row.results_id
-        questions = {
-            one.question: _score(one, answers, [test for test in details.get(key, ()) if test.question == one.question])
-            for one in scores.get(key, ())
-        }
-        yield Saved(
-            result=_result(row, questions, [_flag(one) for one in flags.get(key, ())]),
-            run=row.results_run,
-            grader=json.loads(row.results_grader),
-        )
-
-
-def _grouped(connection: Connection, query: Select[Any], table: Any, keys: list[int]) -> dict[int, list[Any]]:
-    found: dict[int, list[Any]] = {}
-    for row in connection.execute(query.where(table.c.result.in_(keys))):
-        found.setdefault(row.result, []).append(row)
-    return found
-
-
-def _student(row: Any, prefix: str = "") -> Student:
-    values = {key: getattr(row, prefix + key) for key in ("id", "name", "team", "lms", "extension")}
-    lms = json.loads(values["lms"]) if values["lms"] else None
-    identity = LmsIdentity(**{**lms, "attachments": tuple(lms["attachments"])}) if lms else None
-    return Student(
-        id=values["id"],
-        name=values["name"],
-        group=values["team"],
-        lms=identity,
-        extension_minutes=values["extension"],
-    )
-
-
-def _flag(row: Any) -> Flag:
-    return Flag(kind=row.kind, question=row.question, text=row.text, audience=Audience(row.audience))
-
-
-def _score(row: Any, answers: Mapping[bytes, str], tests: list[Any]) -> QuestionScore:
-    answer = GradedAnswer(file=row.file or "", source=answers[row.answer]) if row.answer in answers else None
-    return QuestionScore(
-        computed=row.computed,
-        max_points=row.max_points,
-        status=Status(row.status),
-        dependencies=row.dependencies,
-        answer=answer,
-        tests=tuple(
-            TestScore(
-                name=test.name,
-                status=Status(test.status),
-                points=test.points,
-                max_points=test.max_points,
-                message=test.message,
-                hint=test.hint,
-            )
-            for test in tests
-        ),
-    )
-
-
-def _result(row: Any, questions: Mapping[str, QuestionScore], flags: list[Flag]) -> Result:
-    return Result(
-        student=_student(row, "students_"),
-        submission=row.submissions_label,
-        sha256=row.submissions_sha256,
-        assignment=row.results_assignment,
-        version=row.results_version,
-        status=SubmissionStatus(row.results_status),
-        max_points=row.results_max_points,
-        flags=tuple(flags),
-        questions=questions,
-        submitted=row.submissions_submitted,
-        late=json.loads(row.submissions_late) if row.submissions_late else None,
-        files=tuple(SubmittedFile(**one) for one in json.loads(row.submissions_files)),
-    )
+def _unwritable(folder: Path, error: OSError) -> UsageError:
+    what = f"the results cannot be written here ({error.strerror})"
+    return UsageError(what, folder, "choose another folder with --out")

@@ -21,7 +21,10 @@ FIRST = ("student", "submission", "status", "total", "max_points")
 LAST = ("flags", "name", "late", "submitted")
 LATE = ("deduction", "total_with_late", "deduction_reason")
 WRITTEN = "grades.csv"
-"""The key under which the gradebook remembers the digest of the table that it wrote last."""
+"""The key under which the gradebook remembers the digest of the table that it wrote last, or was writing."""
+
+UP_TO = "views"
+"""The key under which the gradebook remembers the last change that all views show."""
 
 
 def current(gradebook: Gradebook, run: int | None = None, *, tests: bool = False) -> Iterator[Result]:
@@ -51,13 +54,17 @@ def write(
     for place in (folder, folder / RESULTS):
         remove_unfinished(place)
     text = grades_csv(list(current(gradebook)), questions, deductions)
-    write_whole(folder / GRADES, text)
-    gradebook.set_meta(WRITTEN, _digest(text.encode()))
-    again = set(touched)
+    digest, path = _digest(text.encode()), folder / GRADES
+    before = _digest(path.read_bytes()) if path.is_file() else ""
+    gradebook.set_meta(WRITTEN, f"{digest} {before}")  # whether this run is killed before or after it writes
+    write_whole(path, text)
+    gradebook.set_meta(WRITTEN, digest)
+    again = {*touched, *gradebook.changed_since(gradebook.get_meta(UP_TO))}
     for student in gradebook.students():
         path = folder / RESULTS / f"{file_stem(student.id)}.json"
         if student.id in again or not path.is_file():
             write_result(gradebook, path, student.id)
+    gradebook.set_meta(UP_TO, gradebook.last_change())
     return kept
 
 
@@ -72,8 +79,8 @@ def write_result(gradebook: Gradebook, path: Path, student: str) -> None:
 def keep_edited(gradebook: Gradebook, folder: Path) -> Path | None:
     """Keep a grades.csv that is not what was written last as grades.edited.csv; its path, None for an unedited one."""
     path = folder / GRADES
-    written = gradebook.get_meta(WRITTEN)
-    if not written or not path.is_file() or _digest(path.read_bytes()) == written:
+    written = gradebook.get_meta(WRITTEN).split()
+    if not written or not path.is_file() or _digest(path.read_bytes()) in written:
         return None
     kept = folder / EDITED
     write_whole(kept, path.read_text(encoding="utf-8", errors="replace"))

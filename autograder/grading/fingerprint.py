@@ -5,6 +5,7 @@ Nothing is imported here: a batch can say what it will grade anew, and why, befo
 
 import hashlib
 import json
+import platform
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import metadata
@@ -13,7 +14,22 @@ from pathlib import Path
 from autograder.assignment import Assignment, Question
 
 PACKAGE = Path(__file__).resolve().parent.parent
-ENGINE = ("grading", "release", "sandbox", "submissions", "notebook.py", "program.py", "regions.py", "results.py")
+JUDGING = ("grading", "results.py", "errors.py", "authored.py", "testing.py")
+"""What of the kit decides how replies are judged."""
+READING = (
+    "submissions",
+    "platforms",
+    "release",
+    "assignment.py",
+    "assignment_file.py",
+    "notebook.py",
+    "program.py",
+    "regions.py",
+    "source.py",
+)
+"""What of the kit decides which program a submission becomes."""
+RUNNING = ("sandbox", "authored.py")
+"""What of the kit runs a program."""
 MARK = re.compile(r"^@question\(\s*[\"']([A-Z]+[0-9]+)[\"']", re.MULTILINE)
 RELATIVE = re.compile(r"^\s*from\s+\.(\w*)\s+import\s+(\([^)]*\)|[^\n]+)", re.MULTILINE)
 LIBRARIES = ("torch", "numpy", "scikit-learn")
@@ -22,43 +38,61 @@ SHOWN = 8
 
 
 def parts(assignment: Assignment, missing: Sequence[str] = ()) -> dict[str, str]:
-    """Return a digest for each part: `engine`, `release`, `answers`, `settings`, `probes`, `data`, `tests <question>`.
+    """Return a digest for each part, by name: of the kit, of the assignment, of the machine, and `tests <question>`.
 
     missing: the required layers of the sandbox that are not there, so that no such result passes for a confined one
     """
     modules = sources(assignment.hidden_tests_dir)
-    engine = [path for name in ENGINE for path in _python_files(PACKAGE / name)]
-    release = sorted(assignment.release_dir.glob("*.ipynb")) + sorted((assignment.release_dir / "src").glob("*.py"))
+    others = [path for path in sorted(assignment.hidden_tests_dir.iterdir()) if path.is_file() and path.suffix != ".py"]
+    release = [path for path in sorted(assignment.release_dir.rglob("*")) if _counts(path)]
     versions = sorted((assignment.masters_dir / "versions").glob("*.json"))
     data = [path for path in map(assignment.data_file, assignment.data) if path.is_file()]
     found = {
-        "engine": _digest_of_files([*engine, *_python_files(PACKAGE / "testing.py")]),
-        "release": _digest_of_files([*release, *versions]),
+        "judging": _digest_of_kit(JUDGING),
+        "reading": _digest_of_kit(READING),
+        "running": _digest_of_kit(RUNNING),
+        "libraries": _digest(json.dumps(libraries()).encode()),
+        "release": _digest_of_files([*release, *versions], assignment.home),
         "answers": _digest_of_files(sorted(assignment.masters_dir.glob("reference.json"))),
         "settings": _digest(_settings(assignment).encode()),
-        "probes": _digest("".join(probe_sources(modules).values()).encode()),
+        "probes": _digest(json.dumps(probe_sources(modules)).encode()),
         "data": _digest_of_files(data),
         "sandbox": _digest("\n".join(missing).encode()),
     }
+    tables = _digest_of_files(others)
     for question in assignment.questions:
-        files = [stem for stem, text in modules.items() if question.id in MARK.findall(text)]
-        texts = [modules[stem] for stem in sorted(closure(files, modules))]
-        found[f"tests {question.id}"] = _digest("\0".join(texts).encode())
+        texts = [modules[stem] for stem in sorted(closure(_files_of(question.id, modules), modules))]
+        found[f"tests {question.id}"] = _digest(json.dumps([tables, *texts]).encode())
     return found
+
+
+def _files_of(question: str, modules: Mapping[str, str]) -> list[str]:
+    """The modules with tests of a question; those that do not say whose their tests are count for every question."""
+    marks = {stem: MARK.findall(text) for stem, text in modules.items()}
+    found = [stem for stem, ids in marks.items() if question in ids or (stem.startswith("test_") and not ids)]
+    return found or list(modules)
+
+
+def _counts(path: Path) -> bool:
+    return path.is_file() and "__pycache__" not in path.parts
 
 
 def _settings(assignment: Assignment) -> str:
     questions = [[one.id, one.notebook, one.points, one.defines, one.depends] for one in assignment.questions]
-    limits = [assignment.limits.wall_s, assignment.limits.cpu_s, assignment.limits.memory_mib]
-    return json.dumps([assignment.name, assignment.version, questions, limits])
+    return json.dumps([assignment.name, assignment.version, questions, _limits(assignment)])
+
+
+def _limits(assignment: Assignment) -> list[float]:
+    return [assignment.limits.wall_s, assignment.limits.cpu_s, assignment.limits.memory_mib]
 
 
 def stale(before: Mapping[str, str], now: Mapping[str, str], questions: Iterable[Question]) -> str:
     """Return in words what changed between two fingerprints that matters for these questions, empty for nothing."""
     common = [name for name in now if not name.startswith("tests ") and before.get(name) != now[name]]
     tests = [one.id for one in questions if before.get(f"tests {one.id}") != now.get(f"tests {one.id}")]
-    words = {"engine": "the kit", "answers": "the reference answers", "sandbox": "the sandbox's layers"}
-    reasons = [words.get(name, f"the {name}") for name in common]
+    kit = dict.fromkeys(("judging", "reading", "running"), "the kit")
+    words = {**kit, "answers": "the reference answers", "sandbox": "the sandbox's layers"}
+    reasons = list(dict.fromkeys(words.get(name, f"the {name}") for name in common))
     if tests:
         more = f" and {len(tests) - SHOWN} more" if len(tests) > SHOWN else ""
         reasons.append(f"the hidden tests of {', '.join(tests[:SHOWN])}{more}")
@@ -67,21 +101,26 @@ def stale(before: Mapping[str, str], now: Mapping[str, str], questions: Iterable
 
 def setting(assignment: Assignment, fingerprint: Mapping[str, str]) -> str:
     """Return the digest of all that decides a reply besides the program and the probe."""
-    sandbox = _digest_of_files(_python_files(PACKAGE / "sandbox"))
-    shared = [fingerprint[name] for name in ("release", "data", "sandbox")]
-    limits = [assignment.limits.cpu_s, assignment.limits.memory_mib]
-    return _digest(json.dumps([sandbox, *shared, *limits, *made_with().values()]).encode())
+    shared = [fingerprint[name] for name in ("running", "libraries", "release", "data", "sandbox")]
+    defines = [[one.id, one.defines] for one in assignment.questions]
+    return _digest(json.dumps([shared, defines, _limits(assignment)]).encode())
 
 
 def made_with() -> dict[str, str]:
-    """Return the versions of what computes: the kit and the libraries that are installed."""
-    found = {}
-    for name in ("homework-autograder", *LIBRARIES):
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
+    """Return the versions of what computes: the kit, Python and the libraries that are installed."""
+    return {"kit": _version("homework-autograder"), **libraries()}
+
+
+def libraries() -> dict[str, str]:
+    """Return the versions of Python and of the libraries whose results depend on their version."""
+    return {"python": platform.python_version(), **{name: _version(name) for name in LIBRARIES}}
+
+
+def _version(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return ""
 
 
 def sources(folder: Path) -> dict[str, str]:
@@ -104,15 +143,19 @@ def closure(stems: Iterable[str], modules: Mapping[str, str]) -> set[str]:
     return found
 
 
+def probe_modules(modules: Mapping[str, str]) -> list[str]:
+    """Return which modules of a folder of hidden tests hold probes."""
+    return [stem for stem in modules if stem.startswith("probes")]
+
+
 def probe_sources(modules: Mapping[str, str]) -> dict[str, str]:
     """Return for each probe, by name, the text of its module and of what that imports from its folder."""
     found = {}
-    for stem, text in modules.items():
-        if stem.startswith("probes"):
-            together = "\0".join(modules[name] for name in sorted(closure([stem], modules)))
-            for name in re.findall(r"^def ([a-z]\w*)\(", text, re.MULTILINE):
-                found[name] = together
-    return found
+    for stem in probe_modules(modules):
+        together = "\0".join(modules[name] for name in sorted(closure([stem], modules)))
+        for name in re.findall(r"^def ([a-z]\w*)\(", modules[stem], re.MULTILINE):
+            found[name] = together
+    return found  # a probe that is made in another way counts as all of them
 
 
 def probe_digests(folder: Path) -> dict[str, str]:
@@ -120,14 +163,21 @@ def probe_digests(folder: Path) -> dict[str, str]:
     return {name: _digest(text.encode()) for name, text in probe_sources(sources(folder)).items()}
 
 
+def _digest_of_kit(names: Iterable[str]) -> str:
+    files = [path for name in names for path in _python_files(PACKAGE / name)]
+    return _digest_of_files(files, PACKAGE)
+
+
 def _python_files(path: Path) -> list[Path]:
     return sorted(path.rglob("*.py")) if path.is_dir() else [path]
 
 
-def _digest_of_files(paths: Iterable[Path]) -> str:
+def _digest_of_files(paths: Iterable[Path], home: Path | None = None) -> str:
+    """Return a digest of files with their names, or with their paths below `home`."""
     total = hashlib.sha256()
     for path in paths:
-        total.update(path.name.encode() + b"\0" + path.read_bytes())
+        name, content = str(path.relative_to(home)) if home else path.name, path.read_bytes()
+        total.update(json.dumps([name, len(content)]).encode() + content)
     return total.hexdigest()[:16]
 
 

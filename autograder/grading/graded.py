@@ -1,6 +1,7 @@
 """What a worker returns of one submission."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from autograder.grading.recording import Recording
 from autograder.program import Program
@@ -12,11 +13,13 @@ from autograder.submissions.submission import Submission
 class Graded:
     """A result with the programs it came from, one per notebook, and what was recorded on the way.
 
+    notes: for each notebook that was to be graded, the flags that came of scoring it, or that say it is not there
     failed: whether the result says that the grader itself failed
     """
 
     result: Result
     programs: tuple[Program, ...] = ()
+    notes: Mapping[str, tuple[Flag, ...]] = field(default_factory=dict)
     recordings: tuple[Recording, ...] = ()
     failed: bool = False
 

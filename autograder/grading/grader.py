@@ -1,7 +1,8 @@
 """One submission -> one result: intake's files, put into the release, scored by the hidden tests."""
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,9 +10,9 @@ from autograder.assignment import Assignment, Question
 from autograder.grading import fingerprint
 from autograder.grading.graded import Graded
 from autograder.grading.hidden_tests import collect
-from autograder.grading.missing_names import MissingNames, names_not_run
+from autograder.grading.missing_names import MissingNames, definitions, names_not_run
 from autograder.grading.observe import RunFactory
-from autograder.grading.recording import Lookup, Recorder, merged, no_child
+from autograder.grading.recording import Lookup, Recorder, Start, no_child
 from autograder.grading.scorer import Scored, Scorer, unanswered
 from autograder.program import Program
 from autograder.release.reference import reference_cells
@@ -62,6 +63,7 @@ class Grader:
         }
         read = read_files(submission, self.assignment)
         flags = [*map(unconfined, self.sandbox.missing), *read.flags]
+        notes: dict[str, tuple[Flag, ...]] = {}
         if not read.notebooks:
             files = tuple(read.files)
             result = Result(**common, status=SubmissionStatus.UNREADABLE, flags=tuple(flags), files=files)
@@ -69,36 +71,36 @@ class Grader:
         scores: dict[str, QuestionScore] = {}
         used: dict[str, frozenset[str]] = {}
         programs: list[Program] = []
-        handed_in = [file for files in read.notebooks.values() for file in files]
+        defined = definitions([file for files in read.notebooks.values() for file in files])
         for name, released in self.released.items():
             wanted = [question for question in questions if question.notebook == name]
             if not wanted:
                 continue
             if name not in read.notebooks:
-                flags.append(not_there(name, read))
+                notes[name] = (not_there(name, read),)
                 scores |= {one.id: unanswered(one, self.scorer.tests[one.id], Status.MISSING) for one in wanted}
                 continue
             program = reassemble(released, read.notebooks[name], self.assignment, submission.importable)
             used[name] = frozenset(program.files.values())
-            missing = MissingNames(not_run=self.not_run[name], files=handed_in)
+            missing = MissingNames(not_run=self.not_run[name], defined=defined)
 
             def explained(question_id: str, score: QuestionScore, missing: MissingNames = missing) -> None:
                 scored(question_id, missing.in_score(score))
 
-            found, notes = self.scorer.score(program, wanted, explained)
+            found, remarks = self.scorer.score(program, wanted, explained)
             scores |= {question: missing.in_score(score) for question, score in found.items()}
-            flags.extend(missing.in_flags(notes))
-            programs.append(replace(program, reasons=missing.reasons))
+            notes[name] = tuple(missing.in_flags(remarks))
+            programs.append(replace(program, defined=defined))
         ordered = {question.id: scores[question.id] for question in questions}
         result = Result(
             **common,
             status=SubmissionStatus.GRADED,
-            flags=tuple(flags),
+            flags=(*flags, *itertools.chain.from_iterable(notes.values())),
             files=read.counted(used),
             questions=ordered,
         )
-        recordings = tuple(merged(self.recorder.take())) if self.recorder else ()
-        return Graded(result=result, programs=tuple(programs), recordings=recordings)
+        recordings = self.recorder.take() if self.recorder else ()
+        return Graded(result=result, programs=tuple(programs), notes=notes, recordings=recordings)
 
 
 def not_there(notebook: str, read: ReadFiles) -> Flag:
@@ -128,10 +130,13 @@ def open_grader(
     with Sandbox(assignment, prologues, unsafe=unsafe, namespaces=namespaces) as sandbox:  # loads beside what follows
         reference = reference_cells(assignment, released)
         tests = collect(assignment)
-        start: RunFactory = run_factory(sandbox, assignment)
         sandbox.ready()
-        recorder = recorder_of(assignment, start, lookup, sandbox.missing) if lookup else None
-        scorer = Scorer(assignment=assignment, tests=tests, reference=reference, start=recorder or start)
+        recorder = None
+        if lookup:
+            found = fingerprint.parts(assignment, sandbox.missing)
+            recorder = recorder_of(assignment, run_factory(sandbox, assignment, watched=True), lookup, found)
+        start: RunFactory = recorder or run_factory(sandbox, assignment)
+        scorer = Scorer(assignment=assignment, tests=tests, reference=reference, start=start)
         yield Grader(
             assignment=assignment,
             released=released,
@@ -142,11 +147,14 @@ def open_grader(
         )
 
 
-def replaying_scorer(assignment: Assignment, lookup: Lookup) -> Scorer:
-    """Return a scorer that judges recordings; it raises NeedsChild for what was never recorded."""
+def replaying_scorer(assignment: Assignment, lookup: Lookup, found: Mapping[str, str]) -> Scorer:
+    """Return a scorer that judges recordings; it raises NeedsChild for what was never recorded.
+
+    found: the fingerprint under which the replies were recorded
+    """
     use_libraries(assignment)
     reference = reference_cells(assignment, load_released(assignment))
-    start = recorder_of(assignment, no_child, lookup)
+    start = recorder_of(assignment, no_child, lookup, found)
     return Scorer(assignment=assignment, tests=collect(assignment), reference=reference, start=start)
 
 
@@ -158,18 +166,18 @@ def use_libraries(assignment: Assignment) -> None:
         torch.set_num_threads(1)  # the tensors here are small: more threads only wait for each other
 
 
-def recorder_of(assignment: Assignment, start: RunFactory, lookup: Lookup, missing: Sequence[str] = ()) -> Recorder:
-    """Return what records, and answers from recordings, in front of what starts children."""
-    setting = fingerprint.setting(assignment, fingerprint.parts(assignment, missing))
+def recorder_of(assignment: Assignment, start: Start, lookup: Lookup, found: Mapping[str, str]) -> Recorder:
+    """Return what records, and answers from recordings, in front of what starts children; found: the fingerprint."""
     probes = fingerprint.probe_digests(assignment.hidden_tests_dir)
-    return Recorder(start=start, lookup=lookup, setting=setting, probes=probes)
+    setting = fingerprint.setting(assignment, found)
+    return Recorder(start=start, lookup=lookup, setting=setting, probes=probes, any_probe=found["probes"])
 
 
-def run_factory(sandbox: Sandbox, assignment: Assignment) -> RunFactory:
-    """Return what starts a program in a child of this sandbox."""
+def run_factory(sandbox: Sandbox, assignment: Assignment, *, watched: bool = False) -> Callable[[Program, int], Run]:
+    """Return what starts a program in a child of this sandbox; watched: one that tells what calls left behind."""
     defines = {one.id: one.defines for one in assignment.questions}
 
     def start(program: Program, seed: int) -> Run:
-        return sandbox.start(program.notebook, program.own, defines, seed, program.modules)
+        return sandbox.start(program.notebook, program.own, defines, seed, program.modules, watched=watched)
 
     return start

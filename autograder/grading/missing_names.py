@@ -7,7 +7,7 @@ a run with names left over from another notebook. Student code is only searched 
 import ast
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from autograder.notebook import NotebookFile, Role
 from autograder.release.released import ReleasedNotebook
@@ -15,6 +15,13 @@ from autograder.results import Flag, QuestionScore
 from autograder.sandbox.describe import bound_names
 
 MISSING = re.compile(r"NameError: name '(\w{1,80})' is not defined(?!:)")
+BINDS = re.compile(
+    r"^[ \t]*(?:async +)?(?:def|class) +(\w+)"
+    r"|^(\w+)\b[ \t]*(?:[:,][^=\n]*)?=(?!=)"
+    r"|^[ \t]*(?:from\b[^\n]*?)?\bimport\b(?P<imports>[^\n#]*)",
+    re.MULTILINE,
+)
+NAME = re.compile(r"\b\w{1,80}\b")
 NOT_RUN = {Role.DEMO: "a demonstration cell", Role.CHECK: "a check cell"}
 
 
@@ -23,13 +30,11 @@ class MissingNames:
     """What can be said about names that one submission lacks.
 
     not_run: for a name that only cells make which grading does not run, what kind of cell makes it
-    files: all notebooks of the submission
-    reasons: what was said so far, by name; with what was kept of an earlier grading, the files are not needed
+    defined: for each name that the submission defines anywhere, the last place
     """
 
     not_run: Mapping[str, str]
-    files: Sequence[NotebookFile] = ()
-    reasons: dict[str, str] = field(default_factory=dict)
+    defined: Mapping[str, str]
 
     def explain(self, text: str) -> str:
         """Return the text with the reason behind a NameError in it, if it has one without a reason."""
@@ -45,15 +50,10 @@ class MissingNames:
         return [replace(flag, text=self.explain(flag.text)) for flag in flags]
 
     def _reason(self, name: str) -> str:
-        if name not in self.reasons:
-            self.reasons[name] = self._found(name)
-        return self.reasons[name]
-
-    def _found(self, name: str) -> str:
         if name in self.not_run:
             return f"`{name}` is made by {self.not_run[name]}, which grading does not run"
-        last = _last_definition(name, self.files)
-        return f"the submission last defines it in {last}" if last else "no cell of the submission defines it"
+        place = self.defined.get(name)
+        return f"the submission last defines it in {place}" if place else "no cell of the submission defines it"
 
 
 def names_not_run(released: ReleasedNotebook) -> dict[str, str]:
@@ -74,16 +74,13 @@ def names_not_run(released: ReleasedNotebook) -> dict[str, str]:
     return {name: kind for name, kind in made.items() if name not in given}
 
 
-def _last_definition(name: str, files: Sequence[NotebookFile]) -> str:
-    """Return the last cell of the last file that has a line which binds the name; empty where there is none."""
-    binds = re.compile(
-        rf"^[ \t]*(?:async +)?(?:def|class) +{name}\b"
-        rf"|^{name}\b[ \t]*(?:[:,][^=\n]*)?=(?!=)"
-        rf"|^[ \t]*(?:from\b[^\n]*)?\bimport\b[^\n#]*\b{name}\b",
-        re.MULTILINE,
-    )
-    for file in reversed(files):
-        for number, cell in reversed(list(enumerate(file.cells, start=1))):
-            if cell.kind == "code" and binds.search(cell.source):
-                return f"cell {number} of {file.name[:100]}"
-    return ""
+def definitions(files: Sequence[NotebookFile]) -> dict[str, str]:
+    """Return for each name that a line of any cell binds the last cell of the last file that does."""
+    found: dict[str, str] = {}
+    for file in files:
+        for number, cell in enumerate(file.cells, start=1):
+            if cell.kind == "code":
+                place = f"cell {number} of {file.name[:100]}"
+                for line in BINDS.finditer(cell.source):
+                    found |= dict.fromkeys(NAME.findall(line["imports"] or line[line.lastindex or 0]), place)
+    return found

@@ -4,18 +4,26 @@ A `Recorder` stands in front of what makes children. Where a program ran before,
 and probes, its replies come from the recording and no child is started; what was never asked is asked in a real child,
 and recorded. So a changed hidden test is judged anew without running code, and identical work is done once.
 
-Replies depend on what was asked before only where code keeps state. A child says whether calls changed what all code
-shares; where they did, a recording serves only the same requests in the same order.
+A reply may depend on what was asked before it, as code can keep state. Each is therefore recorded at its place: the
+digest of everything that was asked in its child up to it. It serves other orders of asking only where every child of
+the program said that its calls left nothing behind (`Facts.kept`); else only the same requests in the same order.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import functools
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 from autograder.grading.memory import digest
-from autograder.grading.observe import RunFactory, Running
+from autograder.grading.observe import Running
 from autograder.program import Program
 from autograder.sandbox.channel import Frame
 from autograder.sandbox.client import Failure, Stopped, probe_of
+
+START = b""
+"""The place before anything was asked."""
+LOOK = b"changed"
+"""What stands for the question whether calls changed what all code shares."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,8 +32,7 @@ class Facts:
 
     failure: where it did not finish; errors: by step; disturbed: whether a step changed what others find
     stopped, ended_in: what failed outside the answers, and the added code that ended the program
-    looked: whether the child was asked, after its last reply, if calls of probes changed what all code shares
-    changed_after: after how many replies it first said so
+    kept: whether calls left anything behind; True where some child could not be asked after its last reply
     """
 
     failure: Failure | None
@@ -33,23 +40,51 @@ class Facts:
     disturbed: bool
     stopped: tuple[Stopped, ...] = ()
     ended_in: str = ""
-    looked: bool = False
-    changed_after: int | None = None
+    kept: bool = False
 
     @property
     def stateless(self) -> bool:
-        """Whether replies may be taken in any order, by what the child said."""
-        return self.looked and self.changed_after is None and not self.disturbed
+        """Whether replies may be taken in any order."""
+        return not self.kept and not self.disturbed and self.failure is None
+
+    def joined(self, later: "Facts") -> "Facts":
+        """Return these facts with what a later child of the program says; a failure that did not come again is over."""
+        best = later if self.failure and not later.failure else self
+        return replace(best, kept=self.kept or later.kept)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """What was answered to a request, by its key: a frame, a failure, or to LOOK yes or no."""
+
+    request: bytes
+    answer: Frame | Failure | bool
 
 
 @dataclass(slots=True, kw_only=True)
 class Recording:
-    """One program as it ran: its text, what became of it, and its replies by request, in the order of asking."""
+    """One program as it ran: its text, what became of it, and its replies by their places.
+
+    facts: None before it ran
+    """
 
     key: bytes
     text: str
-    facts: Facts
-    replies: dict[bytes, Frame | Failure] = field(default_factory=dict)
+    facts: Facts | None = None
+    replies: dict[bytes, Reply] = field(default_factory=dict)
+    _by_request: dict[bytes, Reply] = field(default_factory=dict)
+
+    def add(self, place: bytes, reply: Reply) -> None:
+        """Keep a reply; one that is there already stays, unless it is a failure that did not come again."""
+        before = self.replies.get(place)
+        if before is None or (isinstance(before.answer, Failure) and not isinstance(reply.answer, Failure)):
+            self.replies[place] = reply
+            if not isinstance(reply.answer, Failure):
+                self._by_request.setdefault(reply.request, reply)
+
+    def find(self, place: bytes, request: bytes, *, any_order: bool) -> Reply | None:
+        """Return the reply at a place; any_order: or to the same request at another one."""
+        return self.replies.get(place) or (self._by_request.get(request) if any_order else None)
 
 
 class NeedsChild(BaseException):
@@ -63,138 +98,187 @@ Lookup = Callable[[bytes], Recording | None]
 """Find the recording of a program by its key."""
 
 
+class Watched(Running, Protocol):
+    """A run that can also be asked whether calls left anything behind for later ones."""
+
+    def kept(self) -> bool: ...
+
+
+Start = Callable[[Program, int], Watched]
+
+
 @dataclass(slots=True, kw_only=True)
 class Recorder:
     """Makes runs that answer from recordings where they can.
 
     start: makes real children; lookup: finds what earlier runs recorded
     setting: a digest of all that decides a reply besides the program: libraries, limits, release, data
-    probes: the digest of each probe's source, by name
-    new: what was recorded since it was last taken
+    probes: the digest of each probe's source, by name; any_probe: that of all of them, for a name that is not there
     """
 
-    start: RunFactory
+    start: Start
     lookup: Lookup
     setting: str
     probes: Mapping[str, str]
-    new: list[Recording] = field(default_factory=list)
+    any_probe: str = ""
+    _new: dict[bytes, Recording] = field(default_factory=dict)
+    _known: dict[bytes, Recording | None] = field(default_factory=dict)
 
     def __call__(self, program: Program, seed: int) -> Running:
         text = program.text()
-        key = digest(b"\0".join([self.setting.encode(), str(seed).encode(), text.encode(errors="surrogatepass")]))
-        known = self.lookup(key) or next((one for one in self.new if one.key == key), None)
-        return RecordedRun(self, program, seed, text, key, known)
+        parts = [self.setting.encode(), str(seed).encode(), text.encode(errors="surrogatepass")]
+        key = digest(b"".join(map(digest, parts)))
+        if key not in self._known:
+            self._known[key] = self.lookup(key)
+        return RecordedRun(self, program, seed, text, key)
 
     def request_key(self, request: bytes) -> bytes:
-        """Return what a reply is recorded under: the request, and the source of the probe that it names."""
-        return digest(request + self.probes.get(probe_of(request), "").encode())
+        """Return what stands for a request: its bytes, and the source of the probe that it names."""
+        return digest(digest(request) + self.probes.get(probe_of(request), self.any_probe).encode())
 
-    def take(self) -> list[Recording]:
-        """Return what was recorded since the last call."""
-        taken, self.new = self.new, []
+    def known(self, key: bytes) -> Recording | None:
+        """Return what an earlier run recorded of a program."""
+        return self._known.get(key)
+
+    def new(self, key: bytes, text: str) -> Recording:
+        """Return the recording that what children say now is added to."""
+        return self._new.setdefault(key, Recording(key=key, text=text))
+
+    def take(self) -> tuple[Recording, ...]:
+        """Return what was recorded since the last call, and forget what is known so far."""
+        taken = tuple(one for one in self._new.values() if one.facts)
+        self._new.clear()
+        self._known.clear()
         return taken
 
 
 class RecordedRun:
-    """A run that answers from a recording, and starts a child only for what is not in it."""
+    """A run that answers from recordings, and starts a child only for what is not in them.
 
-    def __init__(
-        self, recorder: Recorder, program: Program, seed: int, text: str, key: bytes, known: Recording | None
-    ) -> None:
-        self._recorder = recorder
-        self._program = program
-        self._seed = seed
-        self._known = known
-        self._run: Running | None = None
+    Failures are only taken from what an earlier run recorded: within one, code that failed gets its second chance.
+    """
+
+    def __init__(self, recorder: Recorder, program: Program, seed: int, text: str, key: bytes) -> None:
+        self._start = functools.partial(recorder.start, program, seed)
+        self._request_key = recorder.request_key
+        self._known = recorder.known(key)
+        self._new = recorder.new(key, text)
+        self._run: Watched | None = None
+        self._live = False  # whether the child was asked everything so far, in this order
+        self._exact = False  # whether a call of this run left something behind, so that the order of asking counts
         self._asked: list[bytes] = []
-        self._made = Recording(key=key, text=text, facts=known.facts if known else _NOTHING)
-        if known is None:
-            self._begin()
-        self.failure = self._made.facts.failure
-        self.errors = self._made.facts.errors
-        self.disturbed = self._made.facts.disturbed
-        self.stopped = self._made.facts.stopped
-        self.ended_in = self._made.facts.ended_in
+        self._place = START
+        facts = self._facts() or self._begin()
+        self.failure = facts.failure
+        self.errors, self.disturbed = facts.errors, facts.disturbed
+        self.stopped, self.ended_in = facts.stopped, facts.ended_in
 
-    def _begin(self) -> Running:
-        """Start a real child, and bring it to where the conversation is."""
-        self._run = run = self._recorder.start(self._program, self._seed)
-        self._made.facts = Facts(
+    def _facts(self) -> Facts | None:
+        """Return what is known of the program, None where it must run: it never did, or failed in this very run."""
+        known, new = self._known.facts if self._known else None, self._new.facts
+        if known is None:
+            return None if new and new.failure else new
+        return known.joined(new) if new else known
+
+    def _stateless(self) -> bool:
+        facts = None if self._exact else self._facts()
+        return facts is not None and facts.stateless
+
+    def _begin(self) -> Facts:
+        """Start a child; where its replies could depend on it, ask what was asked so far."""
+        mixed = self._stateless()
+        self._run = run = self._start()
+        facts = Facts(
             failure=run.failure,
             errors=dict(run.errors),
             disturbed=run.disturbed,
             stopped=tuple(run.stopped),
             ended_in=run.ended_in,
         )
-        self._recorder.new.append(self._made)
-        for request in self._asked:
+        self._new.facts = self._new.facts.joined(facts) if self._new.facts else facts
+        for request in () if mixed else self._asked:
             run.ask(request)
-        return run
+        self._live = not mixed
+        return facts
 
     def ask(self, request: bytes) -> Frame | Failure:
         """Return the reply to a request, or the failure instead. After a time-out or crash it is every reply."""
         if self.failure:
             return self.failure
-        key = self._recorder.request_key(request)
-        reply = self._recorded(key)
-        if reply is None:
-            reply = (self._run or self._begin()).ask(request)
-            self._made.replies.setdefault(key, reply)
+        key = self._request_key(request)
+        place = digest(self._place + key)
+        answer = self._recorded(place, key)
+        if answer is None:
+            answer = self._child().ask(request)
+            self._new.add(place, Reply(request=key, answer=answer))
+            self._check()
         self._asked.append(request)
-        if isinstance(reply, Failure):
-            self.failure = reply
-        return reply
+        self._place = place
+        assert not isinstance(answer, bool), "yes and no are answers to LOOK alone"
+        if isinstance(answer, Failure):
+            self.failure = answer
+        return answer
 
-    def _recorded(self, key: bytes) -> Frame | Failure | None:
-        if self._known is None or self._run is not None:
+    def _child(self) -> Watched:
+        """Return the child, which has seen whatever its next reply may depend on."""
+        if self._run and not self._live and not self._stateless():
+            self._end()
+        if self._run is None:
+            self._begin()
+        assert self._run is not None
+        return self._run
+
+    def _recorded(self, place: bytes, key: bytes) -> Frame | Failure | bool | None:
+        """Return what is recorded at this place, or to this request where the order does not count."""
+        if self._live:
             return None
-        if self._known.facts.stateless:
-            return self._known.replies.get(key)
-        place, order = len(self._asked), list(self._known.replies)
-        return self._known.replies[key] if place < len(order) and order[place] == key else None
+        stateless = self._stateless()
+        reply = self._known.find(place, key, any_order=stateless) if self._known else None
+        if reply is None:
+            reply = self._new.find(place, key, any_order=stateless)
+            if reply and isinstance(reply.answer, Failure):
+                return None
+        return reply.answer if reply else None
+
+    def _check(self) -> None:
+        """Where a child saw only a part of the conversation, make sure that this call left nothing behind."""
+        if not self._live and self._run and self._run.failure is None and self._run.kept():
+            self._exact = True
+            self._remember_kept()
 
     def changed(self) -> bool:
         """Return whether calls changed what all code shares since the program ran, by what the child says."""
-        if self._run is None and self._known is not None:
-            after = self._known.facts.changed_after
-            return after is not None and len(self._asked) >= after
-        return self._look()
-
-    def _look(self) -> bool:
-        assert self._run is not None
-        facts = self._made.facts
-        changed = self._run.changed()
-        after = len(self._asked) if changed and facts.changed_after is None else facts.changed_after
-        self._made.facts = replace(facts, looked=True, changed_after=after)
+        if self.failure:
+            return True
+        if not self._live and self._stateless():
+            return False
+        place = digest(self._place + LOOK)
+        answer = self._recorded(place, LOOK)
+        if isinstance(answer, bool):
+            return answer
+        changed = self._child().changed()
+        self._new.add(place, Reply(request=LOOK, answer=changed))
+        if changed:
+            self._remember_kept()
         return changed
+
+    def _remember_kept(self) -> None:
+        assert self._new.facts is not None, "a child that ran has facts"
+        self._new.facts = replace(self._new.facts, kept=True)
+
+    def _end(self) -> None:
+        """End the child, after asking whether its calls left anything behind."""
+        run, self._run, self._live = self._run, None, False
+        if run is not None:
+            if run.failure or run.kept():
+                self._remember_kept()
+            run.close()
 
     def close(self) -> None:
         """End the child, if there is one. Calling it again does nothing."""
-        run, self._run = self._run, None
-        if run is not None:
-            if self.failure is None and run.failure is None:
-                self._run = run
-                self._look()
-                self._run = None
-            run.close()
+        self._end()
 
 
-_NOTHING = Facts(failure=None, errors={}, disturbed=False)
-
-
-def no_child(program: Program, seed: int) -> Running:
+def no_child(program: Program, seed: int) -> Watched:
     """Stand for what makes children where none may be started: judging recordings anew."""
     raise NeedsChild(program.notebook)
-
-
-def merged(recordings: Sequence[Recording]) -> list[Recording]:
-    """Join recordings of one program, the later facts and every reply."""
-    found: dict[bytes, Recording] = {}
-    for one in recordings:
-        before = found.get(one.key)
-        if before is None:
-            found[one.key] = one
-        else:
-            before.facts = one.facts
-            before.replies |= one.replies
-    return list(found.values())

@@ -6,7 +6,7 @@ points: a list of attempts, of which the best counts (`_attempts`).
 """
 
 import zlib
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 
@@ -16,7 +16,7 @@ from autograder.assignment import Assignment, Question
 from autograder.errors import printable
 from autograder.grading.hidden_tests import Case, HiddenTest
 from autograder.grading.memory import Memory, Verdict
-from autograder.grading.observe import Child, NoObservation, Observer, RunFactory, Starter
+from autograder.grading.observe import Child, NoObservation, Observe, Observer, RunFactory, Starter
 from autograder.program import Program
 from autograder.results import SEVERITY, Audience, Flag, GradedAnswer, QuestionScore, Status, TestScore
 from autograder.sandbox.client import Stopped
@@ -59,6 +59,7 @@ class Attempt:
 class Tried:
     """What came of an attempt."""
 
+    attempt: Attempt
     score: QuestionScore
     flags: tuple[Flag, ...]
     left_out_added: bool
@@ -88,29 +89,25 @@ class Scorer:
         program: Program,
         questions: Sequence[Question],
         scored: Scored = lambda question, score: None,
-        known: Mapping[str, QuestionScore] | None = None,
     ) -> tuple[dict[str, QuestionScore], list[Flag]]:
         """Return the scores of one reassembled notebook's questions, and flags about what happened on the way.
 
         scored: called with each question's id and score as soon as it is known
-        known: scores that still hold; these questions are not asked again
         """
         starter = Starter(self.start)
-        scores, flags = replace(self, start=starter)._score(program, questions, scored, known or {})
+        scores, flags = replace(self, start=starter)._score(program, questions, scored)
         return scores, _once([*flags, *starter.flags])
 
     def _score(
-        self, program: Program, questions: Sequence[Question], scored: Scored, known: Mapping[str, QuestionScore]
+        self, program: Program, questions: Sequence[Question], scored: Scored
     ) -> tuple[dict[str, QuestionScore], list[Flag]]:
-        scores: dict[str, QuestionScore] = dict(known)
+        scores: dict[str, QuestionScore] = {}
         flags = list(program.flags)
         answered = [one for one in questions if one.id not in program.unanswered]
-        shared, notes = self._together(program, answered, scored, known)
+        shared, notes = self._together(program, answered, scored)
         flags.extend(notes)
         whole: tuple[Program, ...] = (program,)
         for one in questions:
-            if one.id in known:
-                continue
             if passed := shared.get(one.id):
                 scores[one.id] = passed
                 continue
@@ -125,8 +122,14 @@ class Scorer:
             scored(one.id, scores[one.id])
         return scores, flags
 
+    def best_attempt(self, one: Question, program: Program, scores: Mapping[str, QuestionScore]) -> Attempt:
+        """Return the attempt that counts for an answered question; scores: of the questions of its notebook."""
+        scorer = replace(self, start=Starter(self.start))
+        attempts = scorer._attempts(one, program, (program,), scores, tried_in_vain=True)
+        return scorer._best(one, attempts).attempt
+
     def _together(
-        self, program: Program, answered: Sequence[Question], scored: Scored, known: Collection[str]
+        self, program: Program, answered: Sequence[Question], scored: Scored
     ) -> tuple[dict[str, QuestionScore | None], list[Flag]]:
         """Return the scores of the questions that get full marks when one child serves them all, the usual case.
 
@@ -140,8 +143,6 @@ class Scorer:
         run = self.start(program, _seed(program.notebook))
         try:
             for one in answered:
-                if one.id in known:
-                    continue
                 if one is not answered[0] and run.changed():
                     break
                 results = self._results(one, Observer(run, one.id, seed_of(one)), [], first_failure_ends=True)
@@ -221,7 +222,7 @@ class Scorer:
     def _try(self, one: Question, attempt: Attempt) -> Tried:
         """Run the tests over the first program that finishes."""
         programs = [program.with_answers(attempt.reference) for program in attempt.programs]
-        child = Child(self.start, programs, _seed(one.notebook))
+        child = Child(self.start, programs, notebook_seed(one))
         flags = list(attempt.flags)
         try:
             results = self._results(one, Observer(child, one.id, seed_of(one)), flags)
@@ -233,6 +234,7 @@ class Scorer:
             text = "graded without other code of the notebook, which changes what all code shares"
             flags.append(Flag(kind="graded_without_other_code", question=one.id, text=text))
         return Tried(
+            attempt=attempt,
             score=score,
             flags=(*child.flags, *flags, *_stopped(child.stopped)),
             left_out_added=child.left_out_added,
@@ -272,7 +274,7 @@ class Scorer:
             known = self.memory.recall(key, observer.ask)
             if known is None:
                 observer.conversation.clear()
-                known = _judge(case, observer)
+                known = judge_case(case, observer)
                 self.memory.record(key, observer.conversation, known)
             verdict = known
             if verdict.status is not Status.PASSED:
@@ -283,6 +285,11 @@ class Scorer:
 def seed_of(one: Question) -> int:
     """The seed of the random numbers that student code draws while this question is graded."""
     return _seed(one.id)
+
+
+def notebook_seed(one: Question) -> int:
+    """The seed of the random numbers that the notebook's own code draws."""
+    return _seed(one.notebook)
 
 
 def _seed(name: str) -> int:
@@ -339,10 +346,10 @@ def unanswered(one: Question, tests: Sequence[HiddenTest], status: Status) -> Qu
     return _question_score(one, results, "own")
 
 
-def _judge(case: Case, observer: Observer) -> Verdict:
+def judge_case(case: Case, observe: Observe) -> Verdict:
     """Run a case of a hidden test. Whatever it raises is a verdict, or a mistake of its author that a flag tells."""
     try:
-        case.function(observe=observer, **case.parameters)
+        case.function(observe=observe, **case.parameters)
     except NoObservation as nothing:
         return Verdict(nothing.failure.status, nothing.failure.message)
     except (AssertionError, pytest.fail.Exception) as error:

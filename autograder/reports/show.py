@@ -11,7 +11,6 @@ from autograder.results import GradedAnswer, QuestionScore, Result, Status, Subm
 WIDTH = 100
 MOST_CODE = 40
 """Lines of an answer that are shown; of a longer one the middle is left out."""
-LINE_OF = r"line (\d+)"
 
 
 def show(
@@ -33,7 +32,7 @@ def show(
     for key, score in chosen.items():
         failed = tuple(other for other in depends.get(key, ()) if other in short)
         yield ""
-        yield from _question(key, score, failed)
+        yield from question_lines(key, score, failed)
     if not only:
         yield ""
         yield from _rest(result, short)
@@ -73,7 +72,8 @@ def _has_code(score: QuestionScore) -> bool:
     return score.status not in (Status.NOT_ATTEMPTED, Status.MISSING)
 
 
-def _question(key: str, score: QuestionScore, failed: tuple[str, ...]) -> Iterator[str]:
+def question_lines(key: str, score: QuestionScore, failed: tuple[str, ...]) -> Iterator[str]:
+    """Yield the lines of one question; failed: the questions it builds on that fall short."""
     yield f"{key}: {of_points(score)}"
     if note := which_attempt(score, failed):
         yield f"  * {note}"

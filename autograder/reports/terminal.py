@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # the tables need none of what training and the gate import
     from autograder.gradebook.changes import Change
     from autograder.gradebook.rescore import Outcome
     from autograder.gradebook.run import GradingRun
+    from autograder.gradebook.store import Gradebook
 
 Advance = Callable[[str, str], None]
 """To be called with what is done and what came of it."""
@@ -139,10 +140,15 @@ def show_run(run: "GradingRun", students: Sequence[str], folder: Path) -> None:
     found = run.changes()
     if found:
         show_changes(found, len(results))
-    for line in look_again(run.gradebook):
-        print(printable(line))
+    show_look_again(run.gradebook)
     if run.failed:
         print(f"{run.failed} not graded because the grader failed; run the same command again")
+
+
+def show_look_again(gradebook: "Gradebook") -> None:
+    """List the overrides whose computed points have changed since."""
+    for line in look_again(gradebook):
+        print(printable(line))
 
 
 def show_rescore(outcome: "Outcome", folder: Path, *, dry_run: bool) -> None:

@@ -15,11 +15,14 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from autograder.authored import PACKAGE
 from autograder.sandbox import channel, libraries, steps
 from autograder.sandbox.describe import describe
+from autograder.sandbox.state import Snapshot
 from autograder.sandbox.steps import is_rebound, names_of
 
 FOREVER = float("inf")
+OUR_OWN = ("autograder", "__main__")
 
 SharedState = list[dict[str, Any]]
 Probe = Callable[..., Mapping[str, Any]]
@@ -44,7 +47,8 @@ def serve(fd: int, module: ModuleType, probes: Mapping[str, Probe], before: Shar
     Before the answer to the program come notes of which step is executed, as far as added code is concerned.
 
     before: the shared state that the program finds. The answer to the program also says whether one step changed what
-    others find; a request that names no probe asks whether the probes' calls did so since.
+    others find; a request that names no probe asks whether the probes' calls did so since, and with `kept` also whether
+    they left anything behind that later calls could find.
     """
     sys.modules["__main__"] = module
     request = channel.receive(fd, FOREVER)
@@ -57,12 +61,14 @@ def serve(fd: int, module: ModuleType, probes: Mapping[str, Probe], before: Shar
     )
     channel.send(fd, channel.encode({"outcomes": outcomes, "disturbed": rebound or is_changed(before)}), FOREVER)
     shared, names = shared_state(), names_of(module)
+    snapshot = Snapshot([module, *own_modules(request["modules"])]) if request.get("watched") else None
     student = Student(module)
     while True:
         request = channel.receive(fd, FOREVER)
         if "probe" not in request:
             changed = is_changed(shared) or len(names) != len(names_of(module)) or is_rebound(names, names_of(module))
-            channel.send(fd, channel.encode({"changed": changed}), FOREVER)
+            kept = changed or not (snapshot and snapshot.is_as_it_was()) if request.get("kept") else None
+            channel.send(fd, channel.encode({"changed": changed, "kept": kept}), FOREVER)
             continue
         libraries.current.seed(request["seed"])
         try:
@@ -117,6 +123,18 @@ def offer(modules: Mapping[str, str]) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8", errors="replace")
     sys.path.append(str(folder))
+
+
+def own_modules(handed_in: Mapping[str, str]) -> list[ModuleType]:
+    """Return the loaded modules that were handed in or came with the release: those that no library holds."""
+    found = []
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None) or sys.prefix
+        library = not os.path.isabs(file) or file.startswith((sys.prefix, sys.base_prefix))
+        ours = name.split(".")[0] in OUR_OWN or name.startswith(PACKAGE)
+        if isinstance(module, ModuleType) and not ours and (name in handed_in or not library):
+            found.append(module)
+    return found
 
 
 def settle(scratch: str) -> None:

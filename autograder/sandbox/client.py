@@ -148,7 +148,8 @@ class Sandbox:
                 self._server.wait()
             self._control.settimeout(LEAVE_S)
             with contextlib.suppress(OSError):
-                while self._control.recv(1 << 16):  # until process 1 of the namespaces, which holds the other end, ended
+                # until process 1 of the namespaces, which holds the other end, ended
+                while self._control.recv(1 << 16):
                     pass
         self._control.close()
         scratch.remove(self._scratch)
@@ -160,12 +161,15 @@ class Sandbox:
         defines: Mapping[str, Sequence[str]],
         seed: int,
         modules: Mapping[str, str] | None = None,
+        *,
+        watched: bool = False,
     ) -> "Run":
         """Return a child that executes these steps (those after the notebook's prologue), ready for probes.
 
         modules: the text of Python files that the steps may import, by their names
+        watched: so that `kept` can be asked
         """
-        return Run(self, notebook, steps, defines, seed, self._assignment.limits, modules or {})
+        return Run(self, notebook, steps, defines, seed, self._assignment.limits, modules or {}, watched=watched)
 
     def spawn(self, notebook: str, limits: Limits, end: socket.socket) -> int:
         """Fork a child that owns `end`; its pidfd."""
@@ -261,6 +265,8 @@ class Run:
         seed: int,
         limits: Limits,
         modules: Mapping[str, str],
+        *,
+        watched: bool,
     ) -> None:
         self._sandbox = sandbox
         self._limits = limits
@@ -286,7 +292,8 @@ class Run:
             }
             for step in steps
         ]
-        reply = self._read(self.ask(channel.encode({"steps": program, "seed": seed, "modules": dict(modules)})))
+        request = {"steps": program, "seed": seed, "modules": dict(modules), "watched": watched}
+        reply = self._read(self.ask(channel.encode(request)))
         for _ in steps:
             if not (isinstance(reply, dict) and set(reply) == {"at"}):
                 break
@@ -342,6 +349,11 @@ class Run:
         """Whether calls bound names that all code shares anew since the program ran, by what the child says."""
         reply = self._read(self.ask(channel.encode({})))
         return not isinstance(reply, dict) or reply.get("changed") is not False
+
+    def kept(self) -> bool:
+        """Whether calls left anything behind since the program ran, by what the child says; it must be watched."""
+        reply = self._read(self.ask(channel.encode({"kept": True})))
+        return not isinstance(reply, dict) or reply.get("kept") is not False
 
     def close(self) -> None:
         """End the child. Calling it again does nothing."""

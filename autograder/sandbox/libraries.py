@@ -7,7 +7,7 @@ import builtins
 import contextlib
 import math
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,11 @@ class Libraries:
 
     shared: tuple[Any, ...] = (builtins, math, np)
     """Modules and classes whose names other code relies on."""
+
+    leaves: tuple[type, ...] = (np.dtype, np.ufunc)
+    """Kinds of objects in which calls keep nothing."""
+
+    arrays: tuple[type, ...] = (np.ndarray,)
 
     def seed(self, seed: int) -> None:
         """Seed every generator that code may draw from without making one."""
@@ -38,6 +43,23 @@ class Libraries:
 
     def default_device(self) -> None:
         """Take back a default device that was set; grading computes on the CPU."""
+
+    def watch(self, array: Any) -> tuple[int, Callable[[], bool], list[Any]] | None:
+        """Return the bytes of an array, what tells whether it is as it is now, and what it holds; None if unknown."""
+        if array.dtype.hasobject:
+            return None
+        shape, content = array.shape, array.tobytes()
+        return array.nbytes, lambda: array.shape == shape and array.tobytes() == content, []
+
+    def generator_state(self, generator: Any) -> Callable[[], Any] | None:
+        """Return what tells the state of a random generator; None for any other object."""
+        if isinstance(generator, np.random.Generator):
+            return lambda: repr(generator.bit_generator.state)
+        if isinstance(generator, np.random.RandomState):
+            return lambda: repr(generator.get_state(legacy=False))
+        if isinstance(generator, random.Random):
+            return generator.getstate
+        return None
 
     def warm_up(self) -> None:
         """Do once, before any fork, what libraries do lazily at first use."""

@@ -1,7 +1,7 @@
 """torch as one of the libraries that all code of a child shares; imported where an assignment uses it."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -26,6 +26,8 @@ class TorchLibraries(Libraries):
         nn.init,
         torch.optim,
     )
+    leaves = (*Libraries.leaves, torch.dtype, torch.device, torch.layout)
+    arrays = (*Libraries.arrays, torch.Tensor)
 
     def seed(self, seed: int) -> None:
         # torch.manual_seed asks every kind of device too, which takes ten times as long
@@ -58,6 +60,27 @@ class TorchLibraries(Libraries):
     def default_device(self) -> None:
         if torch.utils._device.CURRENT_DEVICE is not None:
             torch.set_default_device(None)
+
+    def watch(self, array: Any) -> tuple[int, Callable[[], bool], list[Any]] | None:
+        if not isinstance(array, torch.Tensor):
+            return super().watch(array)
+        try:
+            copy = array.detach().clone()
+            size = copy.nbytes
+        except (RuntimeError, NotImplementedError):  # for instance a lazy module's parameter, or one on `meta`
+            return None
+        gradient = array.grad if array.is_leaf else None
+
+        def is_as_it_was() -> bool:
+            same = array.shape == copy.shape and torch.equal(array.detach(), copy)
+            return same and (not array.is_leaf or array.grad is gradient)
+
+        return size, is_as_it_was, [gradient]
+
+    def generator_state(self, generator: Any) -> Callable[[], Any] | None:
+        if isinstance(generator, torch.Generator):
+            return lambda: generator.get_state().numpy().tobytes()
+        return super().generator_state(generator)
 
     def warm_up(self) -> None:
         super().warm_up()
