@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 from autograder.grading.recording import NeedsChild, Recorder, Recording, no_child
 from autograder.program import Program, Step
 from autograder.results import Status
+from autograder.sandbox import libraries
 from autograder.sandbox.channel import Frame
 from autograder.sandbox.client import Failure, Stopped, probe_request
 from autograder.sandbox.state import Snapshot
+from autograder.sandbox.with_torch import TorchLibraries
 
 CRASH = Failure(status=Status.CRASHED, message="gone")
 Behaviour = Callable[[Sequence[bytes]], str | Failure]
@@ -285,7 +287,8 @@ CODE = {
 
 
 @pytest.mark.parametrize(("code", "kept"), CODE.values(), ids=CODE)
-def test_what_calls_leave_behind_is_seen(code: str, kept: bool) -> None:
+def test_what_calls_leave_behind_is_seen(code: str, kept: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(libraries, "current", TorchLibraries())
     module = ModuleType("__main__")
     exec("import torch\nimport numpy as np\n" + code, module.__dict__)
     torch.manual_seed(0)

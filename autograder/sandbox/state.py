@@ -51,6 +51,9 @@ LEAVES = (
 )
 """Kinds of objects in which calls keep nothing. Modules that were handed in are looked at as roots."""
 
+HEAP_TYPE = 1 << 9
+"""The flag of classes that a class statement made (CPython's Py_TPFLAGS_HEAPTYPE)."""
+
 Compare = Callable[[], bool]
 """Whether something is as it was."""
 
@@ -146,7 +149,8 @@ class Snapshot:
     def _instance(self, one: Any) -> Iterator[Any]:
         """An object of the notebook's own or of a library: its attributes; without any, nobody knows what it keeps."""
         slots = [name for kind in type(one).__mro__ for name in _slots(kind)]
-        if not hasattr(one, "__dict__") and not slots and type(one) is not object:
+        bare = not hasattr(one, "__dict__") and not slots and type(one) is not object
+        if bare or any(map(_in_c, type(one).__mro__)):
             self._known = type(one).__module__ == "typing"
             return
         held = [getattr(one, name, None) for name in slots]
@@ -177,6 +181,11 @@ def _parts(one: Any) -> list[Any]:
     if isinstance(one, functools.partial):
         return [one.func, one.args, one.keywords]
     return [one.func if isinstance(one, functools.cached_property) else one.__func__]
+
+
+def _in_c(kind: type) -> bool:
+    """Whether objects of a class can hold more than Python's attributes."""
+    return kind not in (object, typing.Generic) and not kind.__flags__ & HEAP_TYPE
 
 
 def _slots(kind: type) -> list[str]:
