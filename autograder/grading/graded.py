@@ -1,4 +1,4 @@
-"""What a worker returns of one submission."""
+"""The value that a worker returns for one submission."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from autograder.submissions.submission import Submission
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Graded:
-    """A result with the programs it came from, one per notebook, and what was recorded on the way.
+    """A result with the programs behind it, one per notebook, and the recordings made.
 
     failed: whether the result says that the grader itself failed
     """
@@ -22,7 +22,7 @@ class Graded:
 
 
 def gave_up(submission: Submission) -> Graded:
-    """Return the row of a submission at which a worker process died twice; it says that the grader is to blame."""
+    """Return the result of a submission on which a worker process died twice; it says that the grader failed."""
     text = "not graded: the grader's own process ended twice while it graded this submission; run the command again"
     result = Result(
         student=submission.student,
