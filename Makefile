@@ -31,7 +31,7 @@ test: $(READY)  ## run every test, or those of TESTS
 release: $(READY)  ## rebuild assignments/ from solutions/
 	$(BIN)/autograder release --assignment $(ASSIGNMENT)
 
-verify: $(READY)  ## check every release before it goes out
+verify: $(READY)  ## check every release before it is published
 	$(BIN)/autograder verify
 
 lint: $(READY)  ## check style, types and the direction of imports
@@ -40,11 +40,11 @@ lint: $(READY)  ## check style, types and the direction of imports
 bench: $(READY)  ## measure speed and memory, compared with other ways to grade (some minutes)
 	$(BIN)/autograder bench
 
-screenshots: $(READY)  ## draw the pages of a class of 300 into docs/pictures (needs chromium)
+screenshots: $(READY)  ## take pictures of the pages of a class of 300 into docs/pictures (needs chromium)
 	$(BIN)/python -m benchmarks.screenshots
 
 names: $(READY)  ## download the classic names file and check it
 	$(BIN)/python data/fetch_names.py
 
-clean:  ## remove what was built here, and keep the virtual environment
+clean:  ## remove built files, but keep the virtual environment
 	rm -rf build out dist

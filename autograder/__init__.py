@@ -1,1 +1,1 @@
-"""An autograded homework kit: masters become releases, submissions become scores with reasons."""
+"""An autograded homework kit: turn masters into releases, and submissions into scores with reasons."""

@@ -21,7 +21,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gate:
-    """What `autograder verify` may leave to this assignment.
+    """Settings of the release check (`autograder verify`) for this assignment.
 
     notebook_cpu_s: CPU seconds that a notebook with all solutions may take from top to bottom
     allowed: patterns of lines that a solution may share with what students get
@@ -33,9 +33,9 @@ class Gate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gradescope:
-    """How results look in Gradescope: who sees hidden tests when, and the time for a whole submission.
+    """How results look in Gradescope: when students see hidden tests, and the time limit of a whole submission.
 
-    minutes: keep it a minute below the limit that is set in Gradescope, 10 minutes by default
+    minutes: one minute less than the limit set in Gradescope, which is 10 minutes by default
     """
 
     visibility: str = "after_published"
@@ -44,11 +44,11 @@ class Gradescope:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LatePolicy:
-    """What lateness costs.
+    """The deduction for late submissions.
 
-    deadline: with its zone; grace_minutes: after it that cost nothing
-    percent_per_day: of the points reached, for each started day; most_percent: never more than this
-    cutoff_minutes: after the deadline nothing counts any more, None for never
+    deadline: with its time zone; grace_minutes: minutes after the deadline that cost nothing
+    percent_per_day: deducted from the points for each started day; most_percent: the largest deduction
+    cutoff_minutes: minutes after the deadline from which on nothing counts; None for no cut-off
     """
 
     deadline: datetime
@@ -71,7 +71,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assignment:
-    """An assignment with the folders it lives in; every path is derived from `home` and `name`.
+    """An assignment and its folders; every path is derived from `home` and `name`.
 
     data: files that students get, by name: paths below `home` and below their own folder
     packages: what students must install, by the names in `constraints.txt`
@@ -117,7 +117,7 @@ class Assignment:
         return "torch" in self.packages
 
     def data_file(self, name: str) -> Path:
-        """Return the data file of this name: the one that its environment variable chooses, else the bundled one."""
+        """Return the path of a data file: the one given by its environment variable, else the bundled one."""
         chosen = os.environ.get(name.upper())
         return Path(chosen).expanduser().resolve() if chosen else self.home / self.data[name]
 
@@ -137,7 +137,7 @@ class Assignment:
         return tuple(question for question in self.questions if question.notebook == notebook)
 
     def dependencies(self, question: Question) -> frozenset[str]:
-        """Every question that this one builds on, also through another."""
+        """Return every question that this one builds on, directly or indirectly."""
         found: set[str] = set()
         waiting = list(question.depends)
         while waiting:
@@ -148,7 +148,7 @@ class Assignment:
         return frozenset(found)
 
     def select(self, wanted: Iterable[str]) -> tuple[Question, ...]:
-        """The questions with these ids, in the assignment's order; all of them when none is named.
+        """Return the questions with these ids, in the assignment's order; all of them if none is named.
 
         Raises UsageError for an id that does not exist.
         """
@@ -158,6 +158,6 @@ class Assignment:
             raise UsageError(
                 f"no question {', '.join(unknown)}",
                 self.name,
-                f"the questions are {', '.join(question.id for question in self.questions)}",
+                f"choose from {', '.join(question.id for question in self.questions)}",
             )
         return tuple(question for question in self.questions if not ids or question.id in ids)

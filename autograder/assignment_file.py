@@ -1,8 +1,8 @@
-"""`assignment.toml` -> Assignment, and the course that it lies in.
+"""`assignment.toml` -> Assignment, and the course that contains it.
 
-A course is a folder with `solutions/*/assignment.toml`, found from the working directory upwards.
+A course is a folder with `solutions/*/assignment.toml`, found by walking up from the working directory.
 
-Values are read with types: every mistake is one MasterError that names the line.
+Every value is type-checked; an error is one MasterError with the line number.
 """
 
 import re
@@ -26,7 +26,7 @@ KINDS[datetime] = "a date with a time, such as 2026-11-20T23:59:00"
 
 
 class TomlTable:
-    """One table of a file. Values are taken out by key and kind; `finish` refuses the keys that nobody took."""
+    """One table of a file. Values are read by key and type; `finish` rejects keys that were never read."""
 
     def __init__(self, path: Path, text: str, name: str, values: Mapping[str, Any]) -> None:
         self._path = path
@@ -39,11 +39,11 @@ class TomlTable:
         return str(self._take(key, str, default))
 
     def number(self, key: str, default: float = REQUIRED) -> float:
-        """A number above 0."""
+        """Return a number greater than 0."""
         return self._positive(key, float(self._take(key, float, default)))
 
     def whole(self, key: str, default: int = REQUIRED) -> int:
-        """A whole number above 0."""
+        """Return an integer greater than 0."""
         return int(self._positive(key, self._take(key, int, default)))
 
     def from_0(self, key: str, default: float = REQUIRED) -> float:
@@ -60,27 +60,27 @@ class TomlTable:
         return tuple(self._take(key, list, default))
 
     def table(self, key: str, default: Mapping[str, Any] = REQUIRED) -> "TomlTable":
-        """The table of this key, and the default in its place when there is none."""
+        """Return the table with this key, or the default if there is none."""
         values = self._take(key, dict, default)
         return TomlTable(self._path, self._text, f"{self.name}.{key}" if self.name else key, values)
 
     def tables(self) -> dict[str, "TomlTable"]:
-        """Every key of this table, each of which must be a table."""
+        """Return all entries of this table, each of which must be a table."""
         return {key: self.table(key) for key in self.values}
 
     def all_texts(self) -> dict[str, str]:
-        """Every key of this table, each of which must be a text."""
+        """Return all entries of this table, each of which must be a string."""
         return {key: self.text(key) for key in self.values}
 
     def finish(self) -> None:
-        """Raises MasterError for the first key that was not taken."""
+        """Raise MasterError for the first key that was never read."""
         for key in self.values:
             if key not in self._taken:
                 known = ", ".join(sorted(self._taken)) or "none"
-                raise self.error(f"unknown key {self._full(key)}", f"take it out, or correct it ({known})", key)
+                raise self.error(f"unknown key {self._full(key)}", f"remove or correct it (known keys: {known})", key)
 
     def error(self, what: str, fix: str, key: str = "") -> MasterError:
-        """A MasterError at the line of this key, or of the table when no key is given."""
+        """Return a MasterError at the line of this key, or of the table if no key is given."""
         return MasterError(what, f"{self._path}:{line_of(self._text, self.name, key)}", fix)
 
     def _take(self, key: str, kind: type, default: Any) -> Any:
@@ -88,15 +88,15 @@ class TomlTable:
         if key not in self.values and default is not REQUIRED:
             return default
         if key not in self.values:
-            raise self.error(f"there is no {self._full(key)}", f"give {KINDS[kind]}")
+            raise self.error(f"{self._full(key)} is missing", f"add {KINDS[kind]}")
         value = self.values[key]
         if not _is_a(value, kind):
-            raise self.error(f"{self._full(key)} is not {KINDS[kind]}", f"give {KINDS[kind]}", key)
+            raise self.error(f"{self._full(key)} is not {KINDS[kind]}", f"use {KINDS[kind]}", key)
         return value
 
     def _positive(self, key: str, value: float) -> float:
         if not 0 < value < float("inf"):
-            raise self.error(f"{self._full(key)} is {value:g}", "give a number above 0", key)
+            raise self.error(f"{self._full(key)} is {value:g}", "use a number greater than 0", key)
         return value
 
     def _full(self, key: str) -> str:
@@ -104,7 +104,7 @@ class TomlTable:
 
 
 def line_of(text: str, table: str, key: str = "") -> int:
-    """Where a key of a table stands: its own line, else the line that opens its table, else the first."""
+    """Return the line of a key of a table, else the line that opens the table, else 1."""
     full = f"{table}.{key}" if table and key else table or key
     current, opened = "", 0
     for number, line in enumerate(text.splitlines(), start=1):
@@ -128,43 +128,43 @@ def _is_a(value: object, kind: type) -> bool:
 
 
 def read_toml(path: Path) -> TomlTable:
-    """The file's outermost table. Raises MasterError, with the line, when it is not valid TOML."""
+    """Return the top-level table of a file. Raises MasterError with the line number if it is not valid TOML."""
     try:
         text = path.read_bytes().decode("utf-8")
     except UnicodeDecodeError as error:
-        raise MasterError("not text in UTF-8", path, "save it as UTF-8") from error
+        raise MasterError("not UTF-8 text", path, "save it as UTF-8") from error
     try:
         return TomlTable(path, text, "", tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
         found = re.search(r" \((?:at line (\d+), column \d+|at end of document)\)$", str(error))
         what = str(error)[: found.start()] if found else str(error)
         line = int(found[1]) if found and found[1] else len(text.splitlines()) or 1
-        raise MasterError(f"not valid TOML ({what})", f"{path}:{line}", "mend that line") from error
+        raise MasterError(f"not valid TOML ({what})", f"{path}:{line}", "correct that line") from error
 
 
 def find_course(start: Path | None = None) -> Path:
-    """Return the nearest folder, from `start` (the working directory) upwards, that holds an assignment.
+    """Return the nearest folder, walking up from `start` (the working directory), that contains an assignment.
 
-    Raises UsageError when there is none.
+    Raises UsageError if there is none.
     """
     here = (start or Path.cwd()).resolve()
     for folder in (here, *here.parents):
         if next(folder.glob(TOML), None):
             return folder
-    fix = "go to the course's folder, give it with --course, or begin one with `autograder init`"
-    raise UsageError(f"no course here or above: no {TOML}", here, fix)
+    fix = "change to the course's folder, name it with --course, or create a course with `autograder init`"
+    raise UsageError(f"no {TOML} in this folder or its parents", here, fix)
 
 
 def assignment_names(home: Path) -> list[str]:
-    """The names of all assignments of a course."""
+    """Return the names of all assignments of a course."""
     return sorted(path.parent.name for path in home.glob(TOML))
 
 
 def load_assignment(name: str | None = None, home: Path | None = None) -> Assignment:
     """Read `solutions/<name>/assignment.toml`; without a name, the only assignment of the course.
 
-    home: the course's folder (default: the nearest one from the working directory upwards)
-    Raises UsageError when it is not there, MasterError when the file is wrong.
+    home: the course's folder (default: the nearest one above the working directory)
+    Raises UsageError if there is no such assignment, MasterError if the file is invalid.
     """
     home = home or find_course()
     found = assignment_names(home)
@@ -173,12 +173,12 @@ def load_assignment(name: str | None = None, home: Path | None = None) -> Assign
             raise UsageError(
                 f"{len(found)} assignments found",
                 home / "solutions",
-                f"name one with --assignment ({', '.join(found) or 'none'})",
+                f"choose one with --assignment ({', '.join(found) or 'none'})",
             )
         name = found[0]
     path = home / "solutions" / name / "assignment.toml"
     if name not in found:
-        raise UsageError("no such assignment", path, f"there is {', '.join(found) or 'none'}")
+        raise UsageError("no such assignment", path, f"choose from {', '.join(found) or 'none'}")
     return _from_table(read_toml(path), name, home)
 
 
@@ -209,7 +209,7 @@ def _from_table(root: TomlTable, name: str, home: Path) -> Assignment:
     for table in (root, limits, gate, gradescope, data, late, *entries.values()):
         table.finish()
     if not entries:
-        raise questions.error("there are no questions", "write a table such as [questions.Q1]")
+        raise questions.error("no questions", "add a table such as [questions.Q1]")
     _check_names(assignment, entries)
     _check_dependencies(assignment, entries)
     return assignment
@@ -217,10 +217,12 @@ def _from_table(root: TomlTable, name: str, home: Path) -> Assignment:
 
 def _question(question_id: str, entry: TomlTable, notebooks: tuple[str, ...]) -> Question:
     if not QUESTION_ID.fullmatch(question_id):
-        raise entry.error(f"{question_id!r} is no id of a question", "take capital letters and a number, such as Q1")
+        what = f"{question_id!r} is not a valid question id"
+        raise entry.error(what, "use capital letters followed by a number, such as Q1")
     notebook = entry.text("notebook")
     if notebook not in notebooks:
-        raise entry.error(f"{question_id} names an unknown notebook {notebook!r}", "correct or list it", "notebook")
+        what = f"{question_id} names an unknown notebook {notebook!r}"
+        raise entry.error(what, "correct it, or add it to `notebooks`", "notebook")
     return Question(
         id=question_id,
         notebook=notebook,
@@ -231,13 +233,13 @@ def _question(question_id: str, entry: TomlTable, notebooks: tuple[str, ...]) ->
 
 
 def _data(table: TomlTable) -> dict[str, str]:
-    """The data files by name; a name is also that of an environment variable that chooses another file."""
+    """Return the data files by name; the environment variable of the same name selects another file."""
     files = {}
     for name, path in table.all_texts().items():
         if not DATA_NAME.fullmatch(name):
-            raise table.error(f"{name!r} is not a name for data", "use lower-case letters, digits and _", name)
+            raise table.error(f"{name!r} is not a valid data name", "use lower-case letters, digits and _", name)
         if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
-            raise table.error(f"{path!r} lies outside the course", "give a path below the course's folder", name)
+            raise table.error(f"{path!r} is outside the course", "use a path inside the course's folder", name)
         files[name] = path
     return files
 
@@ -248,8 +250,8 @@ def _gradescope(table: TomlTable) -> Gradescope:
         minutes=table.number("minutes", Gradescope().minutes),
     )
     if settings.visibility not in VISIBILITIES:
-        what = f"visibility {settings.visibility!r} is not known"
-        raise table.error(what, f"take one of {', '.join(VISIBILITIES)}", "visibility")
+        what = f"unknown visibility {settings.visibility!r}"
+        raise table.error(what, f"use one of {', '.join(VISIBILITIES)}", "visibility")
     return settings
 
 
@@ -295,12 +297,13 @@ def _patterns(table: TomlTable, key: str) -> tuple[re.Pattern[str], ...]:
         try:
             patterns.append(re.compile(text))
         except re.error as error:
-            raise table.error(f"{text!r} is no regular expression ({error})", "mend the pattern", key) from error
+            what = f"{text!r} is not a valid regular expression ({error})"
+            raise table.error(what, "correct the pattern", key) from error
     return tuple(patterns)
 
 
 def _check_names(assignment: Assignment, entries: dict[str, TomlTable]) -> None:
-    """Every name that a region binds belongs to one question, because it tells whose a region is."""
+    """Check that each name is defined by one question only, because a name identifies the question of a region."""
     owners: dict[str, str] = {}
     for question in assignment.questions:
         if not question.defines:
@@ -308,7 +311,7 @@ def _check_names(assignment: Assignment, entries: dict[str, TomlTable]) -> None:
             raise entries[question.id].error(f"{question.id} defines nothing", fix, "defines")
         for name in question.defines:
             if name in owners:
-                what = f"{question.id} defines {name!r}, and so does {owners[name]}"
+                what = f"{question.id} and {owners[name]} both define {name!r}"
                 raise entries[question.id].error(what, "rename one of them", "defines")
             owners[name] = question.id
 
@@ -323,5 +326,5 @@ def _check_dependencies(assignment: Assignment, entries: dict[str, TomlTable]) -
     for question in assignment.questions:
         if question.id in assignment.dependencies(question):
             circle = ", ".join(sorted(assignment.dependencies(question) | {question.id}))
-            what = f"{question.id} depends on itself (among {circle})"
-            raise entries[question.id].error(what, "break the circle of dependencies", "depends")
+            what = f"{question.id} depends on itself (cycle: {circle})"
+            raise entries[question.id].error(what, "break the dependency cycle", "depends")

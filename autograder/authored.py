@@ -1,7 +1,7 @@
 """Authored Python: the hidden tests and probes of an assignment, loaded by path.
 
-They are content and not part of the package, so no import statement reaches them by name. A folder becomes a package
-with a name of its own, in which relative imports work; two courses in one process do not get into each other's way.
+They are course content, not part of the package, so they cannot be imported by name. Each folder becomes a package
+with a unique name, in which relative imports work; two courses can be loaded in one process without conflict.
 """
 
 import importlib
@@ -30,7 +30,7 @@ def load_module(folder: Path, stem: str) -> ModuleType:
 
 
 def forget(folder: Path) -> None:
-    """Take the folder's modules out of the import system, so that the next load reads the files again."""
+    """Remove the folder's modules from the import system, so that the next load reads the files again."""
     name = package_name(folder)
     for module in [key for key in sys.modules if key == name or key.startswith(f"{name}.")]:
         del sys.modules[module]

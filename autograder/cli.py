@@ -1,6 +1,6 @@
 """The command `autograder`: parse, call, print.
 
-Exit codes: 0 done (whatever the students' scores), 1 a check said no, 2 wrong usage or input, 3 a fault of the grader.
+Exit codes: 0 done (whatever the students' scores), 1 a check failed, 2 wrong usage or input, 3 an internal error.
 """
 
 import argparse
@@ -19,7 +19,7 @@ EPILOG = "Run `autograder VERB --help` for the options of a verb. docs/ has a pa
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb and return its exit code; an error is one line on standard error."""
     _tolerate_narrow_encodings()
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     logging.basicConfig(level=logging.DEBUG if options.verbose else logging.WARNING, format="%(name)s: %(message)s")
     try:
         return int(options.run(options))
@@ -35,14 +35,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _tolerate_narrow_encodings() -> None:
-    """Print what a terminal's encoding lacks as an escape instead of ending in an error."""
+    """Print characters missing from the terminal's encoding as escapes instead of raising an error."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line, with every verb."""
+    found = argparse.ArgumentParser(
         prog="autograder",
         description="Release, check and grade notebook homework.",
         epilog=EPILOG,
@@ -52,7 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(metavar="VERB", required=True, title="verbs")
     for group in (grading, showing, reports, export, authoring, admin):
         group.add(verbs)
-    return parser
+    return found
 
 
 def _version() -> str:

@@ -1,11 +1,11 @@
-"""The errors that the kit raises, as a tree:
+"""The errors that the kit raises:
 
-KitError                what happened, where, and how to mend it; printed as one line
+KitError                what happened, where, and how to fix it; printed as one line
 ├── UsageError          a wrong path, option or folder (exit code 2)
-├── MasterError         a mistake in an authored file: master, assignment.toml, hidden test (exit code 2)
-└── GraderFault         a fault of the kit itself: the sandbox does not start, a hidden test is broken (exit code 3)
+├── MasterError         an error in an authored file: master, assignment.toml, hidden test (exit code 2)
+└── GraderFault         an error of the kit itself: the sandbox does not start, a hidden test is broken (exit code 3)
 
-A student's failure is never an exception: it is a `Status` in a score. Whatever text of theirs is shown goes through
+A student's failure is never an exception: it is a `Status` in a score. Any text of theirs that is shown goes through
 `printable`.
 """
 
@@ -26,23 +26,23 @@ class KitError(Exception):
 
 
 class UsageError(KitError):
-    """The command was given something that it cannot use."""
+    """A command was given something it cannot use."""
 
     exit_code = 2
 
 
 class MasterError(KitError):
-    """An authored file holds a mistake; `where` is file:line where that is known."""
+    """An authored file contains an error; `where` is file:line if known."""
 
     exit_code = 2
 
 
 class GraderFault(KitError):
-    """The grader itself failed; no submission is to blame."""
+    """The grader itself failed; the submission is not the cause."""
 
     exit_code = 3
 
 
 def printable(text: str) -> str:
-    """The text with every control character shown as an escape, so that it can stand in a terminal or a table."""
+    """Return the text with control characters escaped, safe to print in a terminal or a table."""
     return "".join(c if c.isprintable() else " " if c in "\n\t" else c.encode("unicode_escape").decode() for c in text)

@@ -1,7 +1,7 @@
 """Notebooks as plain data: the cells of an untrusted file.
 
-Only text is looked at here. Nothing is executed, imported or compiled, so any bytes may be handed in. What Jupyter or
-an editor would still show is read; a damaged cell costs that cell, and `remarks` say so.
+Only text is examined here. Nothing is executed, imported or compiled, so any bytes are safe to read. Whatever Jupyter
+or an editor would still show is read; a damaged cell affects only that cell, and `remarks` say so.
 """
 
 import json
@@ -14,14 +14,14 @@ from typing import Any
 MAX_BYTES = 128 << 20
 MAX_CELLS = 5000
 MAX_BRACKETS = 1 << 20
-"""Of the whole file: JSON takes twenty times its size in memory where it holds little else."""
+"""Bytes of the whole file: parsed JSON can take twenty times its size in memory."""
 MAX_CODE = 2 << 20
 MAX_LINES = 3000
-"""Of one cell; what is below is not looked at. These limits keep every search over a notebook short."""
+"""Lines of one cell; the rest is ignored. These limits keep every search over a notebook short."""
 LARGE = 8 << 20
-"""Bytes from which on a file is made smaller before it is parsed."""
+"""Bytes above which a file is reduced before it is parsed."""
 SMALL_INTEGER = 16
-"""Digits; outputs may hold integers that take Python minutes to read, and no other number of a notebook matters."""
+"""Digits of an integer: outputs may contain some that take Python minutes to parse, and they do not matter here."""
 
 BASE64 = re.compile(rb'"(?:[A-Za-z0-9+/=]|\\n){65536,}+"')
 ASTRAL = re.compile(rb"[\xf0-\xf4][\x80-\xbf]{3}")
@@ -73,11 +73,11 @@ class ParsedNotebook:
 
 
 class NotANotebook(Exception):
-    """The bytes are no notebook; the message is a plain reason for the student."""
+    """The bytes are not a notebook; the message is a plain reason for the student."""
 
 
 def parse_notebook(data: bytes) -> tuple[Cell, ...]:
-    """Return the cells of an .ipynb file. Raises NotANotebook with the reason when it cannot be read."""
+    """Return the cells of an .ipynb file. Raises NotANotebook with the reason if it cannot be read."""
     return read_notebook(data).cells
 
 
@@ -93,7 +93,7 @@ def read_notebook(data: bytes) -> ParsedNotebook:
     if reason := _other_kind(data[:4096]):
         raise NotANotebook(reason)
     if data.count(b"[") + data.count(b"{") > MAX_BRACKETS:
-        raise NotANotebook("the file holds too many values for a notebook; clear all outputs and save it again")
+        raise NotANotebook("the file contains too many values for a notebook; clear all outputs and save it again")
     table, remarks = _load(data)
     entries = _entries(table)
     if len(entries) > MAX_CELLS:
@@ -106,7 +106,7 @@ def read_notebook(data: bytes) -> ParsedNotebook:
         cells += [cell] if cell else []
         remarks += [remark] if remark else []
     if sum(len(cell.source) for cell in cells if cell.kind == "code") > MAX_CODE:
-        raise NotANotebook(f"the cells hold more than {MAX_CODE >> 20} MiB of code; delete what is not your code")
+        raise NotANotebook(f"the cells contain more than {MAX_CODE >> 20} MiB of code; delete what is not your code")
     return ParsedNotebook(cells=tuple(cells), remarks=tuple(remarks))
 
 
@@ -114,7 +114,7 @@ def too_large(size: int) -> NotANotebook:
     """Return the reason why a file of so many bytes is not read."""
     limit = f"the limit of {MAX_BYTES >> 20} MiB"
     return NotANotebook(
-        f"the file has {size / (1 << 20):.1f} MiB, more than {limit}; clear all outputs and save it again"
+        f"the file is {size / (1 << 20):.1f} MiB, more than {limit}; clear all outputs and save it again"
     )
 
 
@@ -186,7 +186,7 @@ def _why_not_json(text: str, error: json.JSONDecodeError) -> str:
     if conflict := CONFLICT.search(text):
         line = text.count("\n", 0, conflict.start()) + 1
         return (
-            f"the file holds merge conflict marks ({conflict[0].strip()} in line {line}), so it is not a notebook; "
+            f"the file contains merge conflict markers ({conflict[0].strip()} in line {line}); it is not a notebook; "
             "resolve the conflict and hand it in again"
         )
     if not text.startswith(("{", "[")):
@@ -204,11 +204,11 @@ def _entries(table: Any) -> list[Any]:
     if isinstance(sheets, list):
         inside = [one.get("cells") for one in sheets if isinstance(one, dict)]
         return [cell for cells in inside if isinstance(cells, list) for cell in cells]
-    raise NotANotebook("the file is JSON, but holds no notebook cells; hand in the .ipynb file itself")
+    raise NotANotebook("the file is JSON, but contains no notebook cells; hand in the .ipynb file itself")
 
 
 def _cell(entry: Any, number: int) -> tuple[Cell | None, str]:
-    """Return the cell, None when nothing of it can be read, and a remark when it is damaged."""
+    """Return the cell, or None if nothing of it can be read, and a remark if it is damaged."""
     if not isinstance(entry, dict):
         return None, f"cell {number} is damaged and was left out"
     kind = entry.get("cell_type")
@@ -240,7 +240,7 @@ def _cell(entry: Any, number: int) -> tuple[Cell | None, str]:
 
 
 def plain_text(source: str) -> str:
-    """Return a cell's text with Unix line ends, without lone surrogates, and cut to the lines that are looked at."""
+    """Return a cell's text with Unix line ends, without lone surrogates, and cut to the lines that are examined."""
     lines = source.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     return LONE_SURROGATE.sub("\ufffd", "\n".join(lines[:MAX_LINES]))
 

@@ -1,4 +1,4 @@
-"""A reassembled notebook as something to execute: steps in order."""
+"""A reassembled notebook as a program: steps to execute in order."""
 
 import json
 from collections.abc import Collection, Mapping
@@ -11,7 +11,7 @@ from autograder.results import Flag, Status
 class Step:
     """One piece of code to execute: a given cell, an answer (`question` is set) or something the student added.
 
-    beside: the question in whose cell added code stands, such as a helper above the answer
+    beside: the question whose cell contains the added code, such as a helper above the answer
     """
 
     label: str
@@ -23,9 +23,9 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alternative:
-    """Another answer to a question than the one that the notebook holds at its end.
+    """An answer to a question other than the last one in the notebook.
 
-    source: the whole answer cell; file: where it comes from; flag: what to say when it gets more points
+    source: the whole answer cell; file: where it comes from; flag: the remark if it gets more points
     """
 
     source: str
@@ -41,7 +41,7 @@ class Program:
     files: for each answered question, the submitted file that its answer came from
     defined: for each name that the submission binds anywhere, the last place, to explain why one is missing
     alternatives: for a question that was answered more than once, the other answers, the latest first
-    modules: the text of Python files that were handed in with the notebook, by the name that code imports them by
+    modules: the text of Python files that were handed in with the notebook, by import name
     """
 
     notebook: str
@@ -66,9 +66,9 @@ class Program:
         return replace(program, files={**self.files, question: alternative.file})
 
     def only(self, questions: frozenset[str], beside: frozenset[str] = frozenset()) -> "Program":
-        """Return the program without answers to other questions and without what the student added.
+        """Return the program without answers to other questions and without added code.
 
-        beside: the questions for which what was added in their own cells stays
+        beside: the questions whose cells keep their added code
         """
 
         def stays(step: Step) -> bool:
@@ -82,7 +82,7 @@ class Program:
 
     @property
     def own(self) -> tuple[Step, ...]:
-        """The steps from the first answer or added code on; what stands before is the same for every submission."""
+        """The steps from the first answer or added code on; those before are the same for every submission."""
         first = next(i for i, step in enumerate(self.steps) if step.question or step.added)
         return self.steps[first:]
 

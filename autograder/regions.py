@@ -1,8 +1,8 @@
-"""TODO regions: where they stand in a cell, by their markers, their banner or the definition they belong to.
+"""TODO regions: located in a cell by their markers, their banner or the definition they belong to.
 
-A region is code: markers and banners count where they are comments of their own, not in a string and not commented out
-once more, and where their cell defines what the question asks for. Only text is looked at. Nothing is executed,
-imported or compiled, so any cell may be handed in.
+A region is code: markers and banners count only as comments on lines of their own, not inside a string or a further
+comment, and only where their cell defines what the question asks for. Only text is examined. Nothing is executed,
+imported or compiled, so any cell is safe to search.
 """
 
 import re
@@ -13,9 +13,9 @@ from autograder.results import Flag
 from autograder.source import DEFINITION, defined_names, is_python, layout
 
 MAX_MARKS = 100
-"""Banners, start and end lines of one cell; what is below is not looked at."""
+"""Banners, START and END lines of one cell; the rest is ignored."""
 MAX_DEPTH = 100
-"""Indents in indents; Python allows no more."""
+"""Nested indents; Python allows no more."""
 BANNER = re.compile(r"^\s*#[\s*]*TODO\s+([A-Za-z]\w*\d)\b")
 START = re.compile(r"^\s*#[\s*]*START OF YOUR CODE\b", re.IGNORECASE)
 END = re.compile(r"^\s*#[\s*]*END OF YOUR CODE\b", re.IGNORECASE)
@@ -27,7 +27,7 @@ class Region:
 
     top: first line that belongs to the definition or, where the region is not inside one, to the banner
     body: the student's lines, `first` to `last` (exclusive); after `last` the end marker and what follows it
-    defines: whether the cell defines what the question asks for; else only the cell's metadata speak for the region
+    defines: whether the cell defines what the question asks for; otherwise only its metadata identify the region
     """
 
     question: str
@@ -41,7 +41,7 @@ class Region:
 
 
 OTHER = "?"
-"""In place of a question: a definition that answers none."""
+"""Stands for a question: a definition that answers none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,28 +60,28 @@ def _width(line: str) -> int:
 
 
 def _is_box(line: str) -> bool:
-    """Whether the line is one of a banner's."""
+    """Return whether the line belongs to a banner."""
     return line.lstrip().startswith("#") and not END.match(line)
 
 
 def may_hold_region(lines: Sequence[str]) -> bool:
-    """Whether a line looks like a banner or marker, wherever it stands."""
+    """Return whether a line looks like a banner or marker, at any indent."""
     return any(pattern.match(line) for line in lines for pattern in (START, END, BANNER))
 
 
 def ends_open_region(lines: Sequence[str]) -> bool:
-    """Whether the first marker of these lines is an END line."""
+    """Return whether the first marker of these lines is an END line."""
     comments = layout("\n".join(lines)).comments
     kinds = (kind for i in sorted(comments) for kind, mark in (("end", END), ("start", START)) if mark.match(lines[i]))
     return next(kinds, "") == "end"
 
 
 def find_regions(lines: Sequence[str], names: Mapping[str, str], fallback: str = "") -> list[Region]:
-    """Every TODO region of a cell, in order, with what was amiss as flags.
+    """Return every TODO region of a cell, in order, with irregularities as flags.
 
-    names: the names that answers define, to their question; it finds a region whose banner and markers are lost.
-    fallback: the question that the cell is the answer cell of, from its metadata; its region counts also where the
-    cell does not define the question's name.
+    names: the names that answers define, to their question; used if banner and markers are lost
+    fallback: the question whose answer cell this is, by its metadata; its region counts even if the cell does not
+    define the question's name
     """
     if not may_hold_region(lines) or not is_python(source := "\n".join(lines)):
         return []
@@ -102,7 +102,7 @@ class _Cell:
         self._look_around(seen.inside)
 
     def _look_around(self, inside: Set[int]) -> None:
-        """Note for each mark whose definition stands around it, by the indents, and the last one without indent."""
+        """Note the definition that encloses each mark, by indents, and the last one without indent."""
         marked = {mark.line for mark in self.marks}
         around: list[tuple[int, str]] = []  # the lines that a line of this indent would be inside of
         top = -1
@@ -156,7 +156,7 @@ class _Cell:
     def _close(self, place: int) -> int:
         """Return which mark ends the region of this START line: its END line or the next region's first mark.
 
-        What is marked inside the region is no region of its own: a note, or the START line typed once more.
+        Marks inside the region do not start another one: they are a note, or a repeated START line.
         """
         for later in range(place + 1, len(self.marks)):
             mark = self.marks[later]
@@ -168,7 +168,7 @@ class _Cell:
         return len(self.marks)
 
     def _marked(self, place: int, close: int) -> Region | None:
-        """Return the region of a START line and the mark that closes it, None where it answers no question."""
+        """Return the region of a START line and the mark that closes it, or None if it answers no question."""
         start = self.marks[place]
         banner = self.marks[place - 1] if place and self.marks[place - 1].kind == "banner" else None
         limit = self.marks[close].line if close < len(self.marks) else len(self.lines)
@@ -186,7 +186,7 @@ class _Cell:
         return self._region(question, mark, start.line + 1, close, [])
 
     def _bannered(self, place: int) -> Region | None:
-        """Return the region of a banner whose START line is missing, None where no definition stands around it."""
+        """Return the region of a banner whose START line is missing, or None if no definition encloses it."""
         mark = self.marks[place]
         comments = (i for i in range(mark.line + 1, len(self.lines)) if not _is_box(self.lines[i]))
         first = next(comments, len(self.lines))
@@ -206,7 +206,7 @@ class _Cell:
         return region
 
     def _region(self, question: str, mark: int, first: int, close: int, flags: list[Flag]) -> Region:
-        """Return the region from line `first` to a mark; an END line closes it, else the end of its block does."""
+        """Return the region from line `first` to a mark; an END line closes it, otherwise the end of its block."""
         indent = indent_of(self.lines[first - 1])
         if close < len(self.marks) and self.marks[close].kind == "end":
             last = self.marks[close].line
@@ -241,7 +241,7 @@ class _Cell:
         return limit
 
     def _top(self, mark: int, indent: str) -> int:
-        """Return where what belongs to the region begins: its outermost definition with decorators, or its box."""
+        """Return the first line that belongs to the region: its outermost definition with decorators, or its box."""
         top = mark
         if indent:
             top = self.tops[mark] if self.tops[mark] >= 0 else mark

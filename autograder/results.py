@@ -1,4 +1,4 @@
-"""What came of a submission, as typed objects, and their JSON form in `results/<student>.json` (docs/results.md)."""
+"""The outcome of a submission as typed objects, and their JSON form in `results/<student>.json` (docs/results.md)."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -38,9 +38,9 @@ class Audience(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flag:
-    """A remark on what was unusual.
+    """A remark on something unusual.
 
-    kind: a stable name for it; question: empty where it concerns the whole submission
+    kind: its stable name; question: empty if it concerns the whole submission
     """
 
     kind: str
@@ -69,8 +69,8 @@ class LmsIdentity:
 class Student:
     """One person.
 
-    id: names the row and the files of their results; name: what people call them
-    extension_minutes: that they have beyond the deadline
+    id: identifies the row and files of their results; name: for people to read
+    extension_minutes: extra time after the deadline
     """
 
     id: str
@@ -82,7 +82,7 @@ class Student:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubmittedFile:
-    """A file of a submission: the notebook it was taken for, whether it counts, and why not."""
+    """A file of a submission: which notebook it is, whether it counts, and if not, why."""
 
     name: str
     notebook: str = ""
@@ -92,7 +92,7 @@ class SubmittedFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TestScore:
-    """One hidden test on one submission; message and hint are empty when it passed."""
+    """One hidden test on one submission; message and hint are empty if it passed."""
 
     __test__ = False
 
@@ -140,17 +140,17 @@ class QuestionScore:
 
     @property
     def points(self) -> float:
-        """The points that count: a human's where there are any."""
+        """The points that count: those of an override if there is one, else the computed points."""
         by_hand = self.override.points if self.override else None
         return self.computed if by_hand is None else by_hand
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """What came of one submission.
+    """The outcome of one submission.
 
-    submission: a label of what was handed in; submitted: ISO time with zone, None where unknown
-    late: minutes after the deadline, `late` where the LMS says no more than that, None where unknown
+    submission: a label for the files; submitted: ISO time with zone, None if unknown
+    late: minutes after the deadline, `late` if the LMS says no more than that, None if unknown
     override: of the total
     """
 
@@ -170,7 +170,7 @@ class Result:
 
     @property
     def total(self) -> float:
-        """The points that count: a human's for the whole submission where there are any, else the sum."""
+        """The points that count: those of an override of the whole submission if there is one, else the sum."""
         if self.override and self.override.points is not None:
             return self.override.points
         return round(sum(score.points for score in self.questions.values()), 6)
@@ -218,9 +218,9 @@ def _score_to_json(score: QuestionScore) -> dict[str, Any]:
 
 
 def from_json(table: Mapping[str, Any]) -> Result:
-    """Read a result back, also one of the kit's first version, whose flags were lines of text.
+    """Read a result back, including results of the kit's first version, whose flags were lines of text.
 
-    Raises KeyError, TypeError or ValueError when the table is not a result.
+    Raises KeyError, TypeError or ValueError if the table is not a result.
     """
     lms, override = table.get("lms"), table.get("override")
     identity = LmsIdentity(**{**lms, "attachments": tuple(lms["attachments"])}) if lms else None

@@ -1,7 +1,7 @@
 """Python source as text: what is code, what is a string or comment, which statements there are and what they bind.
 
-The text is hostile and is never compiled: what `layout` does is linear in its length, and a `Parser` hands at most
-MAX_TOKENS to the tolerant parser and splits the rest by lines.
+The text is untrusted and is never compiled: `layout` is linear in its length, and a `Parser` passes at most MAX_TOKENS
+to the tolerant parser and splits the rest by lines.
 """
 
 import functools
@@ -16,12 +16,12 @@ from typing import Any
 import parso
 
 Node = Any
-"""A node or leaf of parso's tree, whose classes say little to a type checker."""
+"""A node or leaf of parso's tree, whose classes are not typed."""
 
 MAX_TOKENS = 40_000
-"""Of all the text that one Parser parses. Both notebooks of a lecture together have half as many."""
+"""Tokens that one Parser parses in all; both notebooks of a lecture together have half as many."""
 MAX_BLOCKS = 20
-"""Blocks in blocks whose statements are looked at."""
+"""Nesting depth of blocks whose statements are examined."""
 
 _PIECE = re.compile(r"\\.|#[^\n]*|'''|\"\"\"|['\"\n()\[\]{}]", re.DOTALL)
 _CLOSING = {
@@ -39,16 +39,16 @@ _CELL_MAGIC = re.compile(r"^%%(\w+)")
 TUPLES = frozenset({"testlist_star_expr", "testlist_comp", "exprlist", "testlist", "atom", "star_expr"})
 COMPOUND = frozenset({"if_stmt", "while_stmt", "for_stmt", "try_stmt", "with_stmt"})
 RUNS_HERE = frozenset({"time", "capture", "prun"})
-"""The cell magics whose body is run as a cell without them would be."""
+"""Cell magics whose body is run as if they were absent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
-    """The lines of a text by what they hold.
+    """The lines of a text by content.
 
     code: each line without comments and with strings emptied
-    comments: the lines that hold a comment and nothing else
-    inside: the lines that begin inside a string, a bracket or a continued line
+    comments: the lines that contain only a comment
+    inside: the lines that start inside a string, a bracket or a continued line
     """
 
     code: tuple[str, ...]
@@ -58,7 +58,7 @@ class Layout:
 
 @functools.lru_cache(maxsize=16)
 def layout(source: str) -> Layout:
-    """Tell code from strings and comments. A triple quote that is never closed opens no string."""
+    """Separate code from strings and comments. A triple quote that is never closed does not open a string."""
     code: list[str] = []
     comments: set[int] = set()
     inside: set[int] = set()
@@ -102,7 +102,7 @@ def layout(source: str) -> Layout:
 
 
 def _string_end(source: str, place: int, quote: str) -> int | None:
-    """Return where the string that opened before `place` ends, or None where it does not."""
+    """Return where the string opened before `place` ends, or None if it does not."""
     while found := _CLOSING[quote].search(source, place):
         if found[0] == quote:
             return found.end()
@@ -113,7 +113,7 @@ def _string_end(source: str, place: int, quote: str) -> int | None:
 
 
 def is_python(source: str) -> bool:
-    """Whether a cell is run as Python: a cell magic such as %%writefile or %%bash makes it something else."""
+    """Return whether a cell is run as Python, that is without a cell magic such as %%writefile or %%bash."""
     found = _CELL_MAGIC.match(source.lstrip())
     return found is None or found[1] in RUNS_HERE
 
@@ -152,7 +152,7 @@ NO_HEADER = (0, 0)
 class Statement:
     """A statement, as lines `first` to `last` (exclusive) of its text, with its decorators.
 
-    names: what it binds in the block that it stands in; target: what an assignment assigns to, as text
+    names: what it binds in its block; target: what an assignment assigns to, as text
     module: where an import takes its names from
     header: the lines of a function's or class's header; parameters: the names of a function's
     body: the statements in a function or class
@@ -170,7 +170,7 @@ class Statement:
 
     @property
     def is_empty(self) -> bool:
-        """Whether it does nothing, like a function that holds no more than `pass`."""
+        """Whether it does nothing, like a function with only `pass`."""
         if self.kind in (Kind.FUNCTION, Kind.CLASS):
             return all(inner.is_empty for inner in self.body)
         return self.kind is Kind.EMPTY
@@ -180,7 +180,7 @@ class Statement:
 
 
 class Parser:
-    """Reads texts into statements, by a parser as long as there are not too many tokens in all, else by lines."""
+    """Splits texts into statements with a parser, or by lines once the total number of tokens is too large."""
 
     def __init__(self, tokens: int = MAX_TOKENS) -> None:
         self._left = tokens
@@ -206,7 +206,7 @@ def trusted_statements(source: str) -> tuple[Statement, ...]:
 
 
 def _without_magics(source: str) -> str:
-    """Return the text with lines that are IPython's own left empty, and the first line's indent taken from all."""
+    """Return the text with IPython's own lines left empty, and the first line's indent removed from all."""
     source = source.replace("\r", " ")  # a line break to the parser
     seen = layout(source)
     lines = source.split("\n")
@@ -240,11 +240,11 @@ def _by_lines(source: str) -> tuple[Statement, ...]:
 
 
 def _parsed(source: str) -> tuple[Statement, ...] | None:
-    """Parse a text, or return None where the parser cannot."""
+    """Parse a text, or return None if the parser fails."""
     try:
         module = parso.parse(source + "\n")
         return tuple(_with_broken(source, _statements(module, 0)))
-    except Exception:  # nested too deeply, or another fault of the parser on hostile text, which lines do not have
+    except Exception:  # nested too deeply, or another failure on hostile text; splitting by lines always works
         return None
 
 
@@ -257,7 +257,7 @@ def _with_broken(source: str, found: Sequence[Statement]) -> Iterator[Statement]
 
 
 def _statements(block: Node, depth: int) -> list[Statement]:
-    """Return the statements of a block; what cannot be parsed is one of kind OTHER with what follows it indented."""
+    """Return the statements of a block; unparsable text becomes one of kind OTHER with the indented lines below."""
     found: list[Statement] = []
     nodes = [node for node in block.children if node.type not in ("newline", "endmarker")]
     margin = nodes[0].start_pos[1] if nodes and block.type == "suite" else 0
@@ -345,7 +345,7 @@ def _small(node: Node) -> Statement:
 
 
 def _header_names(node: Node) -> Iterator[str]:
-    """What the header of a for or with statement binds."""
+    """Yield what the header of a for or with statement binds."""
     if node.type == "for_stmt":
         yield from _targets(node.children[1])
     elif node.type == "with_stmt":
@@ -355,7 +355,7 @@ def _header_names(node: Node) -> Iterator[str]:
 
 
 def _targets(node: Node) -> Iterator[str]:
-    """The names that an assignment to this binds; an attribute or an element is no name."""
+    """Yield the names that an assignment to this binds; attributes and elements are not names."""
     if node.type == "name":
         yield node.value
     elif node.type in TUPLES:

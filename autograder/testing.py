@@ -1,4 +1,4 @@
-"""All that a hidden test imports: the mark, what it observes with, and assertions that name the mistake."""
+"""Everything a hidden test may import: the decorator, the observation types and assertions that name the mistake."""
 
 from pathlib import Path
 
@@ -64,7 +64,7 @@ __all__ = [
 
 
 def data_file(module_file: str, entry: str) -> Path:
-    """Return the path of a data file of the assignment, or of the file that was chosen instead of it.
+    """Return the path of a data file of the assignment, or of the file selected instead.
 
     module_file: `__file__` of the module in `solutions/<assignment>/hidden_tests/` that asks
     entry: the file's name under `[data]` in assignment.toml

@@ -1,7 +1,7 @@
-"""Speed, measured: what grading a class costs, beside the ways that it replaces, all in one run on one machine.
+"""Benchmarks: the cost of grading a class compared with other ways to grade, measured in one run on one machine.
 
-The submission is the reference, as every question's training then runs to its end. Machines are noisy, so the sides of
-a ratio take turns, and medians are compared.
+The submission is the reference, so that every training runs to its end. Machines are noisy, so the two sides of a ratio
+alternate, and medians are compared.
 """
 
 import contextlib
@@ -36,16 +36,16 @@ from autograder.submissions.submission import Submission, of_files
 
 ROUNDS = 5
 REFERENCE = "reference"
-"""The folder of the submission that is measured."""
+"""Folder of the submission that is measured."""
 CLASS = 4
-"""How many submissions one worker grades in one measurement of throughput; two workers grade twice as many."""
+"""Submissions per worker in one measurement of throughput."""
 FEW, MANY = 10, 1000
-"""Batches whose peak memory is compared."""
+"""Sizes of the batches whose peak memory is compared."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One comparison: our median, the other side's, their ratio, and what the ratio or number should be."""
+    """One comparison: our median, the other median, their ratio, and the target for the ratio or number."""
 
     what: str
     ours: str
@@ -55,12 +55,12 @@ class Row:
 
 
 def bench(assignment: Assignment, progress: Callable[[str], None]) -> Iterator[Row]:
-    """Measure, a row at a time; progress is told what is measured next. Takes some minutes."""
+    """Yield one row per measurement; progress is called with what is measured next. Takes some minutes."""
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder = Path(name)
         progress("building the reference's notebooks")
         submission = _reference(assignment, folder / REFERENCE)
-        progress("CPU of a submission, beside the same code in a bare process")
+        progress("CPU of a submission, compared with the same code in a bare process")
         yield from _cpu(assignment, submission)
         progress("throughput with one worker and with two")
         yield _throughput(assignment, submission)
@@ -75,8 +75,8 @@ def bench(assignment: Assignment, progress: Callable[[str], None]) -> Iterator[R
 
 
 def to_markdown(rows: Sequence[Row]) -> str:
-    """The rows as a table for the README."""
-    cells = [("", "here", "beside", "ratio", "aim"), ("---",) * 5]
+    """Return the rows as a Markdown table."""
+    cells = [("", "this kit", "compared with", "ratio", "target"), ("---",) * 5]
     cells += [(row.what, row.ours, row.other, row.ratio, row.aim) for row in rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in cells)
 
@@ -98,7 +98,7 @@ def _cpu(assignment: Assignment, submission: Submission) -> Iterator[Row]:
         requests = grader.scorer.memory.requests()
         with _process(assignment) as bare:
             bare.submit(_start_bare, assignment.name, assignment.home, submission, requests).result()
-            bare.submit(_run_bare).result()  # what torch does once, at first use, is no part of the comparison
+            bare.submit(_run_bare).result()  # torch's lazy initialisation is not part of the comparison
             for _ in range(ROUNDS):
                 known.append(_cpu_of(grader, submission))
                 spent = bare.submit(_run_bare).result()
@@ -109,7 +109,7 @@ def _cpu(assignment: Assignment, submission: Submission) -> Iterator[Row]:
     ours, bare_training, bare_code, forgetful_s = map(statistics.median, (known, training, code, new))
     if bare_training:
         yield Row(
-            what="CPU of a submission; beside it its training steps in a bare process",
+            what="CPU of a submission, compared with its training steps in a bare process",
             ours=f"{ours:.2f} s",
             other=f"{bare_training:.2f} s",
             ratio=f"{ours / bare_training:.2f}",
@@ -117,7 +117,7 @@ def _cpu(assignment: Assignment, submission: Submission) -> Iterator[Row]:
         )
         yield Row(what="CPU outside training", ours=f"{ours - bare_training:.2f} s", other="", ratio="", aim="0.15 s")
     yield Row(
-        what="CPU of a submission; beside it all its code and probes in a bare process",
+        what="CPU of a submission, compared with all its code and probes in a bare process",
         ours=f"{ours:.2f} s",
         other=f"{bare_code:.2f} s",
         ratio=f"{ours / bare_code:.2f}",
@@ -125,7 +125,7 @@ def _cpu(assignment: Assignment, submission: Submission) -> Iterator[Row]:
     )
     yield Row(what="CPU outside the student's code", ours=f"{ours - bare_code:.2f} s", other="", ratio="", aim="")
     yield Row(
-        what="CPU of a submission whose replies are all new; beside it one whose replies were seen before",
+        what="CPU of a submission whose replies are all new, compared with one whose replies were seen before",
         ours=f"{forgetful_s:.2f} s",
         other=f"{ours:.2f} s",
         ratio=f"{forgetful_s / ours:.2f}",
@@ -134,17 +134,18 @@ def _cpu(assignment: Assignment, submission: Submission) -> Iterator[Row]:
 
 
 def _cpu_of(grader: Grader, submission: Submission) -> float:
-    """CPU seconds of grading one submission: the grader's, the fork server's and the children's."""
+    """Return the CPU seconds of grading one submission: grader, fork server and children."""
     before = time.process_time() + grader.sandbox.cpu_s
     result = grader.grade(submission, grader.assignment.questions)
     spent = time.process_time() + grader.sandbox.cpu_s - before
-    assert result.total == grader.assignment.max_points, f"the reference gets {result.total}"
+    if result.total != grader.assignment.max_points:
+        raise GraderFault(f"the reference gets {result.total:g} points", "benchmark", "run `autograder verify`")
     return spent
 
 
 @contextlib.contextmanager
 def _process(assignment: Assignment) -> Iterator[ProcessPoolExecutor]:
-    """A fresh process in the folder of the release, where the notebooks find their files."""
+    """Open a fresh process in the folder of the release, where the notebooks find their files."""
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
         process.submit(os.chdir, assignment.release_dir).result()
         yield process
@@ -156,7 +157,7 @@ _bare: list[tuple[Callable[[], Any], bool]] = []
 def _start_bare(name: str, home: Path, submission: Submission, requests: Sequence[bytes]) -> None:
     """Execute the reference's notebooks in this process, and prepare the same calls of probes as in grading.
 
-    This is the reference's code, and ours; nothing of a student is ever run like this.
+    Only the reference's code and ours is run this way, never a student's.
     """
     import torch
 
@@ -180,7 +181,8 @@ def _start_bare(name: str, home: Path, submission: Submission, requests: Sequenc
             )
             shared = [{"label": step.label, "source": step.source} for step in released.shared_steps()]
             module, error = server.run_prologue(shared)
-            assert not error, error
+            if error:
+                raise GraderFault(f"a given cell fails ({error})", notebook, "run `autograder verify`")
             steps.Runner(module).run([asdict(step) | {"defines": ()} for step in program.own], lambda number: None)
             students |= {seed_of(one): child.Student(module) for one in assignment.in_notebook(notebook)}
     for request in requests:
@@ -198,7 +200,7 @@ def _call(probe: Callable[..., Any], student: Any, seed: int, inputs: Mapping[st
 
 
 def _run_bare() -> dict[str, float]:
-    """The CPU seconds of the prepared calls: those that train, and the others."""
+    """Return the CPU seconds of the prepared calls, split into those that train and the others."""
     spent = {"training": 0.0, "other": 0.0}
     for call, trains in _bare:
         before = time.process_time()
@@ -223,7 +225,7 @@ def _throughput(assignment: Assignment, submission: Submission) -> Row:
                 rates[jobs].append(CLASS * jobs / (time.perf_counter() - began))
     one, two = (statistics.median(rates[jobs]) for jobs in (1, 2))
     return Row(
-        what=f"submissions a second with two workers; beside it with one ({os.cpu_count()} cores)",
+        what=f"submissions per second with two workers, compared with one ({os.cpu_count()} cores)",
         ours=f"{two:.2f}",
         other=f"{one:.2f}",
         ratio=f"{two / one:.2f}",
@@ -232,7 +234,7 @@ def _throughput(assignment: Assignment, submission: Submission) -> Row:
 
 
 def _otter(assignment: Assignment, submission: Submission, folder: Path) -> Row:
-    """Stock Otter over the same notebooks, with the public checks as its tests, one notebook after the other."""
+    """Compare with stock Otter on the same notebooks, one after the other, with the public checks as its tests."""
     release = assignment.release_dir
     folder.mkdir()
     archive = folder / "stock.zip"
@@ -258,7 +260,7 @@ def _otter(assignment: Assignment, submission: Submission, folder: Path) -> Row:
                 ours.append(time.perf_counter() - began)
     here, there = statistics.median(ours), statistics.median(theirs)
     return Row(
-        what="a submission, hidden tests and all; beside it `otter run` on its notebooks",
+        what="time of a submission with all hidden tests, compared with `otter run` on its notebooks",
         ours=f"{here:.2f} s",
         other=f"{there:.1f} s",
         ratio=f"{there / here:.0f}",
@@ -283,10 +285,10 @@ def _starts(assignment: Assignment) -> Iterator[Row]:
             fresh.append(time.perf_counter() - began)
             kernel.append(_kernel())
     ours = statistics.median(child)
-    for what, seconds in (("a fresh Python process with its imports", fresh), ("a Jupyter kernel with them", kernel)):
+    for what, seconds in (("a fresh Python process and imports", fresh), ("a Jupyter kernel and imports", kernel)):
         other = statistics.median(seconds)
         yield Row(
-            what=f"a place for student code to run in; beside it {what}",
+            what=f"start of a sandboxed child, compared with {what}",
             ours=f"{ours * 1e3:.0f} ms",
             other=f"{other * 1e3:.0f} ms",
             ratio=f"{other / ours:.0f}",
@@ -295,7 +297,7 @@ def _starts(assignment: Assignment) -> Iterator[Row]:
 
 
 def _kernel() -> float:
-    """Seconds to start a kernel, do the imports in it, and shut it down."""
+    """Return the seconds to start a kernel, run the imports in it, and shut it down."""
     from jupyter_client.manager import start_new_kernel
 
     began = time.perf_counter()
@@ -307,7 +309,7 @@ def _kernel() -> float:
 
 
 def _start_up(assignment: Assignment, folder: Path) -> Row:
-    """From the command to the first line about a submission, with as many workers as there are cores."""
+    """Measure from the command to the first line about a submission, with one worker per core."""
     students = folder / "batch"
     for number in range(4):
         shutil.copytree(folder.parent / REFERENCE, students / f"s{number}")
@@ -326,10 +328,10 @@ def _start_up(assignment: Assignment, folder: Path) -> Row:
 
 
 def _memory(assignment: Assignment, folder: Path) -> Row:
-    """The peak of a grader that also holds the batch, as with `--jobs 1`."""
+    """Compare the peak memory of a grader with `--jobs 1`."""
     few, many = (_peak(assignment, folder / str(count), count) for count in (FEW, MANY))
     return Row(
-        what=f"peak memory of the grader after {MANY} submissions of one question each; beside it after {FEW}",
+        what=f"peak memory of the grader after {MANY} submissions of one question each, compared with {FEW}",
         ours=f"{many:.0f} MiB",
         other=f"{few:.0f} MiB",
         ratio=f"{many / few:.2f}",
@@ -338,7 +340,7 @@ def _memory(assignment: Assignment, folder: Path) -> Row:
 
 
 def _peak(assignment: Assignment, folder: Path, count: int) -> float:
-    """Grade so many different submissions of the first question; the peak of the grader's process in MiB."""
+    """Grade `count` different submissions of the first question; return the peak of the grader in MiB."""
     question = assignment.questions[0]
     solution = build_notebook(assignment, question.notebook).solution
     students = folder / "batch"

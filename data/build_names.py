@@ -1,23 +1,23 @@
 """Build data/names.txt from the first-name lists of the Faker package.
 
     python data/build_names.py              write data/names.txt
-    python data/build_names.py --check      does data/names.txt equal a rebuild? exit code 1 when it does not
+    python data/build_names.py --check      compare data/names.txt with a rebuild; exit code 1 if they differ
 
-Every locale of Faker is read. What counts is the name, not the locale: a name is kept when it folds wholly to a-z, so
-a list in another script adds nothing, and the romanised lists of Japanese and Chinese names add theirs. The lists
-themselves are read, nothing is drawn at random: the same version of Faker gives the same bytes.
+Every locale of Faker is read. A name is kept if it folds entirely to a-z, whatever its locale, so a list in another
+script adds nothing, while the romanised lists of Japanese and Chinese names do. The lists themselves are read and
+nothing is drawn at random: the same version of Faker gives the same bytes.
 
-How a name is made plain, in this order:
+A name is normalised in this order:
 
-1. spaces around it and apostrophes in it go (Ja'far becomes jafar: the sign belongs to one name);
-2. accents go by Unicode decomposition, and the letters of FOLDS, which do not decompose, by that table;
-3. it becomes lower case;
-4. it is dropped unless it is 2 to 15 letters a-z. This drops names of two words (Hans-Peter, Ana Maria: both halves
-   are mostly in the lists alone), initials, and names with thorn, eth or schwa: those are letters of their own, so to
-   write them in a-z is to transliterate, not to fold;
-5. it is dropped when it stands in NOT_NAMES.
+1. surrounding spaces and apostrophes are removed (Ja'far becomes jafar: the sign belongs to one name);
+2. accents are removed by Unicode decomposition, and letters that do not decompose by the table FOLDS;
+3. it is converted to lower case;
+4. it is dropped unless it has 2 to 15 letters a-z. This drops names of two words (Hans-Peter, Ana Maria: both halves
+   are usually listed separately), initials, and names with thorn, eth or schwa: those are distinct letters, so writing
+   them in a-z would be transliteration, not folding;
+5. it is dropped if it is in NOT_NAMES.
 
-Exit codes: 0 done, 1 --check found a difference, 2 an error, told in one line on stderr.
+Exit codes: 0 done, 1 --check found a difference, 2 an error, printed as one line on stderr.
 """
 
 import argparse
@@ -41,7 +41,7 @@ LETTERS = re.compile(r"[a-z]+")
 FOLDS = str.maketrans({"ł": "l", "ø": "o", "đ": "d", "\u0131": "i", "ß": "ss", "æ": "ae", "œ": "oe"})
 APOSTROPHES = str.maketrans("", "", "'\u2018\u2019\u02bb\u02bc")
 
-# In the lists, but not first names. Titles that are in everyday use as first names (Earl, Duke, Prince) stay.
+# Listed, but not first names. Titles that are in everyday use as first names (Earl, Duke, Prince) stay.
 PLACEHOLDERS = {"baby", "infant", "male", "sister", "son", "unknown", "unnamed"}
 ABBREVIATIONS = {"chas", "edw", "geo", "robt", "thos", "wm"}
 PARTICLES = {"el", "ibn"}
@@ -65,37 +65,37 @@ class DataError(Exception):
 
 
 def fold(name: str) -> str:
-    """The name in lower case and without its accents; characters that have no plain form stay as they are."""
+    """Return the name in lower case and without its accents; characters without a plain form are unchanged."""
     bare = "".join(c for c in unicodedata.normalize("NFD", name) if not unicodedata.combining(c))
     return bare.lower().translate(FOLDS)
 
 
 def plain_name(entry: str) -> str | None:
-    """The entry of a list as a line of names.txt, or None when it is left out."""
+    """Return the entry of a list as a line of names.txt, or None if it is left out."""
     name = fold(entry.strip().translate(APOSTROPHES))
     return name if PLAIN.fullmatch(name) and name not in NOT_NAMES else None
 
 
 def build(entries: Iterable[str]) -> str:
-    """The text of names.txt: the plain names, each once, sorted, one a line."""
+    """Return the text of names.txt: the plain names, each once, sorted, one per line."""
     names = {name for entry in entries if (name := plain_name(entry))}
     return "".join(f"{name}\n" for name in sorted(names))
 
 
 def check_names(text: str) -> None:
-    """Pass a text that the notebooks can read: one name a line, letters a-z only, the last line end optional.
+    """Check that the notebooks can read a text: one name per line, letters a-z only, the last newline optional.
 
     Raises ValueError, with the line number, for the first line that holds anything else.
     """
     if not text.strip():
-        raise ValueError("there is no name in it")
+        raise ValueError("it contains no names")
     for number, line in enumerate(text.removesuffix("\n").split("\n"), start=1):
         if not LETTERS.fullmatch(line):
             raise ValueError(f"line {number}: {line[:40]!r} is not a name of the letters a-z")
 
 
 def faker_entries() -> Iterator[str]:
-    """Every entry of every first-name list in Faker, as it is written there."""
+    """Yield every entry of every first-name list in Faker, as written there."""
     try:
         person = importlib.import_module("faker.providers.person")
     except ModuleNotFoundError as error:
@@ -104,16 +104,16 @@ def faker_entries() -> Iterator[str]:
         ) from error
     for locale in sorted(module.name for module in pkgutil.iter_modules(person.__path__)):
         provider = importlib.import_module(f"{person.__name__}.{locale}").Provider
-        # vars(), not getattr(): what a locale inherits is read where it is written.
+        # vars(), not getattr(): inherited lists are read in the locale that defines them.
         for attribute, entries in vars(provider).items():
             if LIST_NAME.fullmatch(attribute) and isinstance(entries, (tuple, list, dict)):
                 yield from entries
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write the file whole or not at all.
+    """Write the file atomically.
 
-    Raises DataError when the folder cannot be written to.
+    Raises DataError if the folder cannot be written to.
     """
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
@@ -128,17 +128,17 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def difference(found: str, rebuilt: str) -> str:
-    """How a names file differs from its rebuild; empty when it does not."""
+    """Return how a names file differs from its rebuild, empty if it does not."""
     if found == rebuilt:
         return ""
     have, want = set(found.split("\n")), set(rebuilt.split("\n"))
     if have == want:
-        return "the same names, but in another order, repeated or with other line ends"
+        return "the same names, but in another order, repeated or with other line endings"
     return f"names missing: {len(want - have)}, too many: {len(have - want)}"
 
 
 def check(path: Path, rebuilt: str) -> int:
-    """Print whether the file equals the rebuild; the exit code."""
+    """Print whether the file equals the rebuild; return the exit code."""
     try:
         found = path.read_bytes().decode("utf-8", errors="replace")
     except OSError as error:
@@ -156,7 +156,9 @@ def check(path: Path, rebuilt: str) -> int:
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Build the names file from the first-name lists of Faker.")
-    parser.add_argument("--out", type=Path, default=NAMES_FILE, help="the names file (default: names.txt beside this)")
+    parser.add_argument(
+        "--out", type=Path, default=NAMES_FILE, help="the names file (default: names.txt next to this script)"
+    )
     parser.add_argument("--check", action="store_true", help="write nothing; exit code 1 unless it equals a rebuild")
     args = parser.parse_args(argv)
     try:

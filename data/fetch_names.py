@@ -1,13 +1,13 @@
-"""Fetch the classic names file of 32,033 names; the kit does not need it, some courses like it.
+"""Fetch the classic file of 32,033 names, an alternative to the bundled one.
 
     python data/fetch_names.py                         download it into data/classic_names.txt
     python data/fetch_names.py --from names.txt        take a copy that you have
-    python data/fetch_names.py --from own.txt --any    take names of your own: one a line, letters a-z only
+    python data/fetch_names.py --from own.txt --any    use your own names: one per line, letters a-z only
 
-A downloaded file and a given one pass the same gate: the checksum or, with --any, the letters of each name. Nothing is
-written unless the file passes. The environment variable NAMES then chooses it, as the last line printed says.
+A downloaded file and a given one pass the same check: the checksum or, with --any, the letters of each name. Nothing is
+written unless the file passes. The environment variable NAMES then selects it, as the last line of output says.
 
-Exit codes: 0 done, 2 an error, told in one line on stderr.
+Exit codes: 0 done, 2 an error, printed as one line on stderr.
 """
 
 import argparse
@@ -31,10 +31,10 @@ Transport = Callable[[str, str, object], None]
 
 
 def download_with_pooch(url: str, transport: Transport | None = None) -> bytes:
-    """The bytes behind the url, fetched by pooch in silence.
+    """Return the bytes behind the url, fetched by pooch without output.
 
-    `transport(url, file, pooch)` is what pooch calls a downloader; None means HTTP. pooch is given no checksum, because
-    `classic` checks it, for a given file as for a downloaded one. Raises OSError when there is no answer.
+    `transport(url, file, pooch)` is pooch's downloader; None means HTTP. pooch gets no checksum because `classic`
+    checks given and downloaded files alike. Raises OSError if there is no response.
     """
     try:
         import pooch
@@ -53,7 +53,7 @@ def download_with_pooch(url: str, transport: Transport | None = None) -> bytes:
 
 
 def reason(error: OSError) -> str:
-    """In a few words, why a download failed; what requests says of itself fills several lines."""
+    """Return in a few words why a download failed; the messages of requests fill several lines."""
     from requests import exceptions
 
     match error:
@@ -72,9 +72,9 @@ def reason(error: OSError) -> str:
 
 
 def classic(content: bytes, where: object, fix: str) -> bytes:
-    """The content as it came, when it is the classic file to the byte.
+    """Return the content unchanged if it is exactly the classic file.
 
-    Raises DataError, with `fix` as the way out, when it is not.
+    Raises DataError with this `fix` if it is not.
     """
     found = hashlib.sha256(content).hexdigest()
     if found != CLASSIC_SHA256:
@@ -85,24 +85,26 @@ def classic(content: bytes, where: object, fix: str) -> bytes:
 
 
 def own(content: bytes, where: object) -> bytes:
-    """Names of any origin, with the line ends and the start of a Windows editor made plain.
+    """Return names of any origin, without Windows line endings and byte order mark.
 
-    Raises DataError when a line is not a name of the letters a-z.
+    Raises DataError if a line is not a name of the letters a-z.
     """
     try:
         text = content.decode("utf-8-sig").replace("\r\n", "\n").rstrip("\n") + "\n"
         check_names(text)
     except UnicodeDecodeError as error:
-        raise DataError("is not a text file in UTF-8", where, "save it as UTF-8, one name a line, a-z only") from error
+        raise DataError(
+            "is not a text file in UTF-8", where, "save it as UTF-8, one name per line, a-z only"
+        ) from error
     except ValueError as error:
-        raise DataError(str(error), where, "write one name a line, in lower case, without accents") from error
+        raise DataError(str(error), where, "write one name per line, in lower case, without accents") from error
     return text.encode("ascii")
 
 
 def fetch(source: Path | None, *, any_names: bool, download: Download) -> bytes:
-    """The checked content of the given file or, without one, of the download.
+    """Return the checked content of the given file or, without one, of the download.
 
-    Raises DataError when there is none, or when it does not pass its check.
+    Raises DataError if there is none, or if it does not pass its check.
     """
     if source is None:
         if any_names:
@@ -111,11 +113,9 @@ def fetch(source: Path | None, *, any_names: bool, download: Download) -> bytes:
             content = download(URL)
         except OSError as error:
             raise DataError(
-                f"the download failed ({reason(error)})", URL, "try again, or give a copy that you have: --from PATH"
+                f"the download failed ({reason(error)})", URL, "try again, or use your own copy: --from PATH"
             ) from error
-        return classic(
-            content, URL, "a login page may have answered; try again, or give a copy that you have: --from PATH"
-        )
+        return classic(content, URL, "this may be a login page; try again, or use your own copy: --from PATH")
     try:
         content = source.read_bytes()
     except OSError as error:
@@ -128,11 +128,15 @@ def fetch(source: Path | None, *, any_names: bool, download: Download) -> bytes:
 
 
 def main(argv: Sequence[str] | None = None, download: Download = download_with_pooch) -> int:
-    parser = argparse.ArgumentParser(description="Fetch the classic names file, or take one that you have.")
-    parser.add_argument("--from", dest="source", type=Path, metavar="PATH", help="a copy to take (default: download)")
-    parser.add_argument("--any", action="store_true", help="with --from: names of your own, checked for a-z only")
+    parser = argparse.ArgumentParser(description="Fetch the classic names file, or use your own copy.")
+    parser.add_argument("--from", dest="source", type=Path, metavar="PATH", help="a copy to use (default: download)")
+    parser.add_argument("--any", action="store_true", help="with --from: your own names, checked for a-z only")
     parser.add_argument(
-        "--out", type=Path, default=CLASSIC_FILE, metavar="PATH", help="(default: classic_names.txt beside this script)"
+        "--out",
+        type=Path,
+        default=CLASSIC_FILE,
+        metavar="PATH",
+        help="(default: classic_names.txt next to this script)",
     )
     args = parser.parse_args(argv)
     try:
@@ -142,7 +146,7 @@ def main(argv: Sequence[str] | None = None, download: Download = download_with_p
         print(f"fetch_names: {error}", file=sys.stderr)
         return 2
     count = len(content.splitlines())
-    # The whole path, because make and Jupyter may be started in different folders.
+    # The full path, because make and Jupyter may be started in different folders.
     chosen = f"NAMES={shlex.quote(str(args.out.resolve()))}"
     print(f"{args.out}: {count:,} names; to use them: {chosen} make grade, or {chosen} before jupyter lab")
     return 0

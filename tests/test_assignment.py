@@ -25,7 +25,7 @@ MISTAKES = [
         what="not valid",
     ),
     Mistake(
-        id="a text for a number",
+        id="a string for a number",
         file=TOML,
         old="points = 2",
         new='points = "two"',
@@ -46,7 +46,7 @@ MISTAKES = [
         old="points = 2\n",
         new="",
         at="[questions.Q1]",
-        what="there is no questions.Q1.points",
+        what="questions.Q1.points is missing",
     ),
     Mistake(
         id="points below zero",
@@ -57,7 +57,7 @@ MISTAKES = [
         what="questions.Q1.points is -2",
     ),
     Mistake(
-        id="a fraction for a whole number",
+        id="a fraction for an integer",
         file=TOML,
         old="memory_mib = 512",
         new="memory_mib = 0.5",
@@ -65,7 +65,7 @@ MISTAKES = [
         what="limits.memory_mib is not a whole number",
     ),
     Mistake(
-        id="a text for a list",
+        id="a string for a list",
         file=TOML,
         old='["halve"]',
         new='"halve"',
@@ -89,7 +89,12 @@ MISTAKES = [
         what="unknown key vresion",
     ),
     Mistake(
-        id="a broken pattern", file=TOML, old="'def '", new="'def ('", at="allowed =", what="is no regular expression"
+        id="a broken pattern",
+        file=TOML,
+        old="'def '",
+        new="'def ('",
+        at="allowed =",
+        what="is not a valid regular expression",
     ),
     Mistake(
         id="an unknown notebook",
@@ -100,12 +105,12 @@ MISTAKES = [
         what="Q1 names an unknown notebook 'tidy'",
     ),
     Mistake(
-        id="an id that is none",
+        id="an invalid id",
         file=TOML,
         old="[questions.Q1]",
         new="[questions.first]",
         at="[questions.first]",
-        what="'first' is no id of a question",
+        what="'first' is not a valid question id",
     ),
     Mistake(
         id="a dependency that is not there",
@@ -116,12 +121,12 @@ MISTAKES = [
         what="Q2 depends on an unknown question 'Q9'",
     ),
     Mistake(
-        id="a circle of dependencies",
+        id="a dependency cycle",
         file=TOML,
         old='defines = ["halve"]',
         new='defines = ["halve"]\ndepends = ["Q2"]',
         at='depends = ["Q2"]',
-        what="Q1 depends on itself (among Q1, Q2)",
+        what="Q1 depends on itself (cycle: Q1, Q2)",
     ),
     Mistake(
         id="a name defined by two questions",
@@ -129,7 +134,7 @@ MISTAKES = [
         old='["mean_of_halves"]',
         new='["halve"]',
         at='defines = ["halve"]\ndepends',
-        what="Q2 defines 'halve', and so does Q1",
+        what="Q2 and Q1 both define 'halve'",
     ),
     Mistake(
         id="a question that only assignment.toml knows",
@@ -137,7 +142,7 @@ MISTAKES = [
         old="[questions.Q2]",
         new='[questions.Q3]\nnotebook = "tiny"\npoints = 1\ndefines = ["third"]\n\n[questions.Q2]',
         at="[questions.Q3]",
-        what="there is no question Q3 in tiny.py",
+        what="no question Q3 in tiny.py",
     ),
 ]
 
@@ -163,7 +168,7 @@ def test_an_environment_variable_chooses_another_data_file(finished: Path, monke
 
 
 @pytest.mark.parametrize(
-    ("name", "message"), [(None, "0 assignments found"), ("none", "no such assignment; there is none")]
+    ("name", "message"), [(None, "0 assignments found"), ("none", "no such assignment; choose from none")]
 )
 def test_an_assignment_that_is_not_there(tmp_path: Path, name: str | None, message: str) -> None:
     with pytest.raises(UsageError, match=message):

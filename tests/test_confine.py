@@ -234,7 +234,7 @@ def test_grade_refuses_without_a_required_layer(
     assert cli.main(["grade", str(tmp_path / "in"), "--out", str(tmp_path / "out")]) == 3
     error = capsys.readouterr().err
     assert error.count("\n") == 1
-    assert "cannot be confined: Landlock is missing (the kernel has none); `autograder doctor` tells more" in error
+    assert "cannot be sandboxed: Landlock is missing (the kernel has none); `autograder doctor` shows details" in error
     assert "--unsafe" in error
 
 
@@ -256,7 +256,7 @@ def test_doctor_here(capsys: pytest.CaptureFixture[str]) -> None:
 def test_private_folders_must_not_lie_in_a_library(tmp_path: Path) -> None:
     layers = confine.survey([tmp_path], [tmp_path / "hidden_tests"], use_namespaces=False)
     reasons = {layer.name: layer.reason for layer in layers}
-    assert "hidden_tests lies in" in reasons["private folders"]
+    assert "hidden_tests is inside" in reasons["private folders"]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="takes a root that has no other user to become")

@@ -171,7 +171,7 @@ def test_a_release_that_is_not_as_its_manifest_says_is_not_packed(small: Assignm
     assignment = load_assignment(home=tmp_path / "home")
     path = assignment.release_dir / "src/help.py"
     path.write_text("HELP = 2\n")
-    with pytest.raises(MasterError, match=r"src/help.py: not as the manifest says; run `autograder release`"):
+    with pytest.raises(MasterError, match=r"src/help.py: the file differs from its manifest; run `autograder release`"):
         student_files(assignment)
     path.unlink()
     with pytest.raises(MasterError, match=r"no usable release .*; run `autograder release`"):
@@ -207,7 +207,8 @@ def test_what_differs_on_every_run_is_taken_out(text: str, expected: str | None)
 def test_a_wrong_version_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["release", "--version", "next"]) == 2
     assert (
-        capsys.readouterr().err == "autograder: --version: 'next' is no version; give numbers with dots, as in 2026.1\n"
+        capsys.readouterr().err
+        == "autograder: --version: 'next' is not a valid version; use numbers separated by dots, such as 2026.1\n"
     )
 
 
@@ -302,11 +303,11 @@ def drop(version: Version) -> Version:
             lambda v: dataclasses.replace(
                 v, files={"data/names.txt": "b", "new.txt": "c", **{f"tests/Q{n}.py": "a" for n in (1, 2)}}
             ),
-            "- `data/names.txt`: changed: take the new one\n- `new.txt`: new\n- `src/utils.py`: gone",
+            "- `data/names.txt`: changed: use the new one\n- `new.txt`: new\n- `src/utils.py`: removed",
             ["Other files"],
         ),
         (renumber, "- it was Q2", ["Q2", "Q1"]),
-        (drop, "- this question is gone", ["Q2 of 1"]),
+        (drop, "- this question was removed", ["Q2 of 1"]),
     ],
     ids=["nothing", "prompt", "stub", "given code", "points", "check", "files", "renumbered", "gone"],
 )

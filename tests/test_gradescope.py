@@ -153,10 +153,10 @@ def test_a_submission_with_everything_in_it(image: Path) -> None:
     assert {entry["status"] for entry in of_question(table, "B1")} == {"passed"}
     expected = {
         "B2": r"your code raised an error: ValueError: <b>read</b> 0 characters of ….*\nhint: ",
-        "B3": r"your code ended its process: the process ended itself \(exit code 0\).*\nhint: ",
-        "B4": r"not attempted: the region is as it was released",
+        "B3": r"your code ended its process: the process exited \(exit code 0\).*\nhint: ",
+        "B4": r"not attempted: the region is unchanged from the release",
         "B5": r"your code raised an error: ValueError: y{100,600}",
-        "B8": r"your code did not come to an end: ",
+        "B8": r"your code did not finish in time: ",
         "B10": r"your code raised an error: NameError: .*nothing_there",
     }
     for question, pattern in expected.items():
@@ -182,7 +182,7 @@ def test_what_cannot_be_graded(image: Path) -> None:
     table, _ = run(image)
     assert table["score"] == 0
     assert "homework.ipynb: the file is not JSON" in table["output"]
-    assert "Please hand in batchnorm.ipynb and residual_stream.ipynb." in table["output"]
+    assert "Please submit batchnorm.ipynb and residual_stream.ipynb." in table["output"]
 
 
 def test_when_the_time_is_up_what_is_graded_counts(image: Path) -> None:
@@ -264,7 +264,7 @@ def test_an_empty_submission(tmp_path: Path) -> None:
     (tmp_path / "submission").mkdir()
     submission = from_folder(tmp_path / "submission").load()
     text = container.unreadable(submission, corpus.assignment(), None)  # type: ignore[arg-type]
-    assert text.startswith("There is no notebook in what you handed in. Please hand in batchnorm.ipynb")
+    assert text.startswith("Your submission contains no notebook. Please submit batchnorm.ipynb")
 
 
 def test_settings_are_checked(tmp_path: Path) -> None:
@@ -272,7 +272,7 @@ def test_settings_are_checked(tmp_path: Path) -> None:
     folder.mkdir(parents=True)
     text = (corpus.assignment().masters_dir / "assignment.toml").read_text()
     (folder / "assignment.toml").write_text(text.replace('"after_published"\nminutes', '"never"\nminutes'))
-    with pytest.raises(MasterError, match="visibility 'never' is not known; take one of hidden, after_due_date"):
+    with pytest.raises(MasterError, match="unknown visibility 'never'; use one of hidden, after_due_date"):
         load_assignment(home=tmp_path)
 
 

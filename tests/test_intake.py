@@ -260,7 +260,7 @@ def test_an_own_form_by_a_pattern(tmp_path: Path) -> None:
     path = write(tmp_path / "x", downloads.own_form() | {"other.txt": b""})
     intake = take_in([path], Wanted(notebooks=NOTEBOOKS, pattern=pattern))
     assert students(intake) == [one.id for one in PRESENT]
-    assert intake.left_out == [("x/other.txt", "the pattern does not fit")]
+    assert intake.left_out == [("x/other.txt", "it does not match the pattern")]
 
 
 def test_one_name_for_two_folders_is_refused(tmp_path: Path) -> None:
@@ -277,7 +277,7 @@ def test_a_cut_off_class_download_is_refused(tmp_path: Path) -> None:
     (tmp_path / "d/lms.zip").write_bytes(data[: len(data) // 2])
     make(tmp_path, "ada/x.ipynb")
     for paths in ([tmp_path / "d/lms.zip"], [tmp_path / "d/lms.zip", tmp_path / "ada"], [tmp_path / "d"]):
-        with pytest.raises(UsageError, match=r"cut off or damaged; \d+ of its files are there"):
+        with pytest.raises(UsageError, match=r"truncated or damaged; \d+ of its files are left"):
             take_in(paths, WANTED)
 
 
@@ -334,7 +334,7 @@ def test_two_forms_that_fit_equally_well_need_a_choice(tmp_path: Path) -> None:
     name = "Ada_5_assignsubmission_file_/submitted/s/hw6/x.ipynb"
     write(tmp_path, {name: notebook("x"), "submission_metadata.yml": b"", "submission_1/x.ipynb": b""})
     path = write(tmp_path / "x", {name: notebook("x")})
-    with pytest.raises(UsageError, match="the names fit moodle and nbgrader equally well; say which"):
+    with pytest.raises(UsageError, match="the names match moodle and nbgrader equally well; choose one"):
         take_in([path], WANTED)
     assert students(take_in([path], Wanted(notebooks=NOTEBOOKS, form="moodle"))) == ["Ada_5"]
 

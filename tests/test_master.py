@@ -85,7 +85,7 @@ MISTAKES = [
         old="    # TODO Q1 (",
         new="    # TODO Q2 (",
         at="# TODO Q2 (",
-        what="the banner of Q2 in the question Q1",
+        what="the banner of Q2 in question Q1",
     ),
     Mistake(
         id="two regions of one question",
@@ -109,7 +109,7 @@ MISTAKES = [
         old=QUESTION_END,
         new=QUESTION_END + QUESTION_END.join(["# %% [raw]\n# # BEGIN QUESTION\n# name: Q7\n\n", ""]),
         at="# name: Q7",
-        what="an unknown question Q7",
+        what="unknown question Q7",
     ),
     Mistake(
         id="no solution",
@@ -173,7 +173,7 @@ MISTAKES = [
         old="# --- Q2",
         new="def test_nothing(observe: Observe) -> None:\n    pass\n\n\n# --- Q2",
         at="def test_nothing",
-        what="a hidden test without its question",
+        what="a hidden test without a question",
     ),
     Mistake(
         id="a hidden test that cannot be imported",
@@ -205,7 +205,7 @@ MISTAKES = [
         old="# Answers to Q1, halve(x).\n",
         new="return 0.5 * x\n",
         at="return 0.5",
-        what="'return 0.5 * x' stands before the first entry",
+        what="'return 0.5 * x' before the first entry",
     ),
 ]
 
@@ -227,5 +227,5 @@ def test_a_master_that_is_not_there(finished: Path, tmp_path: Path) -> None:
     home = tmp_path / "home"
     shutil.copytree(finished, home)
     (home / MASTER).unlink()
-    with pytest.raises(MasterError, match=r"tiny\.py: there is no such master; "):
+    with pytest.raises(MasterError, match=r"tiny\.py: no such master; "):
         read_everything(home)

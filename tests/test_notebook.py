@@ -43,7 +43,7 @@ def notebook(*cells: Any) -> bytes:
         (b'{"cells": [}', "not valid JSON .line 1"),
         (
             b'{\n "cells": [\n<<<<<<< HEAD\n  {}\n=======\n  []\n>>>>>>> mine\n]}',
-            "merge conflict marks .<<<<<<< in line 3",
+            "merge conflict markers .<<<<<<< in line 3",
         ),
         (b"\x89PNG\r\n\x1a\n\x00", "is an image"),
         (b"PK\x03\x04\xff\xfe", "is a zip archive"),
@@ -158,7 +158,7 @@ def test_outputs_take_at_most_four_times_the_file(what: str) -> None:
 
 
 def test_a_file_that_is_too_large_says_by_how_much() -> None:
-    with pytest.raises(NotANotebook, match=r"the file has 128\.5 MiB, more than the limit of 128 MiB"):
+    with pytest.raises(NotANotebook, match=r"the file is 128\.5 MiB, more than the limit of 128 MiB"):
         parse_notebook(b" " * (MAX_BYTES + (1 << 19)))
 
 

@@ -54,7 +54,7 @@ def test_the_names_of_a_run_do_not_change_the_release(
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("[limits]", '[data]\nx = "data/none.txt"\n[limits]', r"assignment\.toml: there is no data file .*none\.txt; "),
+        ("[limits]", '[data]\nx = "data/none.txt"\n[limits]', r"assignment\.toml: no data file .*none\.txt; "),
         (
             "packages = [",
             'packages = ["no-such-package", ',

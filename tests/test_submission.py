@@ -132,7 +132,7 @@ def test_a_bomb_is_a_reason(tmp_path: Path) -> None:
     bomb = packed({f"{number}.ipynb": b" " * (100 << 20) for number in range(4)})
     found = load(tmp_path, {"hw.zip": bomb})
     assert sum(len(file.content) for file in found.files) <= 256 << 20
-    assert [file.reason for file in found.files if "MiB, which is the limit" in file.reason]
+    assert [file.reason for file in found.files if "reach the limit of" in file.reason]
 
 
 def test_only_so_many_notebooks_are_read_and_the_newest_are_kept(tmp_path: Path) -> None:
@@ -145,7 +145,7 @@ def test_only_so_many_notebooks_are_read_and_the_newest_are_kept(tmp_path: Path)
 
 def test_only_so_many_members_are_looked_at(tmp_path: Path) -> None:
     found = load(tmp_path, {"hw.zip": packed({f"{number}.txt": b"" for number in range(10_000)})})
-    assert [flag.text for flag in found.flags] == ["more than 1000 files; the others were not looked at"]
+    assert [flag.text for flag in found.flags] == ["more than 1000 files; the others were ignored"]
 
 
 def test_links_and_devices_are_not_read(tmp_path: Path) -> None:
@@ -155,8 +155,8 @@ def test_links_and_devices_are_not_read(tmp_path: Path) -> None:
     found = read(tmp_path, {"x.ipynb": NOTEBOOK})
     assert {name: reason for name, reason in found.items() if isinstance(reason, str)} == {
         "pipe.ipynb": "this is a device or a pipe, not a file",
-        "zero.ipynb": "this is a link, which is not followed; hand in the file itself",
-        "gone.ipynb": "this is a link, which is not followed; hand in the file itself",
+        "zero.ipynb": "this is a link, which is not followed; submit the file itself",
+        "gone.ipynb": "this is a link, which is not followed; submit the file itself",
     }
 
 
@@ -210,7 +210,7 @@ def test_each_question_is_taken_from_the_newest_file_that_attempts_it(tmp_path: 
         ("batchnorm (10).ipynb", False),
     ]
     one = found.counted({"batchnorm": frozenset({"batchnorm (2).ipynb"})})
-    assert one[0].why == "older than batchnorm (2).ipynb, which has all that it attempts"
+    assert one[0].why == "older than batchnorm (2).ipynb, which attempts everything in it"
 
 
 def test_what_was_handed_in_instead_of_a_notebook_is_named(tmp_path: Path) -> None:
@@ -224,4 +224,4 @@ def test_an_unreadable_notebook_is_not_called_missing(tmp_path: Path) -> None:
     files = {"batchnorm.ipynb": b"<<<<<<< HEAD\n{}", "residual_stream.ipynb": solved("R1", notebook="residual_stream")}
     found = read_files(load(tmp_path, files), corpus.assignment())
     assert list(found.notebooks) == ["residual_stream"]
-    assert "merge conflict marks" in found.unreadable["batchnorm"]
+    assert "merge conflict markers" in found.unreadable["batchnorm"]

@@ -27,10 +27,10 @@ TOML = "solutions/tiny/assignment.toml"
 TESTS = "solutions/tiny/hidden_tests/test_questions.py"
 NOTEBOOK = "assignments/tiny/tiny.ipynb"
 ANSWERS = "solutions/tiny/corpus/Q1.txt"
-REBUILT = "the committed release is what a rebuild gives"
-FORM = "questions have the agreed form, a check and three folded hints"
-LEAKS = "no solution, hidden test or private path in what students get"
-LINKS = "links and images resolve"
+REBUILT = "the committed release equals a rebuild"
+FORM = "every question has the standard form, a check and three folded hints"
+LEAKS = "students get no solution, hidden test or private path"
+LINKS = "all links and images resolve"
 
 
 @pytest.fixture
@@ -109,57 +109,65 @@ STOLEN = b"    return {'returned': student.mean_of_halves(given), 'values': give
 
 BROKEN_FILES: list[tuple[str, Callable[[Path], None], str]] = [
     (
-        "nothing is left to fill in",
+        "no placeholders are left",
         in_file(MASTER, "# A half is a quotient.", "# FILL IN Q1 hint 1"),
         r"tiny\.py:49: Q1",
     ),
     (
-        "nothing is left to fill in",
+        "no placeholders are left",
         in_file(ANSWERS, "# Ans", "# FILL IN more\n# Ans"),
         r"solutions/tiny/corpus/Q1.txt:1: more",
     ),
     (
-        "masters are well formed, their points those of assignment.toml",
+        "masters are well formed and agree with assignment.toml on points",
         in_file(MASTER, "TODO Q2 (3 points)", "TODO Q2 (4 points)"),
         r"tiny\.py:\d+: Q2 has 4 points in its banner, and 3 in assignment.toml; make them the same",
     ),
     (
-        "masters are well formed, their points those of assignment.toml",
+        "masters are well formed and agree with assignment.toml on points",
         in_file(MASTER, "    # END SOLUTION\n", ""),
         r"tiny\.py:\d+: a solution is never closed; add",
     ),
-    (REBUILT, lambda home: shutil.rmtree(home / "assignments"), r"there is no release yet; run"),
-    (FORM, in_cell("Q1-prompt", "<details>", "<p>"), r"Q1: it has 0 folded hints, not 3"),
+    (REBUILT, lambda home: shutil.rmtree(home / "assignments"), r"no release yet; run"),
+    (FORM, in_cell("Q1-prompt", "<details>", "<p>"), r"Q1: it has 0 folded hints instead of 3"),
     (FORM, in_cell("Q1-check", '"Q1"', '"Q2"'), r'Q1: there is no cell `grader\.check\("Q1"\)`'),
-    (FORM, in_cell("Q1-answer", "    # *****START OF", "    # START OF"), r"Q1: its answer cell needs one START line"),
+    (
+        FORM,
+        in_cell("Q1-answer", "    # *****START OF", "    # START OF"),
+        r"Q1: its answer cell must contain one START line",
+    ),
     (
         FORM,
         in_cell("Q1-answer", "TODO Q1 (2 points)", "TODO Q1 (2 marks) "),
-        r"Q1: its banner does not begin with `TODO Q1",
+        r"Q1: its banner does not start with `TODO Q1",
     ),
     (FORM, in_cell("Q1-answer", "#\n    ####", "# \n    ####"), r"Q1: its banner is not a box of 76 characters"),
-    (FORM, in_cell("Q1-answer", 'Error("Q1")', 'Error("1")'), r"Q1: between START and END there is no `raise"),
-    (FORM, in_cell("Q1-answer", "halve", "half"), r"Q1: its answer cell does not hold halve"),
-    (FORM, in_file(NOTEBOOK, '"id": "Q1-check"', '"id": "Q2-check"'), r"cell Q2-check: the id is not unique"),
-    (FORM, in_file(NOTEBOOK, '"role": "demo"', '"role": "show"'), r"its role is unknown"),
+    (FORM, in_cell("Q1-answer", 'Error("Q1")', 'Error("1")'), r"Q1: there is no `raise"),
+    (FORM, in_cell("Q1-answer", "halve", "half"), r"Q1: its answer cell does not contain halve"),
+    (FORM, in_file(NOTEBOOK, '"id": "Q1-check"', '"id": "Q2-check"'), r"cell Q2-check: the cell id is not unique"),
+    (FORM, in_file(NOTEBOOK, '"role": "demo"', '"role": "show"'), r"unknown role"),
     (
         LEAKS,
         in_cell("Q1-prompt", "# ", f"#{SECRET.decode()}\n"),
-        r"tiny\.ipynb holds a line of the solution of Q2: halves = ",
+        r"tiny\.ipynb contains a line of the solution of Q2: halves = ",
     ),
-    (LEAKS, write("assignments/tiny/src/x.py", STOLEN), r"src/x\.py holds a line of probes\.py: return \{'ret"),
-    (LEAKS, write("assignments/tiny/src/x.py", b"from a.hidden_tests import b"), r"src/x\.py holds 'hidden_tests'"),
-    (LEAKS, write("assignments/tiny/test_questions.py", b""), r"test_questions\.py holds 'test_questions\.py'"),
-    (LEAKS, in_cell("Q1-prompt", "##", "## Which of the two divisions rounds?"), r"holds 'Which of the two divisions"),
+    (LEAKS, write("assignments/tiny/src/x.py", STOLEN), r"src/x\.py contains a line of probes\.py: return \{'ret"),
+    (LEAKS, write("assignments/tiny/src/x.py", b"from a.hidden_tests import b"), r"src/x\.py contains 'hidden_tests'"),
+    (LEAKS, write("assignments/tiny/test_questions.py", b""), r"test_questions\.py contains 'test_questions\.py'"),
+    (
+        LEAKS,
+        in_cell("Q1-prompt", "##", "## Which of the two divisions rounds?"),
+        r"contains 'Which of the two divisions",
+    ),
     (
         LEAKS,
         write("dist/tiny-1-student.zip", zipped({"a/x.py": SECRET})),
-        r"dist/tiny-1-student\.zip/a/x\.py holds a line",
+        r"dist/tiny-1-student\.zip/a/x\.py contains a line",
     ),
     (
         LEAKS,
         write("dist/tiny-1-student.zip", zipped({"b.zip": zipped({"x.txt": SECRET})})),
-        r"student\.zip/b\.zip/x\.txt holds a line of the solution of Q2",
+        r"student\.zip/b\.zip/x\.txt contains a line of the solution of Q2",
     ),
     (
         LINKS,
@@ -182,13 +190,13 @@ def test_a_release_that_a_rebuild_does_not_give(home: Path) -> None:
     edit(home, MASTER, "Divide with", "Now divide with")
     (home / "assignments/tiny/requirements.txt").unlink()
     (home / "assignments/tiny/more.py").write_text("x = 1")
-    mend = "run `autograder release` and commit it"
+    fix = "run `autograder release` and commit the result"
     assert on_files(home, REBUILT) == (
-        f"MANIFEST.json is not what a rebuild gives; {mend}",
-        f"more.py comes from no master; {mend}",
-        f"requirements.txt is missing; {mend}",
-        f"tiny.ipynb is not what a rebuild gives; {mend}",
-        f"solutions/tiny/reference.json is not what a rebuild gives; {mend}",
+        f"MANIFEST.json differs from a rebuild; {fix}",
+        f"more.py is not built from any master; {fix}",
+        f"requirements.txt is missing; {fix}",
+        f"tiny.ipynb differs from a rebuild; {fix}",
+        f"solutions/tiny/reference.json differs from a rebuild; {fix}",
     )
 
 
@@ -206,17 +214,17 @@ def test_what_is_allowed_is_no_leak(home: Path) -> None:
         ("[a](#The-second-part) [b](other.ipynb#Top) <a id='here'></a> [c](#here)", ""),
         ("[a](https://arxiv.org/abs/1502.03167) <img src='data/pic one.png'> [m](mailto:ta@example.org)", ""),
         ("`[a](none.py)` $f[x](y)$ and\n```\n[b](none.py)\n```", ""),
-        ("[a](none.py)", "'none.py' points at no file of the release"),
-        ("<img src='none.png'>", "'none.png' points at no file of the release"),
-        ("[a](../solutions/x.py)", "'../solutions/x.py' points at no file of the release"),
-        ("[a](#no-such-part)", "'#no-such-part' points at no heading of one.ipynb"),
-        ("[a](other.ipynb#Bottom)", "'other.ipynb#Bottom' points at no heading of other.ipynb"),
-        ("[a](https://)", "'https://' has no proper host"),
-        ("[a](https:///docs)", "'https:///docs' has no proper host"),
+        ("[a](none.py)", "'none.py' points to no file of the release"),
+        ("<img src='none.png'>", "'none.png' points to no file of the release"),
+        ("[a](../solutions/x.py)", "'../solutions/x.py' points to no file of the release"),
+        ("[a](#no-such-part)", "'#no-such-part' points to no heading of one.ipynb"),
+        ("[a](other.ipynb#Bottom)", "'other.ipynb#Bottom' points to no heading of other.ipynb"),
+        ("[a](https://)", "'https://' has no valid host"),
+        ("[a](https:///docs)", "'https:///docs' has no valid host"),
         ("[a](/root/x.py)", "'/root/x.py' is neither a web address nor a path in the release"),
         ("[a](file:///x.py)", "'file:///x.py' is neither a web address nor a path in the release"),
         ("[a]()", "'' is empty"),
-        ("![a](attachment:x.png)", "'attachment:x.png' has no such attachment"),
+        ("![a](attachment:x.png)", "'attachment:x.png' names a missing attachment"),
     ],
 )
 def test_links(text: str, wrong: str) -> None:
@@ -243,11 +251,9 @@ def test_broken_rules_of_grading(home: Path) -> None:
     assert reference[0].startswith(
         "Q1: the reference gets 0 of 2 points (half_of_an_even_number: your result is 2 where 3"
     )
-    assert release == (
-        "Q2: the hidden test the_values_are_left_as_they_are passes on the stub that students begin with",
-    )
+    assert release == ("Q2: the hidden test the_values_are_left_as_they_are passes on the released stub",)
     assert re.fullmatch(
-        r"Q1: the reference took 0\.\d s of CPU, more than 1/2 of limits\.cpu_s = 0\.0001; raise it", time[0]
+        r"Q1: the reference took 0\.\d s of CPU, more than 1/2 of limits\.cpu_s = 0\.0001; raise the limit", time[0]
     )
     assert (
         "Q2: no wrong answer in solutions/tiny/corpus/Q2.txt fails the hidden test the_values_are_left_as_they_are"
@@ -268,7 +274,7 @@ def test_broken_rules_of_notebooks(home: Path) -> None:
     edit(home, "assignments/tiny/tests/Q1.py", "env['halve'](6) == 3", "env")  # it passes whatever the answer is
     edit(home, "assignments/tiny/tests/Q2.py", "== 1.5", "== 2.5")  # it fails whatever the answer is
     edit_cell(home, "Q1-demo", lambda source: source + "\nhalve(1.0)")
-    last = 'print(f"This waits for question {missing}.")'
+    last = 'print(f"Skipped: answer {missing} first, run its cell, then re-run this one.")'
     edit(home, MASTER, last, f"{last}\nhalve(1.0)\n# CLAIM: halve(4.0) == 2\n# CLAIM: halve(4.0) == 3")
     line = (home / MASTER).read_text(encoding="utf-8").split("# CLAIM: halve(4.0) == 3")[0].count("\n") + 1
     write_reference(home)
@@ -276,12 +282,12 @@ def test_broken_rules_of_notebooks(home: Path) -> None:
     end, fail, passing, claims = reasons(notebooks.RULES[:4], runs).values()
     assert claims == (f"tiny.ipynb, cell Q1-demo, line {line} of the master: `halve(4.0) == 3` is false",)
     assert end == ("tiny.ipynb as released: cell Q1-demo raised NotImplementedError: Q1",)
-    assert fail[0].startswith("Q1: its check does not fail on the release, it says ")
-    assert passing[-1].startswith("Q2: its check does not pass on the solution, it says ")
+    assert fail[0].startswith("Q1: its check does not fail on the release; its output is ")
+    assert passing[-1].startswith("Q2: its check does not pass on the solution; its output is ")
     runs.assignment = replace(runs.assignment, gate=replace(runs.assignment.gate, notebook_cpu_s=0.01))
     ((slow,),) = reasons(notebooks.RULES[4:], runs).values()
     assert re.fullmatch(
-        r"tiny\.ipynb with the solutions took \d+ s of CPU, more than gate\.notebook_cpu_s = 0\.01; shorten it", slow
+        r"tiny\.ipynb with solutions took \d+ s of CPU, more than gate\.notebook_cpu_s = 0\.01; shorten it", slow
     )
 
 
@@ -296,13 +302,13 @@ def test_a_cell_that_does_not_end_is_stopped(home: Path) -> None:
 def test_from_new_to_grades(
     tmp_path: Path, finished: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """`new`, then the gate lists what is missing; filled in and released, it passes, and is graded like any other."""
+    """After `new`, the release check lists what is missing; filled in, it passes and is graded like any other."""
     home = tmp_path / "home"
     tiny.write_unfinished(home)
     monkeypatch.chdir(home)
     assert cli.main(["verify"]) == 1
     printed = " ".join(re.sub(r"[│\s]+", " ", capsys.readouterr().out).split())
-    assert "there is no release yet; run `autograder release`" in printed
+    assert "no release yet; run `autograder release`" in printed
     for what in tiny.FILLED:
         assert what.split()[0] in printed
 
@@ -310,7 +316,7 @@ def test_from_new_to_grades(
     shutil.copytree(finished / "assignments", home / "assignments")
     shutil.copy(finished / "solutions/tiny/reference.json", home / "solutions/tiny")
     assert cli.main(["verify", "--assignment", "tiny"]) == 0
-    assert f"all {len(RULES)} rules are kept" in capsys.readouterr().out
+    assert f"{len(RULES)} of {len(RULES)} checks passed" in capsys.readouterr().out
 
     batch = tmp_path / "batch"
     for student in ("ada", "bob"):
@@ -335,8 +341,8 @@ def test_the_filled_in_lines_are_those_of_the_skeleton(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("My Homework", "autograder: My Homework: no name for an assignment; take small letters"),
-        ("lecture06", "it is there already; take another name, or delete it"),
+        ("My Homework", "autograder: My Homework: not a valid assignment name; use lower-case letters"),
+        ("lecture06", "the assignment already exists; choose another name, or delete it"),
     ],
 )
 def test_new_refuses(name: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:

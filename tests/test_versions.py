@@ -229,7 +229,7 @@ def test_a_record_is_never_changed(home: Path) -> None:
     assignment = load_assignment(home=home)
     version = versions.current(assignment, files_of(assignment))
     versions.keep(assignment, version)
-    with pytest.raises(UsageError, match="is on record with other contents; give a new --version"):
+    with pytest.raises(UsageError, match="is on record with different contents; choose a new --version"):
         versions.keep(assignment, dataclasses.replace(version, points=dict(version.points) | {"B3": 7.0}))
 
 
@@ -258,7 +258,7 @@ def test_choosing_a_version_changes_one_line(home: Path) -> None:
 
 def test_a_wrong_version_is_one_line(home: Path) -> None:
     assignment = load_assignment(home=home)
-    with pytest.raises(UsageError, match="'next' is no version; give numbers"):
+    with pytest.raises(UsageError, match="'next' is not a valid version; use numbers"):
         versions.choose(assignment, "next")
     versions.keep(assignment, versions.current(assignment, files_of(assignment)))
     with pytest.raises(UsageError, match=f"2020.1 is older than {assignment.version}, which students have"):
@@ -272,7 +272,7 @@ def test_a_damaged_record_is_one_line(home: Path, text: str) -> None:
     folder = home / "solutions/lecture06/versions"
     folder.mkdir()
     (folder / "1.json").write_text(text)
-    with pytest.raises(MasterError, match="not the record of a version") as error:
+    with pytest.raises(MasterError, match="not a valid version record") as error:
         versions.recorded(load_assignment(home=home))
     assert isinstance(error.value, KitError)
     assert "\n" not in str(error.value)

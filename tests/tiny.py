@@ -1,4 +1,4 @@
-"""The smallest assignment: what `autograder new` writes, with every line that is to be filled in filled in."""
+"""The smallest assignment: what `autograder new` writes, with every placeholder filled in."""
 
 import re
 import shutil
@@ -22,9 +22,7 @@ FILLED = {
     "Q1 hint 3": "# Divide with `/`; `//` rounds.",
     "Q1 solution": "half_of_the_number = x / 2\nreturn half_of_the_number",
     "Q1 check": 'assert env["halve"](6) == 3, "halve(6) should be 3"',
-    "Q1 hint of the first hidden test": (
-        '@question("Q1", points=1, hint="Did you multiply in the place of a division?")'
-    ),
+    "Q1 hint of the first hidden test": ('@question("Q1", points=1, hint="Did you multiply instead of dividing?")'),
     "Q1 hint of the second hidden test": '@question("Q1", points=1, hint="Which of the two divisions rounds?")',
     "Q1 second hidden test": (
         'seen = observe("halve", x=7.0)\n'
@@ -47,11 +45,11 @@ FILLED = {
     ),
     "Q2 corpus": (
         "\n=== wrong: the sum\nexpect: the sum of the halves\nreturn sum(halve(value) for value in values)\n"
-        "\n=== wrong: changes the list\nexpect: changed the list\n"
+        "\n=== wrong: changes the list\nexpect: changed its input list\n"
         "values[:] = [halve(value) for value in values]\nreturn sum(values) / len(values)"
     ),
 }
-"""What stands in the place of each line to fill in, by what the line asks for."""
+"""The replacement for each line to fill in, by its placeholder."""
 
 
 def fill_in(text: str, filled: Mapping[str, str] = FILLED) -> str:

@@ -1,1 +1,1 @@
-"""Masters -> releases: what instructors write, build, prove and hand out."""
+"""Masters -> releases: what instructors write, build, verify and publish."""

@@ -1,7 +1,7 @@
-"""What an instructor uploads: archives for students, solutions, Gradescope and Otter, the changes, and checksums.
+"""The files to upload: archives for students, solutions, Gradescope and Otter, the list of changes, and checksums.
 
-Everything is made from the release on disk. The same release gives the same bytes, on any day and in any folder:
-entries are sorted, and times, owners and permissions are fixed.
+All of them are built from the release on disk. Builds are reproducible: entries are sorted, and times, owners and
+permissions are fixed.
 """
 
 import functools
@@ -35,9 +35,9 @@ Files = dict[PurePosixPath, bytes]
 
 
 def student_files(assignment: Assignment) -> Files:
-    """The release, as its manifest lists it, by the path in the student's archive.
+    """Return the files of the release listed in its manifest, by their path in the student's archive.
 
-    Raises MasterError when a file of the release is not what the manifest says.
+    Raises MasterError if a file of the release differs from its manifest.
     """
     release = assignment.release_dir
     path = release / MANIFEST
@@ -48,19 +48,19 @@ def student_files(assignment: Assignment) -> Files:
         raise MasterError(f"no usable release ({error})", path, "run `autograder release`") from error
     for name, data in listed.items():
         if hashlib.sha256(data).hexdigest() != manifest["files"][name] or manifest["version"] != assignment.version:
-            raise MasterError("not as the manifest says", release / name, "run `autograder release`")
+            raise MasterError("the file differs from its manifest", release / name, "run `autograder release`")
     listed[MANIFEST] = path.read_bytes()
     return {PurePosixPath(assignment.name, name): data for name, data in sorted(listed.items())}
 
 
 def version_on_disk(assignment: Assignment) -> versions.Version:
-    """The version that the release on disk is."""
+    """Return the version of the release on disk."""
     files = student_files(assignment)
     return versions.current(assignment, {path.relative_to(assignment.name): data for path, data in files.items()})
 
 
 def solution_files(assignment: Assignment) -> Files:
-    """The release with executed solutions in place of the notebooks, and each of them as a page."""
+    """Return the release with executed solutions instead of the notebooks, and each of them as an HTML page."""
     files = student_files(assignment)
     del files[PurePosixPath(assignment.name, MANIFEST)]
     with ThreadPoolExecutor(2) as threads:  # each thread only waits for a kernel of its own
@@ -72,7 +72,7 @@ def solution_files(assignment: Assignment) -> Files:
 
 
 def _executed(assignment: Assignment, files: Files, name: str) -> tuple[bytes, bytes]:
-    """The solution of a notebook, executed in a folder that holds these files and nothing else; its page."""
+    """Return the solution of a notebook, executed in a folder with only these files, and its HTML page."""
     with tempfile.TemporaryDirectory() as place:
         for path, data in files.items():
             (Path(place) / path).parent.mkdir(parents=True, exist_ok=True)
@@ -82,7 +82,7 @@ def _executed(assignment: Assignment, files: Files, name: str) -> tuple[bytes, b
 
 
 def kit_files(assignment: Assignment) -> Files:
-    """All that grading this assignment needs: the package, masters, hidden tests, release and data."""
+    """Return everything that grading this assignment needs: the package, masters, hidden tests, release and data."""
     home = assignment.home
     found = {path: path.relative_to(PACKAGE.parent) for path in PACKAGE.rglob("*.py")}
     for pattern in ("*.py", "*.toml", "*.json"):
@@ -94,7 +94,7 @@ def kit_files(assignment: Assignment) -> Files:
 
 
 def gradescope_files(assignment: Assignment) -> Files:
-    """The kit, and what Gradescope calls: `setup.sh` when it builds the image, `run_autograder` for a submission."""
+    """Return the kit and the scripts that Gradescope calls: `setup.sh` once, `run_autograder` per submission."""
     from autograder.hosts.gradescope_results import unfinished
 
     packages = {*assignment.packages, *GRADING_PACKAGES}.difference(NOT_FOR_GRADING)
@@ -108,17 +108,17 @@ def gradescope_files(assignment: Assignment) -> Files:
 
 
 def otter_files(assignment: Assignment) -> Files:
-    """The kit, and a configuration that has Otter ask our plugin."""
+    """Return the kit and a configuration that makes Otter use our plugin."""
     plugin = {"autograder.hosts.otter_plugin.KitPlugin": {"assignment": assignment.name}}
     config = {"plugins": [plugin], "show_hidden": True, "force_public_test_summary": False}
     return kit_files(assignment) | {
         PurePosixPath("otter_config.json"): (json.dumps(config, indent=1) + "\n").encode(),
-        PurePosixPath("tests/README"): b"The hidden tests are in kit/; Otter only wants this folder to exist.\n",
+        PurePosixPath("tests/README"): b"The hidden tests are in kit/; Otter only requires this folder to exist.\n",
     }
 
 
 def archive(files: Mapping[PurePosixPath, bytes]) -> bytes:
-    """A zip of these files that depends on nothing but their paths and bytes. What starts with `#!` can be run."""
+    """Return a zip that depends only on the paths and bytes of its files. Files that start with `#!` are executable."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as target:
         for path, data in sorted(files.items()):
@@ -131,7 +131,7 @@ def archive(files: Mapping[PurePosixPath, bytes]) -> bytes:
 
 
 def products(assignment: Assignment) -> dict[str, bytes]:
-    """Every file of `dist/`, by its name. Takes as long as the solutions need to run."""
+    """Return every file of `dist/` by name. Takes as long as running the solutions."""
     stem = f"{assignment.name}-{assignment.version}"
     page = changes(assignment, versions.previous(assignment), version_on_disk(assignment))
     found = {
@@ -146,9 +146,9 @@ def products(assignment: Assignment) -> dict[str, bytes]:
 
 
 def write_products(assignment: Assignment, out: Path) -> list[Path]:
-    """Write every product into `out`; products of other versions there are left alone. The paths written.
+    """Write every product into `out`, leaving other versions there alone; return the paths written.
 
-    Raises UsageError when the folder cannot be written, MasterError when a solution does not run.
+    Raises UsageError if the folder cannot be written, MasterError if a solution does not run.
     """
     found = products(assignment)
     try:

@@ -1,7 +1,7 @@
-"""Master -> release: the student's notebooks, checks and files, derived and never edited by hand.
+"""Master -> release: the student's notebooks, checks and files, generated, never edited by hand.
 
-`otter assign` does the splitting, in one place (`_otter_assign`). What it leaves open is settled here: stable cell ids,
-metadata that name each cell's question and role, and a manifest of every file.
+`otter assign` does the splitting, called in one place (`_otter_assign`). This module adds the rest: stable cell ids,
+metadata with the question and role of each cell, and a manifest of every file.
 """
 
 import hashlib
@@ -33,7 +33,7 @@ QUESTION = re.compile(r"([A-Z]+\d+)\b")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuiltNotebook:
-    """One master's products: the student's notebook, the same with the solution in it, and the public checks."""
+    """One master's products: the student's notebook, the same notebook with solutions, and the public checks."""
 
     student: bytes
     solution: bytes
@@ -41,11 +41,11 @@ class BuiltNotebook:
 
 
 def release_files(assignment: Assignment) -> dict[PurePosixPath, bytes]:
-    """Every file of the release, by its path below `assignments/<name>/`.
+    """Return every file of the release, by its path below `assignments/<name>/`.
 
-    Raises MasterError when a master cannot be turned into a release.
+    Raises MasterError if a master cannot be built.
     """
-    read_masters(assignment)  # its errors name file and line, those of `otter assign` do not
+    read_masters(assignment)  # its errors give file and line, unlike those of `otter assign`
     files = {PurePosixPath(data): _data_file(assignment, data) for data in assignment.data.values()}
     files[PurePosixPath("requirements.txt")] = requirements(assignment)
     for name in assignment.notebooks:
@@ -59,7 +59,7 @@ def release_files(assignment: Assignment) -> dict[PurePosixPath, bytes]:
 
 
 def manifest(assignment: Assignment, files: Mapping[PurePosixPath, bytes]) -> bytes:
-    """What the release is: assignment, its version and all up to it, questions, and the SHA-256 of every file."""
+    """Return the manifest: assignment, all versions up to this one, questions, and the SHA-256 of every file."""
     table = {
         "assignment": assignment.name,
         "title": assignment.title,
@@ -75,14 +75,14 @@ def manifest(assignment: Assignment, files: Mapping[PurePosixPath, bytes]) -> by
 def _data_file(assignment: Assignment, data: str) -> bytes:
     path = assignment.home / data
     if not path.is_file():
-        raise MasterError(f"there is no data file {path}", assignment.toml, "correct the path in `data`")
+        raise MasterError(f"no data file {path}", assignment.toml, "correct the path under [data]")
     return path.read_bytes()
 
 
 def requirements(assignment: Assignment) -> bytes:
-    """The pins of the packages that a student needs, out of the kit's constraints.
+    """Return the pinned versions of the packages that students need, taken from the constraints file.
 
-    Raises MasterError for a package that has no pin.
+    Raises MasterError for a package without a pin.
     """
     constraints = assignment.home / "constraints.txt"
     lines = [line.strip() for line in constraints.read_text(encoding="utf-8").splitlines()]
@@ -94,7 +94,7 @@ def requirements(assignment: Assignment) -> bytes:
 
 
 def build_notebook(assignment: Assignment, name: str) -> BuiltNotebook:
-    """Run a master through Otter Assign and settle ids and metadata."""
+    """Run a master through Otter Assign and add cell ids and metadata."""
     master = assignment.masters_dir / f"{name}.py"
     with tempfile.TemporaryDirectory() as folder:
         out = _otter_assign(master, Path(folder))
@@ -105,8 +105,8 @@ def build_notebook(assignment: Assignment, name: str) -> BuiltNotebook:
 
 
 def _otter_assign(master: Path, folder: Path) -> Path:
-    """The one place where `otter assign` runs. Its own exit code cannot be relied on, so its files are looked at."""
-    import jupytext  # half a second that only a release needs
+    """Run `otter assign`, and check the files it wrote because its exit code is unreliable; return their folder."""
+    import jupytext  # takes half a second, and only a release needs it
     import nbformat
 
     notebook = folder / f"{master.stem}.ipynb"
@@ -117,12 +117,12 @@ def _otter_assign(master: Path, folder: Path) -> Path:
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     if done.returncode or not (out / "student" / notebook.name).is_file():
         last = (done.stderr.strip() or done.stdout.strip() or "no output").splitlines()[-1]
-        raise MasterError(f"otter assign refused it: {last}", master, "mend the raw cells around the question it names")
+        raise MasterError(f"otter assign failed: {last}", master, "correct the raw cells around the question it names")
     return out
 
 
 def settle(notebook: Mapping[str, Any], name: str) -> bytes:
-    """The notebook with stable ids, question and role of each cell, no outputs and no machine's traces."""
+    """Return the notebook with stable ids, question and role of each cell, without outputs or traces of the machine."""
     cells: list[dict[str, Any]] = []
     taken: dict[str, int] = {}
     section, question, answered = name, "", False
@@ -171,14 +171,14 @@ def _slug(text: str) -> str:
 
 
 def reference_text(assignment: Assignment) -> str:
-    """Return the text of the file that grading reads the reference answers from."""
+    """Return the text of the file from which grading reads the reference answers."""
     return to_json(assignment, master.reference_answers(assignment))
 
 
 def write_release(assignment: Assignment) -> list[Path]:
-    """Replace `assignments/<name>/` by a fresh build and write the reference answers down; the paths written.
+    """Replace `assignments/<name>/` by a fresh build and write the reference answers; return the paths written.
 
-    Raises UsageError when the folder cannot be written.
+    Raises UsageError if the folder cannot be written.
     """
     files = release_files(assignment)
     folder = assignment.release_dir

@@ -1,8 +1,8 @@
-"""Thresholds of loss tests, measured: right and wrong answers trained over many seeds, on every data file.
+"""Calibration of loss thresholds: right and wrong answers are trained over many seeds, on every data file.
 
-`calibration.py` beside the hidden tests lists the loss tests (`LOSS_TESTS`). Each is measured with the reference and
-with wrong answers, through the same sandbox and probes that grade. The result is a table beside the thresholds, which
-a test compares with them.
+`calibration.py` next to the hidden tests lists the loss tests (`LOSS_TESTS`). Each is measured with the reference and
+with wrong answers, in the same sandbox and with the same probes as in grading. The resulting table is stored next to
+the thresholds, and a test compares the two.
 """
 
 import csv
@@ -37,7 +37,7 @@ REFERENCE = "the reference"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """Losses of one answer over the seeds; `margin` is the way from their mean to the limit in standard deviations."""
+    """Losses of one answer over the seeds; `margin` is from their mean to the limit, in standard deviations."""
 
     question: str
     test: str
@@ -123,7 +123,7 @@ def to_csv(rows: Iterable[Row]) -> str:
 
 
 def plot(rows: Sequence[Row], path: Path) -> None:
-    """Draw each answer's mean and range, and its limit, as a PNG or whatever the path's ending says."""
+    """Draw each answer's mean and range, and its limit, in the image format of the path's extension."""
     from matplotlib.figure import Figure
 
     rows = [row for row in rows if math.isfinite(row.mean)]
@@ -137,6 +137,6 @@ def plot(rows: Sequence[Row], path: Path) -> None:
         axes.plot([row.limit, row.limit], [height - 0.4, height + 0.4], color="black")
     axes.set_yticks(range(len(rows)), labels)
     axes.invert_yaxis()
-    axes.set_xlabel("held-out loss (nats a character): mean and range over the seeds; black: the limit")
+    axes.set_xlabel("held-out loss (nats per character): mean and range over the seeds; black: the limit")
     axes.set_title("Right answers end below the limit, wrong ones above")
     figure.savefig(path)

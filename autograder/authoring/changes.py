@@ -19,7 +19,7 @@ PARTS = {
 
 
 def changes(assignment: Assignment, old: Version | None, new: Version) -> str:
-    """The page. `old` is None for the first version; only text that students can see is in it."""
+    """Return the page, which contains only text that students can see. `old` is None for the first version."""
     title = f"# {assignment.title}: version {new.name}\n"
     if old is None:
         return f"{title}\nThe first version: {len(new.points)} questions, {sum(new.points.values()):g} points.\n"
@@ -34,7 +34,7 @@ def changes(assignment: Assignment, old: Version | None, new: Version) -> str:
         if lines:
             sections.append(f"## {question}\n\n" + "\n".join(lines) + "\n")
     gone = [question for question in old.points if question not in renumbered.values()]
-    sections += [f"## {question} of {old.name}\n\n- this question is gone\n" for question in gone]
+    sections += [f"## {question} of {old.name}\n\n- this question was removed\n" for question in gone]
     for name in [*new.notebooks, *(name for name in old.notebooks if name not in new.notebooks)]:
         if lines := list(_cells(_apart(old, name), _apart(new, name))):
             sections.append(f"## {name}.ipynb, outside the questions\n\n" + "\n".join(lines) + "\n")
@@ -47,7 +47,7 @@ def changes(assignment: Assignment, old: Version | None, new: Version) -> str:
 
 
 def _renumbered(old: Version, new: Version) -> dict[str, str]:
-    """For each question the id that it had: it is the same question when it defines the same name."""
+    """Return the former id of each question; a question stays the same if it defines the same name."""
     then = {define: question for question, defines in old.defines.items() for define in defines}
     found = {question: next((then[one] for one in new.defines[question] if one in then), "") for question in new.points}
     return {question: before for question, before in found.items() if before}
@@ -59,17 +59,17 @@ def _question(old: Version, new: Version, then: str, now: str) -> Iterator[str]:
     if old.points[then] != new.points[now]:
         yield f"- points: {old.points[then]:g}, now {new.points[now]:g}"
     if old.files.get(f"tests/{then}.py") != new.files.get(f"tests/{now}.py"):
-        yield f'- `grader.check("{now}")` checks something else, or says it in other words'
+        yield f'- `grader.check("{now}")` checks something else or has new messages'
     yield from _cells(_of_question(old, then), _of_question(new, now))
 
 
 def _of_question(version: Version, question: str) -> dict[str, str]:
-    """The text of a question by part."""
+    """Return the text of a question by part."""
     return _by_part(cell for cells in version.notebooks.values() for cell in cells if cell.question == question)
 
 
 def _apart(version: Version, name: str) -> dict[str, str]:
-    """The text of a notebook that belongs to no question, by part."""
+    """Return the text of a notebook that belongs to no question, by part."""
     return _by_part(cell for cell in version.notebooks.get(name, ()) if not cell.question)
 
 
@@ -81,7 +81,7 @@ def _by_part(cells: Iterator[Cell]) -> dict[str, str]:
 
 
 def _cells(old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[str]:
-    """The lines that changed in each part, old ones with a minus, new ones with a plus."""
+    """Yield the changed lines of each part as a diff."""
     for part in PARTS.values():
         before, after = old.get(part, ""), new.get(part, "")
         if before != after:
@@ -91,9 +91,9 @@ def _cells(old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[str]:
 
 
 def _files(old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[str]:
-    """Files that came, went or changed; the checks of questions are told of there."""
+    """Yield new, removed and changed files, except the checks, which are listed under their questions."""
     for path in sorted({*old, *new}):
         if path.startswith("tests/") or old.get(path) == new.get(path):
             continue
-        what = "new" if path not in old else "gone" if path not in new else "changed: take the new one"
+        what = "new" if path not in old else "removed" if path not in new else "changed: use the new one"
         yield f"- `{path}`: {what}"

@@ -1,4 +1,4 @@
-"""Claims: what the text around a demonstration says, as expressions over the variables of its cell.
+"""Claims: statements of the text around a demonstration, as expressions over the variables of its cell.
 
 An author writes `# CLAIM: expression` lines into a code cell of a master. The build strips them, so students never see
 them, and the release check evaluates each in the kernel after its cell has run with the solutions.
@@ -17,7 +17,7 @@ from autograder.errors import MasterError
 CLAIM = re.compile(r"[ \t]*# CLAIM:(.*)$")
 CELL = re.compile(r"^# %%.*$", re.MULTILINE)
 SUFFIX = "-claims"
-"""What the id of a cell that evaluates claims ends with, after that of the cell that they are about."""
+"""Suffix of the id of a cell that evaluates claims, after the id of the cell that they are about."""
 EVALUATE = """
 def _claims(texts, scope):
     import ast, json
@@ -48,7 +48,7 @@ class Claim:
 
 
 def without_claims(source: str) -> str:
-    """Return the source of a cell as students get it."""
+    """Return the source of a cell without its claims, as students get it."""
     return "\n".join(line for line in source.split("\n") if not CLAIM.match(line))
 
 

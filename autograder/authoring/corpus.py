@@ -1,15 +1,15 @@
 """Submissions made from text: the release with given answers in its regions, and the corpus of such answers.
 
-`solutions/<assignment>/corpus/<question>.txt` holds right and wrong answers, each with what must come of it:
+`solutions/<assignment>/corpus/<question>.txt` contains right and wrong answers, each with its expected verdict:
 
     === wrong: the unbiased variance
     expect: matches the unbiased variance
     mean, var = x.mean(0), x.var(0)
     ...
 
-An entry is `right` or `wrong`. `expect` is a pattern that the message of a failed test must match; a wrong answer has
-one. Lines up to the next entry are the answer, without the region's indent. `--- cell before`, `--- cell after` and
-`--- answer` lines split it over added cells.
+An entry is `right` or `wrong`. `expect` is a pattern that the message of a failed test must match; every wrong answer
+needs one. The lines up to the next entry are the answer, without the region's indent. `--- cell before`, `--- cell
+after` and `--- answer` lines distribute it over added cells.
 """
 
 import copy
@@ -34,7 +34,7 @@ Notebook = dict[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """One answer to one question, and what the hidden tests must say of it."""
+    """One answer to one question, with the verdict that the hidden tests must give."""
 
     question: str
     right: bool
@@ -50,9 +50,9 @@ class Answer:
 
 
 def read_answers(path: Path) -> list[Answer]:
-    """The answers in one file, none when there is no file.
+    """Return the answers in one file, none if there is no file.
 
-    Raises MasterError for a line that belongs nowhere, a wrong answer without `expect` or a right one with it.
+    Raises MasterError for a line outside any entry, a wrong answer without `expect` or a right one with it.
     """
     if not path.is_file():
         return []
@@ -64,7 +64,7 @@ def read_answers(path: Path) -> list[Answer]:
         if not name:
             return
         if (kind == "wrong") != bool(expect):
-            what = f"{name}: a wrong answer needs `expect:`, a right one has none"
+            what = f"{name}: a wrong answer needs `expect:`, a right one must not have it"
             raise MasterError(what, f"{path}:{start}", "correct the entry")
         text = {key: textwrap.dedent("\n".join(lines)).strip("\n") for key, lines in parts.items()}
         answers.append(
@@ -90,19 +90,19 @@ def read_answers(path: Path) -> list[Answer]:
         elif name:
             parts.setdefault(part, []).append(line)
         elif line.strip() and not line.startswith("#"):
-            raise MasterError(f"{line!r} stands before the first entry", f"{path}:{number}", "begin with `=== `")
+            raise MasterError(f"{line!r} before the first entry", f"{path}:{number}", "start with a line `=== `")
     finish()
     return answers
 
 
 def released_tables(assignment: Assignment) -> dict[str, Notebook]:
-    """The released notebooks as JSON tables. Raises OSError when one is not there."""
+    """Return the released notebooks as JSON tables. Raises OSError if one is missing."""
     folder = assignment.release_dir
     return {name: json.loads((folder / f"{name}.ipynb").read_bytes()) for name in assignment.notebooks}
 
 
 def answer_cell(notebook: ReleasedNotebook, question: str, body: str) -> str:
-    """The released answer cell with this text, indented as the region is, between its markers."""
+    """Return the released answer cell with this text between its markers, indented like the region."""
     cell, region = notebook.regions[question]
     text = textwrap.indent(body, region.indent)
     return "\n".join([*cell.lines[: region.first], text, *cell.lines[region.last :]])
@@ -111,7 +111,7 @@ def answer_cell(notebook: ReleasedNotebook, question: str, body: str) -> str:
 def submission(
     tables: Mapping[str, Notebook], released: Mapping[str, ReleasedNotebook], answers: Mapping[str, str | Answer]
 ) -> dict[str, Notebook]:
-    """The notebooks with these answers: whole answer cells as text, or entries of the corpus; the rest as released."""
+    """Return the notebooks with these answers: whole answer cells, or corpus entries; the rest is as released."""
     notebooks = copy.deepcopy(dict(tables))
     for name, notebook in notebooks.items():
         cells = []
@@ -129,7 +129,7 @@ def submission(
 
 
 def added_cell(source: str) -> dict[str, Any]:
-    """A code cell as a student adds one."""
+    """Return a code cell as a student would add it."""
     return {"cell_type": "code", "execution_count": None, "metadata": {}, "outputs": [], "source": source}
 
 

@@ -1,7 +1,7 @@
 """Masters: the authored text of a notebook, read for its questions, regions and solutions.
 
-Only the frame is read here: the raw cells and marker lines that `otter assign` acts on. A mistake in it is one
-MasterError with file, line and mend, where `otter assign` would fail late or make a broken notebook in silence.
+Only the structure is read here: the raw cells and marker lines that `otter assign` acts on. An error in it is one
+MasterError with file, line and fix, whereas `otter assign` would fail late or silently write a broken notebook.
 """
 
 import re
@@ -23,7 +23,7 @@ CHECK = re.compile(r"def test_\w+\(")
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Something that is opened and closed by a line each, inside another block (the question is in none)."""
+    """A block with an opening and a closing line, nested in another block (except the question)."""
 
     name: str
     opener: re.Pattern[str]
@@ -59,10 +59,10 @@ HOW_TO_OPEN = {
 
 @dataclass(slots=True, kw_only=True)
 class MasterQuestion:
-    """What a master says of one question. Every line number counts from 1; 0 where there is no such thing.
+    """One question as its master describes it. Line numbers start at 1; 0 if there is no such line.
 
-    answer: the reference answer, the lines between the solution's own marks, with their indent
-    stated: the points that the master names, as (line, points, where)
+    answer: the reference answer, that is the lines between the solution markers, with their indent
+    stated: the points given in the master, as (line, points, where)
     """
 
     id: str
@@ -76,12 +76,12 @@ class MasterQuestion:
 
 
 def read_master(path: Path) -> dict[str, MasterQuestion]:
-    """The questions of a master by id. Raises MasterError, with the line, for the first mistake in its frame."""
+    """Return the questions of a master by id. Raises MasterError for the first structural error, with its line."""
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        fix = "write it, or take its notebook out of assignment.toml"
-        raise MasterError("there is no such master", path, fix) from None
+        fix = "write it, or remove its notebook from assignment.toml"
+        raise MasterError("no such master", path, fix) from None
     reader = _Reader(path)
     for number, line in enumerate(text.splitlines(), start=1):
         reader.read(number, line)
@@ -90,7 +90,7 @@ def read_master(path: Path) -> dict[str, MasterQuestion]:
 
 
 class _Reader:
-    """Reads a master line by line; `_open` are the blocks that are not closed yet, with their lines."""
+    """Reads a master line by line; `_open` contains the blocks not closed yet, with their lines."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -127,7 +127,7 @@ class _Reader:
         elif block is REGION:
             if self._question.region:
                 what = f"a second region of {self._question.id}, the first is at line {self._question.region}"
-                raise self._error(what, number, "a question has one region: join them")
+                raise self._error(what, number, "a question has one region: merge them")
             if not self._question.banner:
                 what = f"the region of {self._question.id} has no banner"
                 raise self._error(what, number, f"write '# TODO {self._question.id} (... points): ...' above it")
@@ -157,7 +157,7 @@ class _Reader:
             if found[1] == one.id:
                 one.stated.append((number, float(stated[1]), "its heading"))
         elif inside == "solution cell" and (found := BANNER.match(line)):
-            self._banner(found[1], number, line)
+            self._banner(one, found[1], number, line)
         elif inside == "public check" and CHECK.match(line):
             one.check = number
         elif inside in ("region", "solution"):
@@ -166,19 +166,19 @@ class _Reader:
     def _named(self, name: str, number: int) -> None:
         if name in self.questions:
             what = f"a second question {name}, the first is at line {self.questions[name].line}"
-            raise self._error(what, number, "give it an id of its own")
+            raise self._error(what, number, "give it a unique id")
         self._question = MasterQuestion(id=name, line=number)
         self.questions[name] = self._question
 
-    def _banner(self, name: str, number: int, line: str) -> None:
-        assert self._question is not None
-        if name != self._question.id:
-            raise self._error(f"the banner of {name} in the question {self._question.id}", number, "correct the id")
-        self._question.banner = number
+    def _banner(self, question: MasterQuestion, name: str, number: int, line: str) -> None:
+        if name != question.id:
+            raise self._error(f"the banner of {name} in question {question.id}", number, "correct the id")
+        question.banner = number
         stated = STATED.search(line)
         if not stated:
-            raise self._error(f"the banner of {name} names no points", number, f"write '# TODO {name} (3 points): ...'")
-        self._question.stated.append((number, float(stated[1]), "its banner"))
+            fix = f"write '# TODO {name} (3 points): ...'"
+            raise self._error(f"the banner of {name} does not give the points", number, fix)
+        question.stated.append((number, float(stated[1]), "its banner"))
 
     def _unclosed(self) -> MasterError:
         block, line = self._open[-1]
@@ -189,7 +189,7 @@ class _Reader:
 
 
 def read_masters(assignment: Assignment) -> dict[str, MasterQuestion]:
-    """The questions of all masters by id, compared with assignment.toml. Raises MasterError for the first mistake."""
+    """Return the questions of all masters by id. Raises MasterError for the first error."""
     masters = {name: read_master(assignment.masters_dir / f"{name}.py") for name in assignment.notebooks}
     for error in mistakes(assignment, masters):
         raise error
@@ -197,25 +197,23 @@ def read_masters(assignment: Assignment) -> dict[str, MasterQuestion]:
 
 
 def mistakes(assignment: Assignment, masters: Mapping[str, Mapping[str, MasterQuestion]]) -> Iterator[MasterError]:
-    """Where masters and assignment.toml do not agree, and what a question lacks."""
+    """Yield disagreements between masters and assignment.toml, and missing parts of questions."""
     for name, questions in masters.items():
         path = assignment.masters_dir / f"{name}.py"
         wanted = {question.id: question for question in assignment.in_notebook(name)}
         for key, one in questions.items():
             if key not in wanted:
                 where = f"{path}:{one.line}"
-                yield MasterError(f"an unknown question {key}", where, f"give it a table in {assignment.toml.name}")
+                yield MasterError(f"unknown question {key}", where, f"add a table for it to {assignment.toml.name}")
         for key, question in wanted.items():
             if key not in questions:
                 line = line_of(assignment.toml.read_text(encoding="utf-8"), f"questions.{key}")
                 where = f"{assignment.toml}:{line}"
-                yield MasterError(
-                    f"there is no question {key} in {path.name}", where, "write it there, or take this out"
-                )
+                yield MasterError(f"no question {key} in {path.name}", where, "add it there, or remove this table")
                 continue
             one = questions[key]
             for line, has, lack, fix in (
-                (one.line, one.region, "region", "a banner and the lines START and END OF YOUR CODE"),
+                (one.line, one.region, "region", "a banner and the lines START OF YOUR CODE and END OF YOUR CODE"),
                 (
                     one.region,
                     one.solution,
@@ -234,8 +232,8 @@ def mistakes(assignment: Assignment, masters: Mapping[str, Mapping[str, MasterQu
 
 
 def reference_answers(assignment: Assignment) -> dict[str, str]:
-    """The reference answer of each question: the text of its region, without the prompt and the solution's marks.
+    """Return the reference answer of each question: the text of its region without prompt and solution markers.
 
-    Raises MasterError for a mistake in a master.
+    Raises MasterError for an error in a master.
     """
     return {key: "\n".join(one.answer) for key, one in read_masters(assignment).items()}

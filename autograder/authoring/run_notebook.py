@@ -1,7 +1,7 @@
-"""The solution of a notebook, executed in a real kernel and shown as a page, the same bytes on every run.
+"""The solution of a notebook, executed in a real kernel and rendered as HTML, reproducible byte for byte.
 
-A run leaves time and chance in a notebook: when a cell ran, how fast a progress bar moved, an emoji of Otter's draw.
-They are taken out here; everything else that the notebooks of an assignment show must come from seeds.
+A run leaves traces of time and chance in a notebook: when a cell ran, how fast a progress bar moved, which emoji Otter
+chose. They are removed here; everything else that the notebooks of an assignment show must be seeded.
 """
 
 import json
@@ -17,17 +17,17 @@ from autograder.release.released import load_released
 
 CELL_LIMIT_S = 300
 UNATTENDED = "grader.export"
-"""What a cell that needs a browser calls; such a cell is left as it is."""
+"""Calls of a cell that needs a browser; such a cell is not executed."""
 SKIP = "skip-execution"
 RETURNED = re.compile(r"^.*\r(?!\n)", re.MULTILINE)
 BAR = re.compile(r"\d+%\|.*?\| (\d+/\d+) \[[^,\]]*,[^,\]]*(?:, )?([^\]]*)\]")
 EMOJI = re.compile(r"(passed!) [🍀🎉🌈🙌🚀🌟✨💯]")
-"""Otter draws one of these for a check that passes."""
+"""Otter picks one of these at random for a check that passes."""
 ADDRESS = re.compile(r"\b0x[0-9a-f]{6,16}\b")
 
 
 def solution(assignment: Assignment, name: str) -> dict[str, Any]:
-    """The released notebook with the reference answers in it, as a table; nothing is executed."""
+    """Return the released notebook with the reference answers, as a JSON table; nothing is executed."""
     released = load_released(assignment)
     notebook: dict[str, Any] = json.loads((assignment.release_dir / f"{name}.ipynb").read_bytes())
     answers = reference_cells(assignment, released)
@@ -38,11 +38,11 @@ def solution(assignment: Assignment, name: str) -> dict[str, Any]:
 
 
 def run(notebook: dict[str, Any], folder: Path, cell_limit_s: int = CELL_LIMIT_S) -> tuple[Any, str]:
-    """The notebook after a run from top to bottom in this folder, as nbformat keeps it, and what stopped it, if any.
+    """Run a notebook from top to bottom in this folder; return it in nbformat's form, and what stopped it, if anything.
 
-    cell_limit_s: seconds by the clock on the wall that one cell may take
+    cell_limit_s: wall-clock seconds per cell
     """
-    import nbformat  # heavy, and only a release needs them
+    import nbformat  # slow to import, and only a release needs them
     from nbclient import NotebookClient
     from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
@@ -61,7 +61,7 @@ def run(notebook: dict[str, Any], folder: Path, cell_limit_s: int = CELL_LIMIT_S
     )
     stopped = ""
     try:
-        client.execute(stderr=subprocess.DEVNULL)  # of the kernel itself, which warns of its own transport
+        client.execute(stderr=subprocess.DEVNULL)  # of the kernel, which warns about its transport
     except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
         started = [cell.id for cell in table.cells if cell.get("execution_count") or cell.get("outputs")]
         what = f"took more than {cell_limit_s} s" if isinstance(error, CellTimeoutError) else "ended its kernel"
@@ -74,13 +74,13 @@ def run(notebook: dict[str, Any], folder: Path, cell_limit_s: int = CELL_LIMIT_S
 
 
 def execute(name: str, notebook: dict[str, Any], folder: Path) -> Any:
-    """The notebook of this name after a run in this folder, without what differs from run to run.
+    """Run a notebook in this folder and return it without anything that differs between runs.
 
-    Raises MasterError with the cell's id and the error when a cell fails.
+    Raises MasterError with the cell's id and the error if a cell fails.
     """
     table, stopped = run(notebook, folder)
     if stopped:
-        raise MasterError(f"it does not run: {stopped}", f"the solution of {name}", "mend the master")
+        raise MasterError(f"it does not run: {stopped}", f"the solution of {name}", "correct the master")
     for cell in table.cells:
         for output in cell.get("outputs", ()):
             _settle(output)
@@ -89,7 +89,7 @@ def execute(name: str, notebook: dict[str, Any], folder: Path) -> Any:
 
 
 def _settle(output: Any) -> None:
-    """Take out of an output what is different on every run."""
+    """Remove from an output what differs between runs."""
     if output.output_type == "stream":
         output["text"] = repeatable(output["text"])
     for kind, text in output.get("data", {}).items():
@@ -98,17 +98,17 @@ def _settle(output: Any) -> None:
 
 
 def repeatable(text: str) -> str:
-    """Text as it stands on a screen at the end, without what differs: times, speeds, addresses, Otter's emoji."""
+    """Return text as it finally appears on a screen, without times, speeds, addresses and Otter's emoji."""
     return ADDRESS.sub("0x…", EMOJI.sub(r"\1", BAR.sub(r"\1 [\2]", RETURNED.sub("", text))))
 
 
 def to_bytes(notebook: Any) -> bytes:
-    """An executed notebook as a file."""
+    """Return an executed notebook as a file."""
     return (json.dumps(notebook, indent=1, ensure_ascii=False, sort_keys=True) + "\n").encode()
 
 
 def to_html(notebook: Any, title: str) -> bytes:
-    """An executed notebook of ours as one page with everything in it but the fonts of its formulas."""
+    """Return an executed notebook as one self-contained HTML page, except for the fonts of its formulas."""
     from nbconvert import HTMLExporter
 
     page, _ = HTMLExporter().from_notebook_node(notebook, resources={"metadata": {"name": title}})

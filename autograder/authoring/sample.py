@@ -28,26 +28,26 @@ DEFAULT: Mapping[str, Mapping[str, Any]] = {
 
 
 def sample(assignment: Assignment) -> dict[str, dict[str, Any]]:
-    """Return the table of the sample batch, by student. Raises MasterError when the file is not valid TOML."""
+    """Return the table of the sample batch, by student. Raises MasterError if the file is not valid TOML."""
     path = assignment.masters_dir / FILE
     table = read_toml(path).values if path.is_file() else DEFAULT
     return {student: dict(entry) for student, entry in table.items()}
 
 
 def expected_statuses(assignment: Assignment, entry: Mapping[str, Any]) -> dict[str, str]:
-    """Return the status of every question that the table demands for a student who handed in notebooks."""
+    """Return the expected status of every question for a student who handed in notebooks."""
     usual = "passed" if entry["answers"] == "reference" else "not_attempted"
     return {question.id: entry.get("verdict", {}).get(question.id, usual) for question in assignment.questions}
 
 
 def write_sample(assignment: Assignment, folder: Path) -> list[str]:
-    """Write one folder per student, replacing an earlier sample batch; the students.
+    """Write one folder per student, replacing an earlier sample batch; return the students.
 
-    Raises UsageError where the folder holds something else.
+    Raises UsageError if the folder contains anything else.
     """
     students = sample(assignment)
     if folder.is_dir() and {path.name for path in folder.iterdir()} - set(students):
-        raise UsageError("the folder holds something else", folder, "give a new folder")
+        raise UsageError("the folder contains something else", folder, "choose a new folder")
     released = load_released(assignment)
     reference = reference_cells(assignment, released)
     tables = corpus.released_tables(assignment)
@@ -84,7 +84,7 @@ def add_cell(notebooks: Mapping[str, corpus.Notebook], question: str, source: st
 
 
 def mess_up(notebooks: Mapping[str, corpus.Notebook]) -> None:
-    """Do what editors and students do: ids and metadata lost, cells out of order, answer cells duplicated."""
+    """Rearrange notebooks as editors and students do: lose ids and metadata, reorder cells, duplicate answer cells."""
     for notebook in notebooks.values():
         cells = []
         for cell in notebook["cells"]:

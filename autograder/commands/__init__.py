@@ -1,1 +1,1 @@
-"""The verbs of the command line, one module per group; each adds its verbs to the parser and runs them."""
+"""The verbs of the command line, one module per group, which adds its verbs to the parser and runs them."""

@@ -9,7 +9,7 @@ from autograder.errors import UsageError
 
 def add(verbs: Verbs) -> None:
     """Add the verbs of this group."""
-    verb(verbs, "doctor", "show how student code is confined on this machine", _doctor)
+    verb(verbs, "doctor", "show how student code is sandboxed on this machine", _doctor)
     verb(verbs, "bench", "measure speed and memory, compared with other ways to grade", _bench)
 
 

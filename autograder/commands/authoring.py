@@ -10,10 +10,10 @@ from autograder.errors import UsageError
 
 def add(verbs: Verbs) -> None:
     """Add the verbs of this group."""
-    init = verb(verbs, "init", "begin a course in a new folder", _init, assignment=False)
-    init.add_argument("folder", type=user_path, metavar="FOLDER", help="the folder to make")
+    init = verb(verbs, "init", "create a course in a new folder", _init, assignment=False)
+    init.add_argument("folder", type=user_path, metavar="FOLDER", help="the folder to create")
 
-    new = verb(verbs, "new", "begin a new assignment", _new, assignment=False)
+    new = verb(verbs, "new", "create a new assignment from a template", _new, assignment=False)
     new.add_argument("name", metavar="NAME", help="its folder: lower-case letters, digits and underscores")
 
     release = verb(verbs, "release", "rebuild the student version from the masters", _release)
@@ -31,13 +31,13 @@ def add(verbs: Verbs) -> None:
         help="where the archives go (default: %(default)s)",
     )
 
-    check = verb(verbs, "verify", "check a release before it goes out", _verify, assignment=False)
+    check = verb(verbs, "verify", "check a release before it is published", _verify, assignment=False)
     check.add_argument("--assignment", metavar="NAME", help="which assignment (default: all of them)")
 
     calibrate = verb(verbs, "calibrate", "measure the thresholds of loss tests", _calibrate)
     calibrate.add_argument("files", nargs="+", type=user_path, metavar="FILE", help="data files to train on")
     calibrate.add_argument(
-        "--seeds", type=int, default=20, metavar="N", help="trainings of each answer (default: %(default)s)"
+        "--seeds", type=int, default=20, metavar="N", help="training runs of each answer (default: %(default)s)"
     )
     calibrate.add_argument(
         "--out", type=user_path, metavar="CSV", help="write the table here (default: next to the tests)"
@@ -45,7 +45,7 @@ def add(verbs: Verbs) -> None:
     calibrate.add_argument("--plot", type=user_path, metavar="PNG", help="draw the losses and limits into this file")
 
     sample = verb(verbs, "sample", "write the assignment's sample batch of submissions", _sample)
-    sample.add_argument("folder", type=user_path, metavar="FOLDER", help="where to write it; it is replaced")
+    sample.add_argument("folder", type=user_path, metavar="FOLDER", help="the folder to write; it is replaced")
 
 
 def _init(options: argparse.Namespace) -> int:
@@ -68,7 +68,7 @@ def _new(options: argparse.Namespace) -> int:
 
 
 def _course_or_here() -> Path:
-    """Return the course above the working directory, or the working directory where it is a new course."""
+    """Return the course of the working directory, or the working directory itself if it is a new course."""
     from autograder.assignment_file import find_course
 
     if (Path.cwd() / "solutions").is_dir():
@@ -116,9 +116,9 @@ def _calibrate(options: argparse.Namespace) -> int:
     assignment = chosen(options)
     for path in options.files:
         if not path.is_file():
-            raise UsageError("there is no such file", path, "correct the path")
+            raise UsageError("no such file", path, "correct the path")
     if options.seeds < 2:
-        raise UsageError(f"{options.seeds} seeds show no spread", "--seeds", "take 20 or more")
+        raise UsageError(f"{options.seeds} is too few seeds to measure the spread", "--seeds", "use 20 or more")
     rows = calibrate.calibrate(assignment, [path.resolve() for path in options.files], options.seeds, cores())
     out = options.out or assignment.hidden_tests_dir / calibrate.TABLE
     out.write_text(calibrate.to_csv(rows), encoding="utf-8")

@@ -50,13 +50,13 @@ def add(verbs: Verbs) -> None:
         "--format",
         choices=FORMATS,
         metavar="NAME",
-        help=f"the form of the download, one of {', '.join(FORMATS)} (default: the one that most names fit)",
+        help=f"the format of the download, one of {', '.join(FORMATS)} (default: the one that matches most file names)",
     )
     grade.add_argument(
         "--pattern",
         type=_pattern,
         metavar="REGEX",
-        help="a form of your own: a regular expression over the paths, with the groups (?P<student>…) and optionally"
+        help="a custom format: a regular expression over the paths, with the groups (?P<student>…) and optionally"
         " name, time and attempt",
     )
     grade.add_argument(
@@ -72,11 +72,13 @@ def add(verbs: Verbs) -> None:
         help="grade even if student code cannot be sandboxed; every result then says so (default: refuse)",
     )
 
-    rescore = verb(verbs, "rescore", "judge recorded replies anew after a change of hidden tests", _rescore)
+    rescore = verb(
+        verbs, "rescore", "apply changed hidden tests to recorded replies, without running student code", _rescore
+    )
     results_folder(rescore)
     rescore.add_argument("--dry-run", action="store_true", help="show who would change, and change nothing")
     rescore.add_argument(
-        "--since", type=int, metavar="RUN", help="compare with how things stood after this run (default: the last one)"
+        "--since", type=int, metavar="RUN", help="compare with the results after this run (default: the last one)"
     )
     rescore.add_argument(
         "--jobs", type=_jobs, default=cores(), metavar="N", help="worker processes (default: %(default)s)"
@@ -89,7 +91,9 @@ def add(verbs: Verbs) -> None:
     override = verb(verbs, "override", "give points or a comment by hand", _override)
     override.add_argument("student", nargs="?", metavar="STUDENT", help="an id, or a part of an id or name")
     override.add_argument("question", nargs="?", metavar="QUESTION", help="a question, or * for the whole submission")
-    override.add_argument("points", nargs="?", type=float, metavar="POINTS", help="none: only the comment")
+    override.add_argument(
+        "points", nargs="?", type=float, metavar="POINTS", help="without points, only the comment is recorded"
+    )
     override.add_argument("--comment", default="", metavar="TEXT", help="why; the student can read it")
     override.add_argument(
         "--from", dest="file", type=user_path, metavar="CSV", help="an edited copy of grades.csv, or a table"
@@ -97,7 +101,7 @@ def add(verbs: Verbs) -> None:
     override.add_argument("--undo", action="store_true", help="undo the newest override of the question")
     override.add_argument("--bonus", action="store_true", help="allow more points than the question has")
     override.add_argument("--yes", action="store_true", help="apply --from without asking")
-    override.add_argument("--by", default="", metavar="NAME", help="who decides (default: your login)")
+    override.add_argument("--by", default="", metavar="NAME", help="who decides (default: your login name)")
     results_folder(override)
 
 
@@ -153,7 +157,7 @@ def grade(
     intake: "Intake",
     grader: Mapping[str, str],
 ) -> int:
-    """Grade a batch into the results folder, and print what came of it."""
+    """Grade a batch into the results folder, and print the outcome."""
     from autograder.gradebook import run as runs
     from autograder.gradebook.recordings import open_lookup
     from autograder.gradebook.store import database_url
@@ -191,7 +195,7 @@ def grade(
         if kept:
             print(f"grades.csv had been edited; the edited copy is {kept}", file=sys.stderr)
         if stopped:
-            print(f"{len(done)} of {len(ids)} graded; run the same command to go on", file=sys.stderr)
+            print(f"{len(done)} of {len(ids)} graded; run the same command to continue", file=sys.stderr)
             return 130
         terminal.show_run(run, ids, options.out)
         return 3 if run.failed else 0

@@ -1,4 +1,4 @@
-"""Options that several verbs share, and what they stand for."""
+"""Options shared by several verbs, and their meaning."""
 
 import argparse
 import os
@@ -11,7 +11,7 @@ from autograder.assignment_file import find_course, load_assignment
 from autograder.errors import UsageError
 
 Verbs = Any
-"""What argparse returns for adding verbs; its type has no public name."""
+"""argparse's object for adding verbs, whose type has no public name."""
 
 
 def user_path(text: str) -> Path:
@@ -28,17 +28,19 @@ def verb(
     """Add a verb with the options that every verb has; assignment: also --assignment and --data."""
     parser: argparse.ArgumentParser = verbs.add_parser(name, help=text, description=text, allow_abbrev=False)
     parser.set_defaults(run=run)
-    parser.add_argument("-v", "--verbose", action="store_true", help="print what is going on, for a report of a fault")
-    help_course = "the folder of the course (default: found from the working directory upwards)"
+    parser.add_argument("-v", "--verbose", action="store_true", help="print details, for bug reports")
+    help_course = "the folder of the course (default: found by walking up from the working directory)"
     parser.add_argument("--course", type=user_path, metavar="DIR", help=help_course)
     if assignment:
-        parser.add_argument("--assignment", metavar="NAME", help="which assignment (default: the only one there is)")
+        parser.add_argument(
+            "--assignment", metavar="NAME", help="which assignment (default: the only one in the course)"
+        )
         parser.add_argument(
             "--data",
             metavar="FILE",
             action="append",
             default=[],
-            help="use this data file instead of the bundled one; NAME=FILE where an assignment has several",
+            help="use this data file instead of the bundled one; NAME=FILE if an assignment has several",
         )
     return parser
 
@@ -56,14 +58,14 @@ def course(options: argparse.Namespace) -> Path:
     if options.course is None:
         return find_course()
     if not options.course.is_dir():
-        raise UsageError("there is no such folder", options.course, "correct --course")
+        raise UsageError("no such folder", options.course, "correct --course")
     return find_course(options.course)
 
 
 def chosen(options: argparse.Namespace) -> Assignment:
     """Return the assignment that the options name, with the data files that they choose.
 
-    Raises UsageError for a data file that does not exist or a name that the assignment does not have.
+    Raises UsageError for a data file that does not exist or an unknown name.
     """
     assignment = load_assignment(options.assignment, course(options))
     names = list(assignment.data)
@@ -73,12 +75,12 @@ def chosen(options: argparse.Namespace) -> Assignment:
             name = names[0]
         if name not in names:
             fix = f"give NAME=FILE with one of: {', '.join(names) or 'none, this assignment has no data'}"
-            raise UsageError("it does not tell which data file", f"--data {text}", fix)
+            raise UsageError("ambiguous data file", f"--data {text}", fix)
         os.environ[name.upper()] = str(Path(path).expanduser().resolve())
     for name in names:
         if not assignment.data_file(name).is_file():
             fix = f"correct --data, or correct or unset {name.upper()}"
-            raise UsageError("there is no such file", assignment.data_file(name), fix)
+            raise UsageError("no such file", assignment.data_file(name), fix)
     return assignment
 
 

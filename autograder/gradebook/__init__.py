@@ -1,1 +1,1 @@
-"""Results at rest."""
+"""Stored results: an SQL database, and files written from it."""

@@ -52,14 +52,14 @@ def write_lists(connection: Connection, lists: Mapping[Key, Sequence[bytes]]) ->
 
 
 def add_missing(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
-    """Insert the rows whose keys are not there yet."""
+    """Insert the rows with new keys."""
     if rows:
         dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
         connection.execute(dialect.insert(table).on_conflict_do_nothing(), rows)
 
 
 def read_blobs(connection: Connection, keys: Iterable[bytes]) -> dict[bytes, bytes]:
-    """Return the bodies with these digests. Raises GraderFault when one is missing or damaged."""
+    """Return the bodies with these digests. Raises GraderFault if one is missing or damaged."""
     wanted = sorted(set(keys))
     found: dict[bytes, bytes] = {}
     for start in range(0, len(wanted), CHUNK):

@@ -1,4 +1,4 @@
-"""What a run changed: whose points, in which question, from what to what, and why."""
+"""What a run changed: students, questions, points before and after, and why."""
 
 import csv
 import io
@@ -13,10 +13,10 @@ COLUMNS = ("student", "question", "before", "after", "why")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """One question of one student whose points changed; question * stands for the total.
+    """One question of one student whose points changed; question `*` is the total.
 
     why: submission, tests or override
-    tests: the hidden tests that changed their verdict, as (name, message before, message after)
+    tests: the hidden tests with a new verdict, as (name, message before, message after)
     """
 
     student: str

@@ -1,4 +1,4 @@
-"""Files of results: written whole or not at all, and safe to open in a spreadsheet."""
+"""Result files: written atomically, and safe to open in a spreadsheet."""
 
 import contextlib
 import hashlib
@@ -13,13 +13,13 @@ from autograder.errors import UsageError, printable
 UNFINISHED = ".unfinished-"
 """How the name of a file begins that is being written."""
 MAX_FILE_NAME = 180
-"""Bytes of a student's id in a file's name, which leaves room for what stands around it."""
+"""Maximum bytes of a student's id in a file name, which leaves room for the rest of the name."""
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Replace a file as a whole, so that a reader or a killed run never sees half of one.
+    """Replace a file atomically, so that neither a reader nor a killed run leaves half of one.
 
-    Raises UsageError when it cannot be written, for instance because the disk is full.
+    Raises UsageError if it cannot be written, for instance because the disk is full.
     """
     with writing(path):
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f"{UNFINISHED}{path.name[:40]}-")
@@ -51,15 +51,15 @@ def remove_unfinished(folder: Path) -> None:
 
 
 def cell(text: str) -> str:
-    """Return the text on one line, and such that no spreadsheet takes it for a formula."""
+    """Return the text on one line, quoted if a spreadsheet would read it as a formula."""
     text = printable(text)
     return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
 
 
 def file_stem(student: str) -> str:
-    """Return a student's id as a file name without extension: itself where it is safe, else with a short digest.
+    """Return a student's id as a file name without extension: unchanged if that is safe, else with a short digest.
 
-    The name depends on this id alone, and two ids never have the same one: `~` stands only before a digest.
+    The name depends on this id alone, and two ids never share one: `~` occurs only before a digest.
     """
     kept = "".join(c if unicodedata.category(c)[0] in "LMN" or c in " .,@+-_()'" else "_" for c in student)
     kept = kept.lstrip(".").rstrip(". ")

@@ -1,6 +1,6 @@
-"""Lateness: minutes after a deadline, and what a policy takes off for it. Nothing is computed without a policy.
+"""Lateness: minutes after a deadline, and the deduction by a policy. Nothing is computed without a policy.
 
-Canvas and Gradescope apply policies of their own, so none is the default. A change of the policy needs no grading.
+Canvas and Gradescope apply their own policies, so none is the default. A change of policy requires no grading.
 """
 
 import math
@@ -15,7 +15,7 @@ DAY = 24 * 60
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deduction:
-    """What is taken off one student's points for lateness, and why. `unknown`: nobody knows when it was handed in."""
+    """The deduction from one student's points, and why. unknown: the time of submission is unknown."""
 
     points: float
     reason: str
@@ -32,7 +32,7 @@ def minutes_late(policy: LatePolicy, submitted: datetime, extension_minutes: flo
 
 
 def deduction(policy: LatePolicy, result: Result) -> Deduction | None:
-    """Return what is taken off a result, None where nothing was graded."""
+    """Return the deduction from a result, None if it was not graded."""
     if result.status is not SubmissionStatus.GRADED:
         return None
     try:
@@ -40,12 +40,12 @@ def deduction(policy: LatePolicy, result: Result) -> Deduction | None:
     except ValueError:
         return Deduction(points=0.0, reason="the time of submission is unknown", unknown=True)
     if submitted.tzinfo is None:
-        return Deduction(points=0.0, reason="the time of submission has no zone", unknown=True)
+        return Deduction(points=0.0, reason="the time of submission has no time zone", unknown=True)
     late = minutes_late(policy, submitted, result.student.extension_minutes)
     if late <= policy.grace_minutes:
         return Deduction(points=0.0, reason=f"{late:.0f} minutes late, within the grace period" if late else "on time")
     if policy.cutoff_minutes is not None and late > policy.cutoff_minutes:
-        return Deduction(points=result.total, reason=f"{_in_words(late)} late, after the last moment")
+        return Deduction(points=result.total, reason=f"{_in_words(late)} late, after the cut-off")
     days = math.ceil(late / DAY)
     percent = min(policy.most_percent, policy.percent_per_day * days)
     points = round(result.total * percent / 100, 6)

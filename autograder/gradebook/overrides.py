@@ -1,4 +1,4 @@
-"""What people decide: points and comments that win over what was computed, with who, when and why. Nothing is lost.
+"""Overrides: points and comments by people, which replace computed points, with who, when and why. None is ever lost.
 
 A file of overrides is applied as a whole or not at all.
 """
@@ -44,9 +44,9 @@ class Entry:
 
 
 def find_student(saved: Iterable[Saved], wanted: str) -> Saved:
-    """Return the result of the student with this id, or whose id or name holds this text.
+    """Return the result of the student with this id, or whose id or name contains this text.
 
-    Raises UsageError when nobody or more than one person fits.
+    Raises UsageError if none or more than one matches.
     """
     everyone = list(saved)
     exact = [one for one in everyone if one.result.student.id == wanted]
@@ -59,13 +59,13 @@ def find_student(saved: Iterable[Saved], wanted: str) -> Saved:
     if len(people) == 1:
         return people[0]
     if not people:
-        raise UsageError("no such student", wanted, "give an id or a part of a name that stands in grades.csv")
+        raise UsageError("no such student", wanted, "give an id or part of a name from grades.csv")
     names = ", ".join(sorted(one.result.student.id for one in people)[:20])
-    raise UsageError(f"{len(people)} students fit", wanted, f"give one of: {names}")
+    raise UsageError(f"{len(people)} students match", wanted, f"give one of: {names}")
 
 
 def check(decision: Decision, saved: Saved, *, bonus: bool) -> Decision:
-    """Return the decision if it can be recorded. Raises UsageError for an unknown question or impossible points."""
+    """Return the decision if it is valid. Raises UsageError for an unknown question or impossible points."""
     where = f"{decision.student} {decision.question}"
     questions = saved.result.questions
     if decision.question != WHOLE and decision.question not in questions:
@@ -106,7 +106,7 @@ def record(gradebook: Gradebook, decisions: Sequence[tuple[Decision, Saved]], by
 
 
 def computed_points(result: Result, question: str) -> float:
-    """Return what the tests alone gave for a question, or for the whole submission."""
+    """Return the points by tests alone for a question, or for the whole submission."""
     if question != WHOLE:
         return result.questions[question].computed
     return round(sum(score.computed for score in result.questions.values()), 6)
@@ -115,7 +115,7 @@ def computed_points(result: Result, question: str) -> float:
 def undo(gradebook: Gradebook, student: str, question: str, by: str) -> Entry:
     """Undo the newest override of a question that still counts; it stays in the history.
 
-    Raises UsageError when there is none.
+    Raises UsageError if there is none.
     """
     entries = [one for one in history(gradebook, student) if one.question == question and not one.undone]
     if not entries:

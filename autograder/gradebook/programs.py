@@ -1,4 +1,4 @@
-"""The reassembled programs of results: enough to judge a submission again without the files that were handed in."""
+"""The reassembled programs of results: enough to judge a submission again without its files."""
 
 import json
 from collections.abc import Mapping

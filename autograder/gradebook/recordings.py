@@ -1,4 +1,4 @@
-"""Recordings in the gradebook: programs that ran and their replies, each tensor stored once however many sent it."""
+"""Recordings in the gradebook: executed programs and their replies; equal tensors are stored once."""
 
 import collections
 import functools
@@ -71,7 +71,7 @@ def _pack(reply: Reply, digest: bytes) -> bytes:
 
 
 def load(gradebook: Gradebook, key: bytes) -> Recording | None:
-    """Return the recording of a program, None where it never ran."""
+    """Return the recording of a program, None if it never ran."""
     with gradebook.engine.connect() as connection:
         row = connection.execute(select(schema.programs).where(schema.programs.c.key == key)).first()
         if row is None:

@@ -1,7 +1,7 @@
-"""Rescoring: recorded replies judged anew after a change of hidden tests, without running students' code.
+"""Rescoring: recorded replies are judged again after a change of hidden tests, without running students' code.
 
-Only what was never recorded is run again: a request that no test made before, or to a probe whose source changed. The
-result is that of grading anew.
+Only requests without a recording run again: those that no test made before, or to a probe whose source changed. The
+result is the same as that of grading again.
 """
 
 import contextlib
@@ -37,9 +37,9 @@ CANNOT = frozenset({"release", "reading"})
 
 @dataclass(slots=True, kw_only=True)
 class Outcome:
-    """What a rescore found.
+    """The outcome of a rescore.
 
-    old: students whose results must be graded again instead; again: those whose code was run for something new
+    old: students who must be graded again instead; again: those whose code was run for new requests
     run: the new run, None for a dry run
     """
 
@@ -53,7 +53,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """A saved result with the questions whose tests changed since."""
+    """A saved result with the questions whose tests have changed."""
 
     saved: Saved
     questions: tuple[str, ...]
@@ -82,7 +82,7 @@ def rescore(
     unsafe: bool,
     say: Callable[[str], None],
 ) -> Outcome:
-    """Judge again what changed tests concern.
+    """Judge again everything affected by changed tests.
 
     since_run: compare with how things stood after this run; unsafe: run code even if it cannot be sandboxed
     say: takes lines about what is going to happen

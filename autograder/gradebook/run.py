@@ -1,4 +1,4 @@
-"""One run over a gradebook: what is to be graded and why, results as they come, and what changed in the end."""
+"""One run over a gradebook: what to grade and why, results as they arrive, and the changes at the end."""
 
 import json
 from collections import Counter
@@ -19,9 +19,9 @@ from autograder.submissions.submission import HandIn, Submission
 
 @dataclass(slots=True, kw_only=True)
 class GradingRun:
-    """A `grade` that is under way.
+    """A `grade` in progress.
 
-    questions: those to grade; grader: the fingerprint of all that decides a result besides the submission
+    questions: those to grade; grader: the fingerprint of everything that determines a result besides the submission
     """
 
     gradebook: Gradebook
@@ -33,7 +33,7 @@ class GradingRun:
     failed: int = 0
 
     def why(self, hand_ins: Iterable[HandIn]) -> list[str]:
-        """Say in plain lines what an earlier run finished, and what of it is graded again and why."""
+        """Return plain lines: what an earlier run finished, and what is graded again and why."""
         reasons: Counter[str] = Counter()
         students = {student.id for hand_in in hand_ins for student in hand_in.students}
         known = 0
@@ -48,7 +48,7 @@ class GradingRun:
         return lines
 
     def _missing(self, result: Result) -> tuple[Question, ...]:
-        """The questions of this run that a result should have; an unreadable one has none."""
+        """Return the questions of this run that a result should have; an unreadable one has none."""
         return self.questions if result.status is SubmissionStatus.GRADED else ()
 
     def wanted(self, hand_in: HandIn, submission: Submission) -> tuple[tuple[Student, ...], tuple[str, ...]]:
@@ -101,7 +101,7 @@ class GradingRun:
         return results
 
     def _grader_of(self, saved: Saved | None, new: Result, result: Result) -> dict[str, str]:
-        """The fingerprint of a result, some of whose questions an earlier run graded."""
+        """Return the fingerprint of a result, some of whose questions an earlier run graded."""
         kept = set(result.questions) - set(new.questions)
         old = saved.grader if saved else {}
         return {name: digest for name, digest in self.grader.items() if name.removeprefix("tests ") not in kept} | {
@@ -109,7 +109,7 @@ class GradingRun:
         }
 
     def absent(self, student: Student) -> Result:
-        """Give a student who handed in nothing a row that says so; who has a result of an earlier run keeps it."""
+        """Store `not_submitted` for a student, unless an earlier run has a result; return the result."""
         saved = next(self.gradebook.saved(student=student.id, tests=False), None)
         if saved is not None:
             return saved.result
@@ -212,13 +212,13 @@ def begin(
 
 
 def write_views(gradebook: Gradebook, assignment: Assignment, folder: Path, touched: Iterable[str]) -> Path | None:
-    """Write the views of how things stand; where an edited grades.csv was kept, its path."""
+    """Write the views of the current results; return the path of an edited grades.csv that was kept, if any."""
     questions = [one.id for one in assignment.questions]
     return views.write(gradebook, folder, questions, touched, deductions(gradebook, assignment))
 
 
 def deductions(gradebook: Gradebook, assignment: Assignment) -> dict[str, Deduction] | None:
-    """Return what lateness takes off, by student; None where the assignment has no policy."""
+    """Return the deductions for lateness, by student; None if the assignment has no policy."""
     policy = assignment.late
     if policy is None:
         return None

@@ -1,7 +1,7 @@
-"""The tables of a gradebook, and how a file of an older version becomes one of this version.
+"""The tables of a gradebook, and the migration of older versions.
 
-Everything a run computes is kept: results belong to runs, so an earlier run stays readable after the next one. Texts
-and replies are stored once, under the digest of their bytes (`blobs`).
+Everything a run computes is kept: results belong to runs, so earlier runs stay readable. Texts and replies are stored
+once, under the digest of their bytes (`blobs`).
 """
 
 from collections.abc import Callable, Mapping
@@ -33,7 +33,7 @@ from autograder.errors import UsageError
 
 VERSION = 1
 MIGRATIONS: Mapping[int, Callable[[Connection], None]] = {}
-"""By version: what turns a gradebook of the version before it into one of this version."""
+"""By version: statements that upgrade a gradebook from the version before."""
 
 
 class Text(TypeDecorator[str]):
@@ -197,7 +197,7 @@ result_programs = Table(
 
 
 def prepare(engine: Engine, where: str) -> None:
-    """Create the tables of a new gradebook, or bring those of an older version up to date, keeping a copy of a file.
+    """Create the tables of a new gradebook, or upgrade those of an older version, keeping a copy of a file.
 
     Raises UsageError for a gradebook of a newer version.
     """

@@ -1,4 +1,4 @@
-"""The gradebook: everything that runs computed and people decided, in one SQL database.
+"""The gradebook: all computed results and overrides, in one SQL database.
 
 SQLite in the results folder by default, or PostgreSQL. Each result is committed as it comes, so that a run that is
 killed loses nothing that was finished. One writer at a time, of a folder and of a database: locks that go away with
@@ -39,7 +39,7 @@ FILE = "gradebook.db"
 LOCK = ".lock"
 CHANGING = (schema.results, schema.overrides)
 CHUNK = 500
-"""How many students one query reads, so that memory stays flat however many there are."""
+"""Students read per query, so that memory stays flat for any number of students."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,19 +66,19 @@ class Gradebook:
         self.engine = engine
 
     def get_meta(self, key: str) -> str:
-        """Return a remembered text, empty where there is none."""
+        """Return a stored text, empty if there is none."""
         with self.engine.connect() as connection:
             query = select(schema.meta.c.value).where(schema.meta.c.key == key)
             return str(connection.execute(query).scalar_one_or_none() or "")
 
     def set_meta(self, key: str, value: str) -> None:
-        """Remember a text under a key."""
+        """Store a text under a key."""
         with self.engine.begin() as connection:
             connection.execute(schema.meta.delete().where(schema.meta.c.key == key))
             connection.execute(insert(schema.meta).values(key=key, value=value))
 
     def begin_run(self, kind: str, kit: str, command: str) -> int:
-        """Record that a run has started; its id."""
+        """Record that a run has started; return its id."""
         row = {"kind": kind, "kit": kit, "command": command, "started": now()}
         with self.engine.begin() as connection:
             return int(connection.execute(insert(schema.runs).values(**row).returning(schema.runs.c.id)).scalar_one())
@@ -159,7 +159,7 @@ def database_url(folder: Path, url: str = "") -> str:
 
 @contextlib.contextmanager
 def open_gradebook(folder: Path, url: str = "", *, writing: bool = True) -> Iterator[Gradebook]:
-    """Open the gradebook of a results folder, making both where there are none.
+    """Open the gradebook of a results folder, creating both if they do not exist.
 
     url: a SQLAlchemy URL (default: `gradebook.db` in the folder)
     writing: take the locks; without it there must be a gradebook already

@@ -1,6 +1,6 @@
-"""What other programs read of a gradebook: grades.csv, results/<student>.json and changes.csv, written from it.
+"""Files for other programs, written from a gradebook: grades.csv, results/<student>.json and changes.csv.
 
-A copy of grades.csv that somebody edited is noticed before it is overwritten, and kept as grades.edited.csv.
+An edited grades.csv is detected before it is overwritten, and kept as grades.edited.csv.
 """
 
 import csv
@@ -28,7 +28,7 @@ UP_TO = "views"
 
 
 def current(gradebook: Gradebook, run: int | None = None, *, tests: bool = False) -> Iterator[Result]:
-    """Yield every student's result with the overrides that count, in the order of their ids."""
+    """Yield every student's result with its overrides, in the order of their ids."""
     entries: dict[str, list[overrides.Entry]] = {}
     for entry in overrides.history(gradebook):
         entries.setdefault(entry.student, []).append(entry)
@@ -43,10 +43,10 @@ def write(
     touched: Iterable[str],
     deductions: Mapping[str, Deduction] | None = None,
 ) -> Path | None:
-    """Write the views of how things stand; where an edited grades.csv was kept, its new path.
+    """Write the views of the current results; return the new path of an edited grades.csv, if any.
 
-    questions: ids in the assignment's order; touched: the students whose result changed, whose JSON is written anew
-    deductions: for lateness, by student, where the assignment has a policy
+    questions: ids in the assignment's order; touched: the students whose JSON is written again
+    deductions: for lateness, by student, if the assignment has a policy
     """
     with writing(folder):
         (folder / RESULTS).mkdir(exist_ok=True)
@@ -77,7 +77,7 @@ def write_result(gradebook: Gradebook, path: Path, student: str) -> None:
 
 
 def keep_edited(gradebook: Gradebook, folder: Path) -> Path | None:
-    """Keep a grades.csv that is not what was written last as grades.edited.csv; its path, None for an unedited one."""
+    """Keep an edited grades.csv as grades.edited.csv; return its path, None if it was not edited."""
     path = folder / GRADES
     written = gradebook.get_meta(WRITTEN).split()
     if not written or not path.is_file() or _digest(path.read_bytes()) in written:
@@ -90,7 +90,7 @@ def keep_edited(gradebook: Gradebook, folder: Path) -> Path | None:
 def grades_csv(
     results: Sequence[Result], questions: Sequence[str], deductions: Mapping[str, Deduction] | None = None
 ) -> str:
-    """Return the table of grades: a row per student, a column for each question that anybody was graded on."""
+    """Return the table of grades: a row per student, a column per graded question."""
     columns = [key for key in questions if any(key in result.questions for result in results)]
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
@@ -120,7 +120,7 @@ def _late_cells(result: Result, deduction: Deduction | None) -> list[object]:
 
 
 def write_changes(folder: Path, found: Sequence[changes.Change]) -> Path | None:
-    """Write changes.csv of the last run; where nothing changed, remove that of an earlier one."""
+    """Write changes.csv of the last run, or remove an earlier one if nothing changed."""
     path = folder / CHANGES
     if found:
         write_whole(path, changes.to_csv(found))

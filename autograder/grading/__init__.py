@@ -1,1 +1,1 @@
-"""Programs -> results: hidden tests over observations, in the trusted process."""
+"""Programs -> results: hidden tests on observations, in the trusted process."""

@@ -1,10 +1,10 @@
 """Assertions for hidden tests, with messages that name the mistake.
 
-Observations are untrusted: they may be of any type and shape. Every assertion here takes anything and either passes or
-raises AssertionError with a sentence for the student. A message shows one entry at most, never an input as a whole.
+Observations are untrusted: they may be of any type and shape. Every assertion accepts any value and either passes
+or raises AssertionError with a sentence for the student. A message shows at most one entry, never a whole input.
 
-Numbers are compared as NumPy arrays in float64; tensors are taken where torch is loaded. What only tests with tensors
-need is in `tensors.py`.
+Numbers are compared as NumPy arrays in float64; tensors are accepted if torch is loaded. Assertions for tensors only
+are in `tensors.py`.
 """
 
 import math
@@ -19,14 +19,14 @@ from autograder.sandbox.channel import Opaque, Value, loaded_torch
 FLOAT64 = 1e-9
 FLOAT32 = 2e-4
 SINGLE = 2e-6
-"""Relative precision that is left of a float32 computation with numbers around one."""
+"""Relative precision of a float32 computation with numbers around one."""
 ALIKE = 0.02
-"""How close, relatively, a measured standard deviation must be to that of a known mistake to be called by its name."""
+"""Relative distance within which a measured standard deviation counts as that of a known mistake."""
 MAX_SHOWN = 40
-"""Longest text, in characters, that a message shows as a whole."""
+"""Characters of the longest text that a message shows in full."""
 
 WHERE = re.compile(r"(.+?)( (?:after|at|in|over|under) .+)")
-"""A name, and where or when it was looked at: an index belongs between the two."""
+"""A name, followed by where or when it was observed: an index is inserted between the two."""
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 Numbers: TypeAlias = Any
@@ -42,7 +42,7 @@ def fail(message: str) -> NoReturn:
 def describe_kind(value: Value, noun: str = "tensor") -> str:
     """Return what a value is, in words: `None`, `a str`, `a tensor of shape (2, 3)`.
 
-    noun: what to call a tensor, as a NumPy array that crossed from the sandbox is a tensor here
+    noun: what to call a tensor; a NumPy array from the sandbox arrives here as a tensor
     """
     if value is None:
         return "None"
@@ -65,10 +65,10 @@ def is_tensor(value: Value) -> bool:
 
 
 def as_array(value: Value, name: str, shape: tuple[int, ...] | None = None, noun: str = "array") -> Array:
-    """Return the value as a float64 array of this shape; a (1, D) value stands for a (D,) one, a plain number for ().
+    """Return the value as a float64 array of this shape; a (1, D) value is accepted as (D,), a plain number as ().
 
     noun: what to call an array in messages
-    Raises AssertionError when it is something else.
+    Raises AssertionError if it is anything else.
     """
     array = _numeric(value)
     if array is None:
@@ -98,7 +98,7 @@ def _numeric(value: Value) -> Array | None:
 def parts(value: Value, names: tuple[str, ...]) -> tuple[Value, ...]:
     """Return the parts of a returned tuple or list.
 
-    Raises AssertionError when it does not have one part for each name.
+    Raises AssertionError if it does not have one part for each name.
     """
     if not isinstance(value, list | tuple) or len(value) != len(names):
         fail(f"your function returned {describe_kind(value)}; it should return ({', '.join(names)})")
@@ -106,10 +106,10 @@ def parts(value: Value, names: tuple[str, ...]) -> tuple[Value, ...]:
 
 
 def part_in_order(value: Value, name: str, targets: Mapping[str, Target], tolerance: float = FLOAT64) -> Value:
-    """Return the part of a returned tuple or list that stands where this name does among the targets.
+    """Return the part of a returned tuple or list at the position of this name among the targets.
 
-    Raises AssertionError when there is not one part for each target, or when this part is wrong and the value holds
-    all that was expected in another order.
+    Raises AssertionError if there is not one part for each target, or if this part is wrong and the value contains all
+    targets in another order.
     """
     names = tuple(targets)
     found = parts(value, names)
@@ -122,7 +122,7 @@ def part_in_order(value: Value, name: str, targets: Mapping[str, Target], tolera
 
 
 def as_dict(value: Value, name: str, keys: tuple[str, ...]) -> dict[str, Value]:
-    """Return the value as a dict with at least these keys. Raises AssertionError when it is something else."""
+    """Return the value as a dict with at least these keys. Raises AssertionError if it is anything else."""
     if not isinstance(value, dict):
         fail(f"your {name} {_verb(name, 'is')} {describe_kind(value)}; a dictionary was expected")
     if missing := [key for key in keys if key not in value]:
@@ -131,7 +131,7 @@ def as_dict(value: Value, name: str, keys: tuple[str, ...]) -> dict[str, Value]:
 
 
 def _misspelt(found: Mapping[str, Value], keys: Sequence[str]) -> str:
-    """Return a remark on the keys of a dictionary that are not among those that were asked for; empty without any."""
+    """Return a remark on the unexpected keys of a dictionary, empty if there are none."""
     extra = [key for key in found if key not in keys]
     if not extra:
         return ""
@@ -140,7 +140,7 @@ def _misspelt(found: Mapping[str, Value], keys: Sequence[str]) -> str:
 
 
 def _listed(words: Any, last: str) -> str:
-    """Return words joined as in a sentence: `a`, `a and b`, `a, b and c`."""
+    """Return the words joined as in a sentence: `a`, `a and b`, `a, b and c`."""
     *most, end = words
     return f"{', '.join(most)} {last} {end}" if most else str(end)
 
@@ -170,10 +170,10 @@ def assert_close(
     """Assert that a value agrees with its target.
 
     Numbers are compared in float64 within the tolerance, relatively or absolutely; a float target is exact, and a
-    tensor target keeps the precision of its dtype. Lists and tuples stand for each other. Texts, None and truth values
+    tensor target keeps the precision of its dtype. Lists and tuples are interchangeable. Strings, None and booleans
     must be equal.
-    mistakes: what known wrong formulas give, by a name that completes "your var matches ..."; the first that agrees
-    with the value (and not with the target) stands in the message.
+    mistakes: the results of known wrong formulas, by a name that completes "your var matches ..."; the message names
+    the first that agrees with the value (and not with the target).
     """
     if (goal := _numeric(target)) is not None:
         noun = "array" if isinstance(target, np.ndarray) else "tensor"
@@ -278,7 +278,7 @@ def _first_difference(yours: Array, goal: Array, agree: Any, name: str) -> str:
 
 
 def _name_mistake(yours: Array, goal: Array, name: str, mistakes: Mapping[str, Target], tolerance: float) -> None:
-    """Fail with the first mistake that has as many entries as the value, and the same, and is not the target itself."""
+    """Fail with the first mistake that equals the value, entry by entry, and differs from the target."""
     for mistake, wrong in mistakes.items():
         other = _numeric(wrong)
         if other is None or (other.shape == goal.shape and _close(other, goal, max(tolerance, 1e-7)).all()):
@@ -288,7 +288,7 @@ def _name_mistake(yours: Array, goal: Array, name: str, mistakes: Mapping[str, T
 
 
 def _relation(yours: Array, goal: Array, name: str) -> str:
-    """Return how a value as a whole differs from its target, with a verb, where one word says it; else empty."""
+    """Return how a value as a whole differs from its target, with a verb; empty if there is no simple relation."""
     if goal.size < 3 or not goal.any() or not (np.isfinite(yours) & np.isfinite(goal)).all():
         return ""
     verb = _verb(name, "is")
@@ -313,7 +313,7 @@ PLURALS = {"is": "are", "has": "have", "matches": "match", "contains": "contain"
 
 
 def _verb(name: str, singular: str) -> str:
-    """Return the verb in the number that a name takes, by the ending of its first word: losses, not bias."""
+    """Return the verb in singular or plural, judged by the ending of the name's first word: losses, not bias."""
     words = name.split(" ")
     first = words[1] if words[0].endswith("'s") and len(words) > 1 else words[0]
     plural = first.endswith("s") and not first.endswith(("ss", "as", "is", "us"))
@@ -325,7 +325,7 @@ def assert_deviation(
 ) -> None:
     """Assert that random numbers have mean 0 and, within a relative tolerance, this standard deviation.
 
-    mistakes: the standard deviations that known wrong formulas give, by a name that completes "it is ...".
+    mistakes: the standard deviations of known wrong formulas, by a name that completes "it is ...".
     """
     numbers = as_array(value, name, noun="tensor" if loaded_torch() else "array")
     if numbers.size < 2:
@@ -338,7 +338,7 @@ def assert_deviation(
         it_is = f"; it is {known}" if known and distance[known] <= ALIKE else ""
         fail(f"your {name} {has} a standard deviation of {std:.4g} where {target:.4g} was expected{it_is}")
     if not abs(mean) <= 6 * target / math.sqrt(numbers.size):
-        fail(f"your {name} {has} a mean of {mean:.3g}; it should be 0 up to chance")
+        fail(f"your {name} {has} a mean of {mean:.3g}; it should be close to 0")
 
 
 def assert_below(value: float, limit: float, name: str, reason: str) -> None:
@@ -350,17 +350,17 @@ def assert_below(value: float, limit: float, name: str, reason: str) -> None:
 
 
 def mapping(value: Value) -> dict[str, Value]:
-    """Return the value as a dict; an empty one when it is no mapping."""
+    """Return the value as a dict; an empty one if it is not a mapping."""
     return dict(value) if isinstance(value, Mapping) else {}
 
 
 def sequence(value: Value) -> list[Value]:
-    """Return the items of a list or tuple; none of anything else."""
+    """Return the items of a list or tuple; none for anything else."""
     return list(value) if isinstance(value, list | tuple) else []
 
 
 def truth(value: Value, name: str) -> bool:
-    """Return the value as True or False; a tensor or array that holds one truth value stands for it."""
+    """Return the value as True or False; a tensor or array with one boolean counts as such."""
     if is_tensor(value) and value.numel() == 1 and str(value.dtype) == "torch.bool":
         return bool(value)
     if isinstance(value, np.bool_ | np.ndarray) and value.size == 1 and value.dtype.kind == "b":

@@ -1,4 +1,4 @@
-"""Many submissions over an Executor: loaded one by one, graded by workers, handed to the caller as they come.
+"""Many submissions over an Executor: loaded one by one, graded by workers, passed to the caller as they finish.
 
 Nothing is kept here: results go to the caller at once, so that memory does not grow with the number of submissions.
 """
@@ -15,12 +15,12 @@ from autograder.results import Student
 from autograder.submissions.submission import HandIn, Submission
 
 AHEAD = 2
-"""How many loaded submissions may wait for each worker: enough to keep it busy, few enough to keep memory flat."""
+"""Loaded submissions waiting per worker: enough to keep it busy, few enough to keep memory flat."""
 TRIES = 2
-"""How often a submission is given to a worker that dies; then it gets a row that says so."""
+"""Attempts per submission when workers die; after that, its result says so."""
 
 Grade = Callable[[Submission, tuple[str, ...]], Graded]
-"""What a worker does with a submission and the ids of the questions to grade."""
+"""Grades a submission, given the ids of the questions, in a worker."""
 
 
 @dataclass(slots=True)
@@ -37,8 +37,8 @@ class Job:
 class Batch:
     """One pass over submissions.
 
-    wanted: which questions of a submission are to be graded for whom; none where an earlier run did it all
-    record: takes what came of a submission, and for whom it counts
+    wanted: the students and questions for which to grade a submission; empty if an earlier run did it all
+    record: receives the outcome of a submission, and for whom it counts
     """
 
     executor: Executor
@@ -49,7 +49,7 @@ class Batch:
     _pending: dict[Future[Graded], Job] = field(default_factory=dict)
 
     def run(self, hand_ins: Iterable[HandIn]) -> None:
-        """Grade all that is wanted. A submission is loaded when a worker will soon be free for it."""
+        """Grade everything wanted. A submission is loaded when a worker will soon be free."""
         for job in self._jobs(hand_ins):
             self._submit(job)
             while len(self._pending) > AHEAD * self.jobs or any(future.done() for future in self._pending):
@@ -100,7 +100,7 @@ class Batch:
 
 
 class InlineExecutor(Executor):
-    """Runs each call at once in this process: what one worker, a test or a debugger wants."""
+    """Runs each call at once in this process, for a single worker, tests or a debugger."""
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         future: Future[Any] = Future()

@@ -1,6 +1,6 @@
-"""What decides a result besides the submission, as digests by part, so that a changed part can be named.
+"""Everything that determines a result besides the submission, as a digest per part, so that a change can be named.
 
-Nothing is imported here: a batch can say what it will grade anew, and why, before anything heavy is loaded.
+Nothing heavy is imported here: a batch can say what it will grade again, and why, before torch is loaded.
 """
 
 import hashlib
@@ -34,13 +34,13 @@ MARK = re.compile(r"^@question\(\s*[\"']([A-Z]+[0-9]+)[\"']", re.MULTILINE)
 RELATIVE = re.compile(r"^\s*from\s+\.(\w*)\s+import\s+(\([^)]*\)|[^\n]+)", re.MULTILINE)
 LIBRARIES = ("torch", "numpy", "scikit-learn")
 SHOWN = 8
-"""How many questions a reason names."""
+"""Number of questions that a reason names."""
 
 
 def parts(assignment: Assignment, missing: Sequence[str] = ()) -> dict[str, str]:
     """Return a digest for each part, by name: of the kit, of the assignment, of the machine, and `tests <question>`.
 
-    missing: the required layers of the sandbox that are not there, so that no such result passes for a confined one
+    missing: the required layers of the sandbox that are missing, so that such results never count as sandboxed
     """
     modules = sources(assignment.hidden_tests_dir)
     others = [path for path in sorted(assignment.hidden_tests_dir.iterdir()) if path.is_file() and path.suffix != ".py"]
@@ -87,7 +87,7 @@ def _limits(assignment: Assignment) -> list[float]:
 
 
 def stale(before: Mapping[str, str], now: Mapping[str, str], questions: Iterable[Question]) -> str:
-    """Return in words what changed between two fingerprints that matters for these questions, empty for nothing."""
+    """Return in words the changes between two fingerprints that affect these questions, empty if none."""
     common = [name for name in now if not name.startswith("tests ") and before.get(name) != now[name]]
     tests = [one.id for one in questions if before.get(f"tests {one.id}") != now.get(f"tests {one.id}")]
     kit = dict.fromkeys(("judging", "reading", "running"), "the kit")
@@ -129,7 +129,7 @@ def sources(folder: Path) -> dict[str, str]:
 
 
 def closure(stems: Iterable[str], modules: Mapping[str, str]) -> set[str]:
-    """Return these modules and all that they import from their own folder, directly or not."""
+    """Return these modules and everything they import from their folder, directly or indirectly."""
     found: set[str] = set()
     waiting = [stem for stem in stems if stem in modules]
     while waiting:
@@ -149,7 +149,7 @@ def probe_modules(modules: Mapping[str, str]) -> list[str]:
 
 
 def probe_sources(modules: Mapping[str, str]) -> dict[str, str]:
-    """Return for each probe, by name, the text of its module and of what that imports from its folder."""
+    """Return for each probe, by name, the text of its module and of its imports from the same folder."""
     found = {}
     for stem in probe_modules(modules):
         together = "\0".join(modules[name] for name in sorted(closure([stem], modules)))

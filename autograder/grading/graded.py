@@ -1,4 +1,4 @@
-"""What a worker returns of one submission."""
+"""The value that a worker returns for one submission."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from autograder.submissions.submission import Submission
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Graded:
-    """A result with the programs it came from, one per notebook, and what was recorded on the way.
+    """A result with the programs behind it, one per notebook, and the recordings made.
 
     notes: for each notebook that was to be graded, the flags that came of scoring it, or that say it is not there
     failed: whether the result says that the grader itself failed
@@ -25,7 +25,7 @@ class Graded:
 
 
 def gave_up(submission: Submission) -> Graded:
-    """Return the row of a submission at which a worker process died twice; it says that the grader is to blame."""
+    """Return the result of a submission on which a worker process died twice; it says that the grader failed."""
     text = "not graded: the grader's own process ended twice while it graded this submission; run the command again"
     result = Result(
         student=submission.student,

@@ -1,4 +1,4 @@
-"""One submission -> one result: intake's files, put into the release, scored by the hidden tests."""
+"""One submission -> one result: its answers are put into the release and scored by the hidden tests."""
 
 import contextlib
 import itertools
@@ -26,9 +26,9 @@ from autograder.submissions.submission import Submission
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grader:
-    """What a worker needs to grade any submission of one assignment.
+    """Grades submissions of one assignment.
 
-    not_run: for each notebook, the names that only cells make which grading does not run, and what kind of cell
+    not_run: for each notebook, the names defined only in cells that grading does not run, and the kind of cell
     """
 
     assignment: Assignment
@@ -41,7 +41,7 @@ class Grader:
     def grade(
         self, submission: Submission, questions: Sequence[Question], scored: Scored = lambda question_id, score: None
     ) -> Result:
-        """Grade one submission. Whatever is wrong with it is in the result; only a fault of ours is raised.
+        """Grade one submission. Problems with it are part of the result; only errors of the kit are raised.
 
         scored: as for Scorer.score.
         """
@@ -50,7 +50,7 @@ class Grader:
     def graded(
         self, submission: Submission, questions: Sequence[Question], scored: Scored = lambda question_id, score: None
     ) -> Graded:
-        """Grade one submission, as `grade`, and return with the result what it came from."""
+        """Grade one submission like `grade`, and return the result with its programs and recordings."""
         common: dict[str, Any] = {
             "student": submission.student,
             "submission": submission.label,
@@ -104,7 +104,7 @@ class Grader:
 
 
 def not_there(notebook: str, read: ReadFiles) -> Flag:
-    """Return the flag of a notebook without a usable file: nobody handed it in, or what was handed in is damaged."""
+    """Return the flag of a notebook without a usable file: missing or unreadable."""
     if reason := read.unreadable.get(notebook) or read.unreadable.get(""):
         return Flag(kind="notebook_unreadable", text=f"{notebook}: not graded, because {reason}")
     return Flag(kind="notebook_missing", text=f"{notebook}.ipynb was not handed in")
@@ -122,12 +122,12 @@ def open_grader(
     """Open a grader with a running sandbox; this process computes with one thread from then on.
 
     unsafe, namespaces: as for Sandbox
-    lookup: finds what earlier runs recorded; with it everything that children answer is recorded
+    lookup: finds the recordings of earlier runs; if given, all replies of children are recorded
     """
     use_libraries(assignment)
     released = load_released(assignment)
     prologues = {name: notebook.shared_steps() for name, notebook in released.items()}
-    with Sandbox(assignment, prologues, unsafe=unsafe, namespaces=namespaces) as sandbox:  # loads beside what follows
+    with Sandbox(assignment, prologues, unsafe=unsafe, namespaces=namespaces) as sandbox:  # loads in the background
         reference = reference_cells(assignment, released)
         tests = collect(assignment)
         sandbox.ready()
@@ -163,7 +163,7 @@ def use_libraries(assignment: Assignment) -> None:
     if assignment.uses_torch:
         import torch
 
-        torch.set_num_threads(1)  # the tensors here are small: more threads only wait for each other
+        torch.set_num_threads(1)  # the tensors are small: more threads would only wait for each other
 
 
 def recorder_of(assignment: Assignment, start: Start, lookup: Lookup, found: Mapping[str, str]) -> Recorder:

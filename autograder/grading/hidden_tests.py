@@ -1,4 +1,4 @@
-"""Hidden tests, collected by pytest once a worker: which function belongs to which question, for how many points."""
+"""Hidden tests, collected by pytest once per worker: functions with their question, points and hint."""
 
 import os
 import re
@@ -15,12 +15,12 @@ from autograder.errors import MasterError
 from autograder.grading.observe import Observe
 
 PLACE = re.compile(r'^(?:E +File ")?([^\s":]+\.py)(?:", line |:)(\d+)', re.MULTILINE)
-"""Where an error report of pytest says that it happened, in the words of a traceback or of a syntax error."""
+"""The location in a pytest error report, as written in a traceback or a syntax error."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """One call of a hidden test's function: the only one, or one of its parametrisation, which the name tells."""
+    """One call of a hidden test's function; the name identifies the parametrisation, if any."""
 
     name: str
     function: Callable[..., None]
@@ -29,7 +29,7 @@ class Case:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HiddenTest:
-    """A hidden test with its cases; it passes when all of them pass."""
+    """A hidden test with its cases; it passes if all of them pass."""
 
     name: str
     question: str
@@ -42,8 +42,8 @@ class HiddenTest:
 class LossTest:
     """A hidden test that compares a loss with a limit.
 
-    loss: the held-out loss of one training with this seed; limit: below it the test passes
-    wrong: what must stay above the limit or not be finite, by what is wrong: texts of regions, by their questions
+    loss: returns the held-out loss of one training with this seed; limit: the test passes below it
+    wrong: answers whose loss must exceed the limit or not be finite: texts of regions by question, by what is wrong
     """
 
     question: str
@@ -54,7 +54,7 @@ class LossTest:
 
 
 def question(question_id: str, *, points: float, hint: str) -> pytest.MarkDecorator:
-    """Mark a hidden test with the question it belongs to, its points, and a hint for who fails it."""
+    """Mark a hidden test with the question it belongs to, its points, and a hint for students who fail it."""
     return pytest.mark.question(question_id, points=points, hint=hint)
 
 
@@ -82,19 +82,19 @@ class _Collector:
         if report.failed:
             text = report.longreprtext.strip()
             last = text.splitlines()[-1].removeprefix("E").strip()
-            # pytest shortens a path to one from the working folder where that is close
+            # pytest shortens paths near the working directory
             places = [f"{os.path.abspath(path)}:{line}" for path, line in PLACE.findall(text) if "hidden_tests" in path]
-            self.errors.append(MasterError(f"it cannot be imported ({last})", [report.nodeid, *places][-1], "mend it"))
+            self.errors.append(MasterError(f"it cannot be imported ({last})", [report.nodeid, *places][-1], "fix it"))
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         self.items = [item for item in session.items if isinstance(item, pytest.Function)]
 
 
 def collect(assignment: Assignment) -> dict[str, tuple[HiddenTest, ...]]:
-    """The hidden tests by question, in the order of the files.
+    """Return the hidden tests by question, in the order of the files.
 
-    Raises MasterError for a test that cannot be imported, has no question, or the name of another test of its question,
-    and for points that do not add up.
+    Raises MasterError for a test that cannot be imported, has no question or shares its name with another test of the
+    question, and for points that do not add up.
     """
     folder = assignment.hidden_tests_dir
     collector = _Collector()
@@ -108,7 +108,7 @@ def collect(assignment: Assignment) -> dict[str, tuple[HiddenTest, ...]]:
     if not collector.items:
         raise MasterError(f"no hidden tests (pytest exit {code})", folder, "write them in files test_*.py")
     tests: dict[str, list[HiddenTest]] = {one.id: [] for one in assignment.questions}
-    first: dict[str, str] = {}  # where the first hidden test of a question stands
+    first: dict[str, str] = {}  # location of the first hidden test of a question
     grouped: dict[tuple[str, str], list[pytest.Function]] = {}
     for item in collector.items:
         grouped.setdefault((str(item.path), item.originalname), []).append(item)
@@ -134,13 +134,15 @@ def collect(assignment: Assignment) -> dict[str, tuple[HiddenTest, ...]]:
 def _hidden_test(where: str, name: str, items: Sequence[pytest.Function]) -> HiddenTest:
     mark = items[0].get_closest_marker("question")
     if mark is None or len(mark.args) != 1 or set(mark.kwargs) != {"points", "hint"}:
-        raise MasterError("a hidden test without its question", where, 'add @question("ID", points=..., hint="...")')
+        raise MasterError("a hidden test without a question", where, 'add @question("ID", points=..., hint="...")')
     cases = []
     for item in items:
         callspec = getattr(item, "callspec", None)
         parameters = dict(callspec.params) if callspec else {}
         if unknown := set(item.fixturenames) - set(parameters) - {"observe", "request"}:
-            raise MasterError(f"it asks for {', '.join(sorted(unknown))}", where, "take only `observe` and parameters")
+            raise MasterError(
+                f"unknown parameter {', '.join(sorted(unknown))}", where, "use only `observe` and parametrised names"
+            )
         case = _case_name(callspec.id, parameters) if callspec else ""
         cases.append(Case(name=case, function=item.function, parameters=parameters))
     return HiddenTest(
@@ -153,7 +155,7 @@ def _hidden_test(where: str, name: str, items: Sequence[pytest.Function]) -> Hid
 
 
 def _case_name(case_id: str, parameters: Mapping[str, Any]) -> str:
-    """`n=2, eps=0.1` where the parameters are plain values, else pytest's id."""
+    """Return `n=2, eps=0.1` if the parameters are plain values, else pytest's id."""
     if all(isinstance(value, bool | int | float | str) for value in parameters.values()):
         return ", ".join(f"{name}={value}" for name, value in parameters.items())
     return f"case {case_id}"

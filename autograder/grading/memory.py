@@ -1,7 +1,7 @@
-"""Verdicts remembered by the replies that led to them.
+"""Verdicts cached by the replies that led to them.
 
 Most answers of a class are right and give the same replies. Inputs and expected values are then computed once per batch
-and not once per student; only a reply that nobody gave before makes the test run.
+instead of once per student; a test runs only for a reply that has not been seen before.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ from autograder.results import Flag, Status
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a hidden test's case said: a status, the reason where it is not `passed`, a flag where there is one."""
+    """The verdict of a hidden test's case: a status, the reason unless it is `passed`, and perhaps a flag."""
 
     status: Status
     message: str
@@ -23,10 +23,10 @@ class Verdict:
 
 @dataclass(slots=True)
 class Memory:
-    """Verdicts by the replies that led to them, and what each case asks on the way there.
+    """Verdicts by the replies that led to them, and the requests of each case.
 
-    A conversation is a path: from a case over the digests of its replies. Each place on it holds the next request, or
-    the verdict at its end. The places that were used longest ago are forgotten beyond `most`.
+    A conversation is a path from a case through the digests of its replies. Each node stores the next request, or the
+    verdict at the end. The least recently used nodes are dropped beyond `most`.
     """
 
     most: int = 20_000
@@ -36,15 +36,15 @@ class Memory:
 
     @property
     def size(self) -> int:
-        """How many places and requests are kept."""
+        """The number of stored nodes and requests."""
         return len(self._places) + len(self._requests)
 
     def requests(self) -> list[bytes]:
-        """Return every request that was ever made, in the order of its first time."""
+        """Return every request ever made, in order of first use."""
         return list(self._requests.values())
 
     def recall(self, case: str, ask: Callable[[bytes], bytes | None]) -> Verdict | None:
-        """Return the verdict on the replies to what the case asks, None when they are new."""
+        """Return the verdict for the replies to the requests of a case, None if they are new."""
         place = digest(case.encode())
         while isinstance(known := self._places.get(place), bytes):
             self._places.move_to_end(place)
@@ -57,7 +57,7 @@ class Memory:
         return known
 
     def record(self, case: str, conversation: Sequence[tuple[bytes, bytes | None]], verdict: Verdict) -> None:
-        """Keep what a case asked and was told, and what it said to that."""
+        """Store the requests and replies of a case with its verdict."""
         place = digest(case.encode())
         for request, reply in conversation:
             key = digest(request)

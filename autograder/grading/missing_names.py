@@ -1,7 +1,7 @@
-"""Why a name is missing: what is added to a NameError in the messages that students read.
+"""Why a name is missing: explanations added to a NameError in messages for students.
 
-A name may be made by a cell that grading does not run, or by a cell that a submission has somewhere else, as after
-a run with names left over from another notebook. Student code is only searched as text.
+A name may be defined in a cell that grading does not run, or elsewhere in the submission, for example in another
+notebook that shared the kernel. Student code is only searched as text.
 """
 
 import ast
@@ -27,7 +27,7 @@ NOT_RUN = {Role.DEMO: "a demonstration cell", Role.CHECK: "a check cell"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MissingNames:
-    """What can be said about names that one submission lacks.
+    """Explains missing names of one submission.
 
     not_run: for a name that only cells make which grading does not run, what kind of cell makes it
     defined: for each name that the submission defines anywhere, the last place
@@ -37,7 +37,7 @@ class MissingNames:
     defined: Mapping[str, str]
 
     def explain(self, text: str) -> str:
-        """Return the text with the reason behind a NameError in it, if it has one without a reason."""
+        """Return the text with the reason added to a NameError in it, if there is one without a reason."""
         return MISSING.sub(lambda found: f"{found[0]}: {self._reason(found[1])}", text, count=1)
 
     def in_score(self, score: QuestionScore) -> QuestionScore:
@@ -57,7 +57,7 @@ class MissingNames:
 
 
 def names_not_run(released: ReleasedNotebook) -> dict[str, str]:
-    """Return the names that demonstration and check cells of the release make and no executed cell does."""
+    """Return the names that demonstration and check cells of the release define and no executed cell does."""
     made: dict[str, str] = {}
     given: set[str] = set()
     for cell in released.cells:

@@ -1,7 +1,7 @@
-"""Observations: what probes saw in a child of the sandbox, asked for by hidden tests.
+"""Observations: what probes saw in a child of the sandbox, requested by hidden tests.
 
-A hidden test calls `observe`; the request goes to a child, and the reply comes back as an Observation, or as
-NoObservation where there is none. `RunFactory` is what makes children, so that something else can stand in.
+A hidden test calls `observe`; the request goes to a child, and the reply comes back as an Observation, or NoObservation
+is raised. `RunFactory` starts children, so that recordings can take their place.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,13 +14,13 @@ from autograder.sandbox.channel import Frame, Value
 from autograder.sandbox.client import Failure, Stopped, probe_request, read_reply
 
 RESTARTS = 1
-"""How often a question gets a fresh child after a crash; a time-out ends the question at once."""
+"""Children per question after crashes; a time-out ends the question at once."""
 MAX_LEFT_OUT = 2
-"""Of pieces of added code that end their program; each costs a run. What ends more often runs without added code."""
+"""Pieces of added code left out because they end the program; each costs a run. Beyond that, all are left out."""
 
 
 class Running(Protocol):
-    """A program that was executed and now answers requests: in a child, or from a recording."""
+    """An executed program that answers requests, in a child or from a recording."""
 
     failure: Failure | None
     errors: Mapping[str, str]
@@ -41,11 +41,11 @@ RunFactory = Callable[[Program, int], Running]
 """Starts a child that executes a program, with its random numbers seeded."""
 
 Observe = Callable[..., "Observation"]
-"""`observe("probe", **inputs)`: what the probe saw when it ran beside the student's code on these inputs."""
+"""`observe("probe", **inputs)`: what the probe saw when it ran with the student's code on these inputs."""
 
 
 class NoObservation(Exception):
-    """Raised by `observe` in a hidden test when there is nothing to judge: error, time-out, crash."""
+    """Raised by `observe` in a hidden test if there is nothing to judge: error, time-out, crash."""
 
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure.message)
@@ -53,14 +53,14 @@ class NoObservation(Exception):
 
 
 class Observation(Mapping[str, Value]):
-    """The named values that a probe returned. A name that is missing was never sent: the reply was forged."""
+    """The named values that a probe returned. A missing name means that the reply was forged."""
 
     def __init__(self, seen: Mapping[str, Value]) -> None:
         self._seen = seen
 
     def __getitem__(self, name: str) -> Value:
         if name not in self._seen:
-            raise NoObservation(Failure(status=Status.CRASHED, message=f"the answer had no value {name!r}"))
+            raise NoObservation(Failure(status=Status.CRASHED, message=f"the reply has no value {name!r}"))
         return self._seen[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -73,8 +73,8 @@ class Observation(Mapping[str, Value]):
 class Starter:
     """Starts the programs of one notebook of one submission; added code that ended its program is left out next time.
 
-    What was left out of a program is left out only where the same pieces of code are together: in other company it may
-    do no harm. flags: about what was left out.
+    It is left out only from programs with the same combination of code: in others it may do no harm.
+    flags: about the code that was left out
     """
 
     def __init__(self, start: RunFactory) -> None:
@@ -83,7 +83,7 @@ class Starter:
         self.flags: list[Flag] = []
 
     def __call__(self, program: Program, seed: int) -> Running:
-        """Start a program, without the added code in which it ended before; at most MAX_LEFT_OUT times."""
+        """Start a program, without added code that ended it before; at most MAX_LEFT_OUT times."""
         left_out = self._left_out.setdefault(tuple(step.label for step in program.steps), [])
         while True:
             run = self._start(program.without(left_out), seed)
@@ -95,10 +95,10 @@ class Starter:
 
 
 class Child:
-    """A child of the sandbox for one question: started when first asked, started again after a crash."""
+    """A child of the sandbox for one question: started by the first request, and again after a crash."""
 
     def __init__(self, start: RunFactory, programs: Sequence[Program], seed: int) -> None:
-        """programs: what to execute, and what to fall back on when that does not finish."""
+        """programs: what to execute, followed by fallbacks in case it does not finish."""
         self._start = start
         self._programs = list(programs)
         self._seed = seed
@@ -109,10 +109,10 @@ class Child:
         self.stopped: Sequence[Stopped] = ()
         self.flags: list[Flag] = []
         self.left_out_added = False
-        self.disturbed = False  # by code that this question can be graded without
+        self.disturbed = False  # by code that this question does not need
 
     def ask(self, request: bytes) -> Frame | Failure:
-        """The reply to a request, or the failure in its place."""
+        """Return the reply to a request, or the failure instead."""
         run = self._ready()
         if isinstance(run, Failure):
             return run
@@ -126,7 +126,7 @@ class Child:
         return reply
 
     def _ready(self) -> Running | Failure:
-        """A run that executed the program; a program that never ends is tried again without the added code."""
+        """Return a run that executed the program; one that never ends is tried again without added code."""
         if self._given_up:
             return self._given_up
         while self._run is None:
@@ -156,7 +156,7 @@ class Observer:
     """The `observe` of one question of one submission. Asking twice gives the same observation."""
 
     def __init__(self, child: Child | Running, question: str, seed: int) -> None:
-        """seed: of the random numbers that the student's code draws."""
+        """seed: of the student's random numbers."""
         self._child = child
         self._question = question
         self._seed = seed
@@ -175,14 +175,14 @@ class Observer:
         return seen
 
     def ask(self, request: bytes) -> bytes | None:
-        """A digest of the reply to a request; None for a failure that is no reply, as it may not come again."""
+        """Return a digest of the reply to a request; None for a failure, which may not occur again."""
         if request not in self._replies:
             self._replies[request] = self._child.ask(request)
         reply = self._replies[request]
         if isinstance(reply, Failure):
             return None
         error = self._child.errors.get(self._question, "").encode(errors="replace")
-        # Each part for itself: a forged frame may hold another's bytes, split at another place.
+        # Each part separately: a forged frame may contain the same bytes split differently.
         return digest(b"".join(digest(bytes(part)) for part in (*reply, error)))
 
     def _read(self, reply: Frame | Failure) -> Observation | Failure:

@@ -1,7 +1,7 @@
-"""Observations -> scores: the hidden tests run over each submission, here in the trusted process.
+"""Observations -> scores: the hidden tests, run on each submission in the trusted process.
 
-The student's code runs in the sandbox. First one child serves all questions of a notebook; what gets full marks there
-is done. Every other question is graded again with children of its own, so that no code of another question can cost it
+The student's code runs in the sandbox. One child first serves all questions of a notebook; questions with full marks
+are done. Every other question is graded again in separate children, so that the code of another question cannot cost it
 points: a list of attempts, of which the best counts (`_attempts`).
 """
 
@@ -28,11 +28,11 @@ Scored = Callable[[str, QuestionScore], None]
 """Called with a question's id and its score."""
 
 OUTCOMES = (pytest.fail.Exception, pytest.skip.Exception, pytest.exit.Exception, SystemExit)
-"""What a hidden test may raise besides ordinary exceptions; none of them may end a batch."""
+"""Raised by hidden tests besides ordinary exceptions; none of them may end a batch."""
 
 
 class When(Enum):
-    """On what an attempt depends: whether code that the question can do without changed what all code shares."""
+    """The condition of an attempt: whether code that the question does not need changed shared state."""
 
     ALWAYS = auto()
     LAST_WAS_DISTURBED = auto()
@@ -44,9 +44,9 @@ class When(Enum):
 class Attempt:
     """One way to grade a question.
 
-    programs: what to execute, and what to fall back on when that does not finish
-    reference: the reference answers that replace the student's, by question; none for the student's own
-    flags: what to say when this attempt is the best
+    programs: what to execute, followed by fallbacks in case it does not finish
+    reference: the reference answers that replace the student's, by question
+    flags: remarks if this attempt is the best
     """
 
     programs: tuple[Program, ...]
@@ -57,7 +57,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tried:
-    """What came of an attempt."""
+    """The outcome of an attempt."""
 
     attempt: Attempt
     score: QuestionScore
@@ -72,10 +72,10 @@ class Tried:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scorer:
-    """What the programs of one assignment are scored with.
+    """Scores the programs of one assignment.
 
-    tests: by question; reference: the whole answer cell of each question with the reference answer in it
-    start: makes the children that programs run in
+    tests: by question; reference: the answer cell of each question with its reference answer
+    start: starts a program in a child
     """
 
     assignment: Assignment
@@ -90,7 +90,7 @@ class Scorer:
         questions: Sequence[Question],
         scored: Scored = lambda question, score: None,
     ) -> tuple[dict[str, QuestionScore], list[Flag]]:
-        """Return the scores of one reassembled notebook's questions, and flags about what happened on the way.
+        """Return the scores of one reassembled notebook's questions, and flags about how they were graded.
 
         scored: called with each question's id and score as soon as it is known
         """
@@ -133,9 +133,9 @@ class Scorer:
     ) -> tuple[dict[str, QuestionScore | None], list[Flag]]:
         """Return the scores of the questions that get full marks when one child serves them all, the usual case.
 
-        None for a question that was tried in vain. Only full marks count here: for anything less, another question's
-        code may be the reason, and a child of its own decides. Nor may another question's code help: when calls changed
-        what all code shares, the child is left.
+        None for a question that was tried without success. Only full marks count here: for anything less, the code of
+        another question may be the reason, and a separate child decides. Nor may another question's code help: once
+        calls have changed shared state, the child is abandoned.
         """
         shared: dict[str, QuestionScore | None] = {}
         if len(answered) < 2:
@@ -163,24 +163,24 @@ class Scorer:
         *,
         tried_in_vain: bool,
     ) -> Iterator[Attempt]:
-        """List the ways to grade a question, in the order in which they are tried until one gives full marks.
+        """Yield the ways to grade a question, in the order in which they are tried until one gives full marks.
 
-        whole: the program with all that the student wrote, unless it does not finish
-        tried_in_vain: whether it fell short of full marks where one child served all questions
+        whole: the program with everything the student wrote, unless it does not finish
+        tried_in_vain: whether it got less than full marks in the child that served all questions
         """
         needed = self.assignment.dependencies(one)
         own = frozenset({one.id})
         reference = {other: self.reference[other] for other in needed}
         related = (*whole, *_alone_in(program, needed | own, needed | own))
         wrong = {other for other, score in scores.items() if score.computed < score.max_points}
-        # A dependency that never ends is not waited for again in every question that builds on it.
+        # Do not wait for a dependency that never ends again in every question that builds on it.
         endless = any(other in scores and scores[other].status is Status.TIMED_OUT for other in needed)
         reference_first = tried_in_vain and not wrong.isdisjoint(needed) and not endless
         if reference_first:
             yield Attempt(programs=related, reference=reference)
         answers = reference if endless else {}
         yield Attempt(programs=related, reference=answers)
-        # Another answer or added code changed what all code shares: that must not cost this question points.
+        # Another answer or added code changed shared state: that must not cost this question points.
         for skipped in range(1, len(related)):
             yield Attempt(programs=related[skipped:], reference=answers, when=When.LAST_WAS_DISTURBED)
         if needed and not endless:
@@ -188,13 +188,13 @@ class Scorer:
                 yield Attempt(programs=related, reference=reference, when=When.UNDISTURBED)
             alone = _alone_in(program, needed | own, own)
             yield Attempt(programs=alone, reference=reference, when=When.DISTURBED)
-        # The student answered more than once: what the notebook holds at its end was tried, now the others.
+        # The student answered more than once: the last answer has been tried, now the others.
         for other in program.alternatives.get(one.id, ()):
             others = tuple(candidate.with_alternative(one.id, other) for candidate in related)
             yield Attempt(programs=others, reference=reference, flags=(other.flag,))
 
     def _best(self, one: Question, attempts: Iterator[Attempt]) -> Tried:
-        """Try one attempt after the other until one gives full marks; return the best, the earlier among equals."""
+        """Try the attempts in order until one gives full marks; return the best, the earlier of equals."""
         best: Tried | None = None
         notes: list[Flag] = []
         left_out_added = last_was_disturbed = disturbed = False
@@ -216,11 +216,12 @@ class Scorer:
                 break
             last_was_disturbed = tried.disturbed
             disturbed = disturbed or tried.disturbed
-        assert best is not None  # the first attempt always runs
+        if best is None:
+            raise ValueError(f"no attempt to grade {one.id}")
         return replace(best, flags=tuple(dict.fromkeys([*notes, *best.flags])), left_out_added=left_out_added)
 
     def _try(self, one: Question, attempt: Attempt) -> Tried:
-        """Run the tests over the first program that finishes."""
+        """Run the tests on the first program that finishes."""
         programs = [program.with_answers(attempt.reference) for program in attempt.programs]
         child = Child(self.start, programs, notebook_seed(one))
         flags = list(attempt.flags)
@@ -231,7 +232,7 @@ class Scorer:
         dependencies = "reference" if attempt.reference else "own"
         score = _question_score(one, results, dependencies, attempt.programs[0])
         if attempt.when is When.LAST_WAS_DISTURBED:
-            text = "graded without other code of the notebook, which changes what all code shares"
+            text = "graded without other code of the notebook, which changes shared state"
             flags.append(Flag(kind="graded_without_other_code", question=one.id, text=text))
         return Tried(
             attempt=attempt,
@@ -244,7 +245,7 @@ class Scorer:
     def _results(
         self, one: Question, observer: Observer, flags: list[Flag], *, first_failure_ends: bool = False
     ) -> tuple[TestScore, ...]:
-        """The score of each hidden test of a question, or of those up to the first that does not pass."""
+        """Return the score of each hidden test of a question, or of those up to the first that fails."""
         results = []
         for test in self.tests[one.id]:
             verdict, case = self._verdict(test, observer)
@@ -267,7 +268,7 @@ class Scorer:
         return tuple(results)
 
     def _verdict(self, test: HiddenTest, observer: Observer) -> tuple[Verdict, str]:
-        """What a hidden test says, and the name of the case that said so: the first that does not pass, or the last."""
+        """Return the verdict of a hidden test and the name of its case: the first that does not pass, else the last."""
         verdict, name = Verdict(Status.PASSED, ""), ""
         for index, case in enumerate(test.cases):
             key, name = f"{test.question}/{test.name}/{index}", case.name
@@ -283,7 +284,7 @@ class Scorer:
 
 
 def seed_of(one: Question) -> int:
-    """The seed of the random numbers that student code draws while this question is graded."""
+    """Return the random seed for student code while this question is graded."""
     return _seed(one.id)
 
 
@@ -297,7 +298,7 @@ def _seed(name: str) -> int:
 
 
 def _alone_in(program: Program, questions: frozenset[str], beside: frozenset[str]) -> tuple[Program, ...]:
-    """Return the program with these answers only: first with what was added beside some of them, then without."""
+    """Return the program with these answers only: first with the code added in the cells of some, then without."""
     bare, with_added = program.only(questions), program.only(questions, beside=beside)
     return (bare,) if with_added == bare else (with_added, bare)
 
@@ -334,9 +335,9 @@ def _question_score(
 
 
 def unanswered(one: Question, tests: Sequence[HiddenTest], status: Status) -> QuestionScore:
-    """The score of a question whose region is as released, or is not there."""
+    """Return the score of a question whose region is unchanged or missing."""
     message = {
-        Status.NOT_ATTEMPTED: "the region is as it was released",
+        Status.NOT_ATTEMPTED: "the region is unchanged from the release",
         Status.MISSING: "no region of this question was found in the submission",
     }[status]
     results = tuple(
@@ -355,8 +356,8 @@ def judge_case(case: Case, observe: Observe) -> Verdict:
     except (AssertionError, pytest.fail.Exception) as error:
         return Verdict(Status.FAILED, str(error)[:MAX_MESSAGE])
     except (Exception, *OUTCOMES) as error:
-        # The reference passes every hidden test (the release check shows it), so this comes from what the student's
-        # code returned: a value of a kind that nobody thought of.
+        # The reference passes every hidden test (the release check verifies it), so the cause is what the student's
+        # code returned: a value of an unexpected type.
         kind = type(error).__name__
         text = f"hidden test {case.function.__name__} raised {kind}: {printable(str(error))[:200]}"
         flag = Flag(kind="hidden_test_raised", text=text, audience=Audience.STAFF)

@@ -34,7 +34,7 @@ if TYPE_CHECKING:  # a grader imports torch, which only the workers need
     from autograder.grading.recording import Lookup
 
 OpenLookup = Callable[[], "Lookup"]
-"""Opens, in a worker, what finds the recordings of earlier runs."""
+"""Opens, in a worker, a lookup of the recordings of earlier runs."""
 
 END_S = 3.0
 """How long a worker that is asked to end may take before it is killed."""
@@ -45,7 +45,7 @@ log = logging.getLogger("autograder.workers")
 class Pool(Executor):
     """A process pool that is replaced when one of its processes dies.
 
-    Calls that were under way fail with BrokenProcessPool.
+    Calls in progress fail with BrokenProcessPool.
     """
 
     def __init__(self, start: Callable[[], ProcessPoolExecutor]) -> None:
@@ -136,7 +136,7 @@ class _Keeper:
 
     def close(self) -> None:
         self._grader = None
-        with contextlib.suppress(Exception):  # what is left of a fork server that was killed
+        with contextlib.suppress(Exception):  # the fork server may have been killed
             self._stack.close()
         self._stack = contextlib.ExitStack()
 
@@ -152,7 +152,7 @@ _failure: KitError | None = None
 def _start_worker(name: str, home: Path, unsafe: bool, open_lookup: OpenLookup | None) -> None:
     """Open this worker process's grader; it is closed when the process ends.
 
-    An error is kept for the first call: one that is raised here would only break the pool.
+    An error is kept for the first call; raising it here would only break the pool.
     """
     global _keeper, _failure
     for one in (signal.SIGINT, signal.SIGHUP):
@@ -182,7 +182,7 @@ def _leave() -> None:
 
 
 def _end_with_parent() -> None:
-    """End this worker when its run was killed; it would wait for work forever."""
+    """End this worker if its run was killed; otherwise it would wait forever."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         multiprocessing.connection.wait([parent.sentinel])

@@ -1,8 +1,8 @@
 """Gradescope: grade the one submission in its container, and leave a valid results.json whatever happens.
 
-`run_autograder` first puts `unfinished()` in the place of the results. This module replaces it, each time as a whole,
-after every graded question, so that a grader that is killed leaves what it had. Every text in the results is plain:
-what a student wrote is never shown as HTML or Markdown, and nothing of the hidden tests but names and hints is in it.
+`run_autograder` first writes `unfinished()` as the results. This module atomically replaces them after every graded
+question, so that a killed grader leaves what it had. All texts in the results are plain: what a student wrote is never
+rendered as HTML or Markdown, and only names and hints of the hidden tests are shown.
 """
 
 import json
@@ -28,12 +28,12 @@ from autograder.submissions.submission import Submission
 
 ROOT = Path("/autograder")
 MAX_REMARKS = 40
-STOPPED = "not graded: the grader was stopped before it came to this question; hand in again, or tell your instructor"
+STOPPED = "not graded: the grader was stopped before it reached this question; submit again, or tell your instructor"
 IN_WORDS = {
     Status.PASSED: "passed",
     Status.FAILED: "failed",
     Status.ERROR: "your code raised an error",
-    Status.TIMED_OUT: "your code did not come to an end",
+    Status.TIMED_OUT: "your code did not finish in time",
     Status.CRASHED: "your code ended its process",
     Status.NOT_ATTEMPTED: "not attempted",
     Status.MISSING: "missing",
@@ -41,12 +41,12 @@ IN_WORDS = {
 
 
 class TimeUp(BaseException):
-    """The time for the whole submission is used up. Not an Exception: no hidden test may catch it."""
+    """The time for the whole submission has run out. Not an Exception, so that no hidden test can catch it."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Report:
-    """What is known of the submission so far. It is written to `path` after each question."""
+    """The results so far, written to `path` after each question."""
 
     path: Path
     assignment: Assignment
@@ -59,7 +59,7 @@ class Report:
         self.write(STOPPED)
 
     def write(self, why_not: str = "", remarks: Sequence[Flag] = ()) -> None:
-        """why_not: what to say where a question has no score."""
+        """Write the results. why_not: the text for questions without a score."""
         entries = []
         for one in self.assignment.questions:
             if one.id in self.scores:
@@ -90,7 +90,7 @@ class Report:
             lines = [f"{IN_WORDS[one.status]}{': ' if one.message else ''}{one.message}"]
             lines += [f"hint: {one.hint}"] * bool(one.hint)
             if score.dependencies == "reference":
-                lines.append("graded with the reference's answers to the questions that this one builds on")
+                lines.append("graded with the reference answers to the questions that this one builds on")
             entries.append(self._entry(question_id, number, test, one.points, "\n".join(lines)))
             entries[-1]["status"] = "passed" if one.status is Status.PASSED else "failed"
         return entries
@@ -109,7 +109,7 @@ class Report:
 
 
 def grade(root: Path, assignment: Assignment, path: Path) -> None:
-    """Grade what lies in `root/submission` within the time of assignment.toml, and write the results to `path`."""
+    """Grade `root/submission` within the time limit of assignment.toml, and write the results to `path`."""
     report = Report(path=path, assignment=assignment)
     submission = from_folder(root / "submission").load()
     result, why_not = None, STOPPED
@@ -126,7 +126,7 @@ def grade(root: Path, assignment: Assignment, path: Path) -> None:
     except TimeUp:
         why_not = (
             f"not graded: your submission took longer than {minutes:g} minutes; "
-            "mend the questions that do not come to an end, and hand in again"
+            "fix the questions that do not finish, and submit again"
         )
     if result is None:
         report.write(why_not)
@@ -140,11 +140,11 @@ def grade(root: Path, assignment: Assignment, path: Path) -> None:
 
 
 def unreadable(submission: Submission, assignment: Assignment, result: Result) -> str:
-    """What to tell a student of whose submission nothing can be graded."""
+    """Return the message for a student whose submission cannot be graded."""
     wanted = " and ".join(f"{name}.ipynb" for name in assignment.notebooks)
     if not submission.notebooks:
-        return f"There is no notebook in what you handed in. Please hand in {wanted}."
-    return "\n".join(["Your submission cannot be graded.", *for_students(result.flags), f"Please hand in {wanted}."])
+        return f"Your submission contains no notebook. Please submit {wanted}."
+    return "\n".join(["Your submission cannot be graded.", *for_students(result.flags), f"Please submit {wanted}."])
 
 
 def for_students(flags: Sequence[Flag]) -> list[str]:
@@ -157,7 +157,7 @@ def _time_is_up(number: int, frame: FrameType | None) -> None:
 
 
 def points_in_gradescope(root: Path) -> float | None:
-    """The points that the assignment has in Gradescope, by the submission's metadata; None where that is not said."""
+    """Return the points of the assignment in Gradescope, from the submission's metadata; None if they are not there."""
     try:
         table = json.loads((root / "submission_metadata.json").read_bytes())
         return float(table["assignment"]["total_points"])
@@ -166,7 +166,7 @@ def points_in_gradescope(root: Path) -> float | None:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Grade the submission below the folder that is given, by default /autograder. The exit code is always 0."""
+    """Grade the submission below the given folder, by default /autograder. The exit code is always 0."""
     root = Path(arguments[0]) if arguments else ROOT
     path = root / "results" / "results.json"
     started = time.monotonic()
@@ -178,7 +178,7 @@ def main(arguments: Sequence[str]) -> int:
         if theirs is not None and theirs != assignment.max_points:
             print(f"Gradescope has {theirs:g} points for this assignment; set them to {assignment.max_points:g}")
     except Exception:
-        traceback.print_exc()  # what is printed is for instructors
+        traceback.print_exc()  # only instructors see the output
         write_whole(path, unfinished().decode())
     print(f"{time.monotonic() - started:.1f} s")
     return 0

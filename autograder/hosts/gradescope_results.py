@@ -14,12 +14,12 @@ FAULT = (
 
 
 def unfinished() -> bytes:
-    """The results of a grader that never came to say anything else."""
+    """Return the results to show if the grader never gets to write others."""
     return _to_text({"score": 0, "output": FAULT}).encode()
 
 
 def write_results(path: Path, table: dict[str, Any]) -> None:
-    """Replace the results as a whole. Hide the installation path."""
+    """Replace the results atomically. Hide the installation path."""
     write_whole(path, _to_text(table).replace(str(KIT), "…"))
 
 

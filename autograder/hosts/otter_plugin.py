@@ -1,8 +1,8 @@
-"""The plugin through which Otter shows our grading: `otter run` gives the points that `autograder grade` gives.
+"""The Otter plugin: `otter run` gives the same points as `autograder grade`.
 
-The kit inside of the zip grades the submission in a process of its own, before Otter looks at it. Then whatever else
-was handed in is taken away, because Otter would import a stray `otter.py` and unpickle a log, and Otter is handed an
-empty notebook to execute. So it runs no student code, and in the end our results become Otter's.
+The kit inside the zip grades the submission in a separate process before Otter looks at it. All other submitted files
+are then removed, because Otter would import a stray `otter.py` and unpickle a log, and Otter gets an empty notebook to
+execute. So Otter runs no student code; at the end its results are replaced by ours.
 """
 
 import html
@@ -26,31 +26,31 @@ from autograder.results import QuestionScore, Result, Status, TestScore, from_js
 
 
 class KitTestFile(TestFile):  # type: ignore[misc]
-    """A question as Otter sees it: our hidden tests are its test cases, already judged."""
+    """A question in Otter's form: our hidden tests are its test cases, already judged."""
 
     @classmethod
     def from_file(cls, path: str) -> "KitTestFile":
-        raise NotImplementedError("made from results only")
+        raise NotImplementedError("created from results only")
 
     @classmethod
     def from_metadata(cls, s: Any, path: str) -> "KitTestFile":
-        raise NotImplementedError("made from results only")
+        raise NotImplementedError("created from results only")
 
     def run(self, global_environment: dict[str, Any]) -> None:
-        raise NotImplementedError("made from results only")
+        raise NotImplementedError("created from results only")
 
     def _repr_html_(self) -> str:
-        """Messages quote what a student wrote, so they are shown as text."""
+        """Return the summary as escaped text, because messages quote students."""
         return f"<pre>{html.escape(self.summary())}</pre>"
 
 
 class KitPlugin(AbstractOtterPlugin):  # type: ignore[misc]
-    """Otter makes one for each submission. Its configuration names the assignment."""
+    """The plugin; Otter creates one per submission. Its configuration names the assignment."""
 
     def before_grading(self, config: Any) -> None:
-        """Grade the submission, and leave nothing beside it in Otter's copy of what was handed in.
+        """Grade the submission, and remove every other file from Otter's copy of the submission.
 
-        Raises GraderFault when the kit cannot grade.
+        Raises GraderFault if the kit cannot grade.
         """
         submission = Path(self.submission_path)
         kit = submission.parent.parent / "source" / "kit"
@@ -63,7 +63,7 @@ class KitPlugin(AbstractOtterPlugin):  # type: ignore[misc]
                 path.unlink()
 
     def before_execution(self, submission: Any) -> Any:
-        """The notebook to execute in the place of the submission."""
+        """Return the notebook to execute instead of the submission."""
         import nbformat
 
         return nbformat.v4.new_notebook(
@@ -71,7 +71,7 @@ class KitPlugin(AbstractOtterPlugin):  # type: ignore[misc]
         )
 
     def after_grading(self, results: Any) -> None:
-        """Put our results in the place of Otter's."""
+        """Replace Otter's results by ours."""
         fill(results, self._result, self._assignment)
 
 
@@ -84,13 +84,14 @@ def grade(submission: Path, kit: Path, assignment: Assignment) -> Result:
         done = subprocess.run(command, cwd=kit, env=environment, capture_output=True, text=True, check=False)
         if done.returncode:
             last = (done.stderr.strip() or "no output").splitlines()[-1]
-            raise GraderFault(f"the kit in the zip could not grade: {last}", submission.name, "mend that and run again")
+            what = f"the kit in the zip could not grade: {last}"
+            raise GraderFault(what, submission.name, "fix that and run it again")
         (path,) = Path(out, "results").glob("*.json")
         return from_json(json.loads(path.read_text(encoding="utf-8")))
 
 
 def fill(results: Any, result: Result, assignment: Assignment) -> None:
-    """Make a result of ours Otter's: the questions of the notebook that was handed in, all where it was none."""
+    """Write our result into Otter's: the questions of the submitted notebook, or all if it was none."""
     scores = result.questions
     handed_in = {
         one.notebook for one in assignment.questions if one.id in scores and scores[one.id].status is not Status.MISSING

@@ -1,4 +1,4 @@
-"""Which of several files of one notebook is the newest, by their names and the times inside archives."""
+"""Which of several files of one notebook is the newest, judged by names and by times inside archives."""
 
 import re
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 STALE = frozenset(
     {"old", "older", "alt", "previous", "prev", "orig", "backup", "bak", "copy", "kopie", "autosave", "checkpoint"}
 )
-"""Words in a file's name that say that there is a newer one."""
+"""Words in a file name that mark an older version."""
 NUMBER = re.compile(r"(?:[-_ .]v?|\()(\d{1,9})\)?$", re.IGNORECASE)
 EXTENSIONS = re.compile(r"(?:\.(?:ipynb|json|txt|zip|py))+$", re.IGNORECASE)
 EXPORTED = re.compile(r"_(\d{4}_\d\d_\d\dT\d\d_\d\d_\d\d_\d{1,6})")
@@ -16,12 +16,12 @@ WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class Age:
-    """What tells the order in which files of one submission were made; the greatest is the newest.
+    """A sort key for the age of files in one submission; the greatest is the newest.
 
-    In this order: a name without a word such as `old` or `backup`; a notebook before a Python file exported from one;
-    the LMS's number of the attempt and of the
-    attachment; the time that `grader.export()` puts into a zip's name; the number at the end of a name, as in
-    `x (2).ipynb` or `x-10.ipynb`; the time of a member of an archive; the name itself.
+    Compared in this order: a name without a word such as `old` or `backup`; a notebook before a Python file exported
+    from one; the LMS's number of the attempt and of the attachment; the time that `grader.export()` puts into a zip's
+    name; the number at the end of a name, as in `x (2).ipynb` or `x-10.ipynb`; the time of a member of an archive; the
+    name itself.
     """
 
     current: bool

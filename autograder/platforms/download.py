@@ -1,4 +1,4 @@
-"""What a download says: who handed in which files, before anyone is matched with a roster."""
+"""The contents of a download: who submitted which files, before anyone is matched with a roster."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -25,7 +25,7 @@ MAX_WRAPPED = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Person:
-    """Someone as a platform names them.
+    """A person as named by a platform.
 
     system: the platform; user: its id of the person, empty where files carry none
     key: what the results call them without a roster; it depends on nobody else
@@ -44,7 +44,7 @@ class Person:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Handed:
-    """What one person handed in, or several together; `files` are named as their owner named them.
+    """The submission of one person or of several together; `files` have their owner's names.
 
     label: the names in the download; submitted, late: as in Result
     """
@@ -58,7 +58,7 @@ class Handed:
 
 @dataclass(slots=True, kw_only=True)
 class Download:
-    """What was read from a listing: who handed in what, and what belongs to nobody, with the reason."""
+    """The contents of a listing: who submitted what, and what belongs to nobody, with the reason."""
 
     handed: list[Handed] = field(default_factory=list)
     left_out: list[tuple[str, str]] = field(default_factory=list)
@@ -66,10 +66,10 @@ class Download:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Form:
-    """The way in which one platform packs submissions.
+    """The format in which one platform packs submissions.
 
-    share: how much of a listing fits, from 0 to 1
-    read: the listing as a Download
+    share: returns how much of a listing matches, from 0 to 1
+    read: returns the listing as a Download
     """
 
     name: str

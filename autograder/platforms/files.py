@@ -1,7 +1,7 @@
 """The files of a download: folders and archives listed by name, and read one at a time in memory.
 
-Nothing is unpacked to disk, links are not followed, and every size is bounded before memory is taken. Names are for
-people to read and never lead anywhere: `..`, drive letters and leading slashes are cut off.
+Nothing is unpacked to disk, links are not followed, and every size is bounded before memory is allocated. Names are
+only for people to read and never used as paths: `..`, drive letters and leading slashes are removed.
 """
 
 import io
@@ -19,22 +19,22 @@ from typing import IO
 from autograder.notebook import NotANotebook
 
 MAX_LISTED = 200_000
-"""Files of a whole download."""
+"""Maximum files of a whole download."""
 MAX_DEPTH = 50
-"""Of folders in folders; what lies deeper is not looked at."""
+"""Nesting depth of folders; anything deeper is ignored."""
 MAX_ARCHIVE = 256 << 20
-"""Bytes of an archive inside an archive, which is read into memory."""
+"""Maximum bytes of an archive inside an archive, which is read into memory."""
 MAX_NAME = 255
 JUNK = frozenset({"__MACOSX", ".DS_Store", ".ipynb_checkpoints", "Thumbs.db", "desktop.ini", "__pycache__", ".git"})
-DAMAGED = "the archive is damaged or locked by a password; zip the notebooks again"
+DAMAGED = "the archive is damaged or password-protected; zip the notebooks again"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoundFile:
     """A file in a folder or in an open archive.
 
-    name: its path below what was listed, with `/`, in NFC; changed: the time in an archive, without zone
-    why: the reason why it cannot be read, empty where it can
+    name: its path below the listed folder, with `/`, in NFC; changed: the time in an archive, without time zone
+    why: the reason why it cannot be read, empty if it can
     """
 
     name: str
@@ -50,13 +50,13 @@ class FoundFile:
         return PurePosixPath(self.name).parts
 
     def open(self) -> IO[bytes]:
-        """Open the file. Raises whatever the file system or the archive has against it."""
+        """Open the file. Raises any error of the file system or the archive."""
         if self.archive is not None and self.member is not None:
             return self.archive.open(self.member)
         return self.path.open("rb")
 
     def read(self, limit: int) -> bytes:
-        """Return at most `limit` + 1 bytes. Raises NotANotebook with the reason when they cannot be read."""
+        """Return at most `limit` + 1 bytes. Raises NotANotebook with the reason if they cannot be read."""
         if self.why:
             raise NotANotebook(self.why)
         try:
@@ -64,23 +64,23 @@ class FoundFile:
                 return file.read(limit + 1)
         except OSError as error:
             raise NotANotebook(f"the file cannot be read ({error.strerror or error})") from None
-        except Exception:  # each compression method raises errors of its own for damaged bytes, not all documented
+        except Exception:  # each compression method raises its own errors for damaged bytes, not all documented
             raise NotANotebook(DAMAGED) from None
 
     def below(self, parent: str) -> "FoundFile":
-        """Return the file with its name put below another one."""
+        """Return the file with another name in front of its own."""
         return replace(self, name=f"{parent}/{self.name}")
 
 
 def is_junk(parts: Sequence[str]) -> bool:
-    """Tell whether a path is a system's own file, such as a checkpoint folder or a macOS resource fork."""
+    """Return whether a path is a system file, such as a checkpoint folder or a macOS resource fork."""
     return any(part in JUNK or part.startswith("._") for part in parts)
 
 
 def plain_name(name: str) -> str:
-    """Return a path as people read it: `/` between the parts, nothing that leads out of the folder, NFC.
+    """Return a path for people to read: with `/`, without parts that lead out of the folder, in NFC.
 
-    It is as long as a file system would allow; archives may hold longer names.
+    It is cut to the length allowed by file systems; archives may contain longer names.
     """
     parts = re.sub(r"^[A-Za-z]:", "", name.replace("\\", "/")).split("/")
     kept = [part[-MAX_NAME:] for part in parts if part not in ("", ".", "..")]
@@ -132,7 +132,7 @@ def _on_disk(path: Path, name: str) -> FoundFile:
     except OSError as error:
         return FoundFile(name=name, path=path, why=f"the file cannot be read ({error.strerror})")
     if stat.S_ISLNK(state.st_mode):
-        return FoundFile(name=name, path=path, why="this is a link, which is not followed; hand in the file itself")
+        return FoundFile(name=name, path=path, why="this is a link, which is not followed; submit the file itself")
     if not stat.S_ISREG(state.st_mode):
         return FoundFile(name=name, path=path, why="this is a device or a pipe, not a file")
     return FoundFile(name=name, path=path, size=state.st_size)
@@ -143,13 +143,13 @@ def _relative(path: Path, folder: Path) -> str:
 
 
 def open_archive(file: FoundFile) -> zipfile.ZipFile:
-    """Open a file that is a zip. Raises NotANotebook with the reason when it is none or damaged."""
+    """Open a file that is a zip. Raises NotANotebook with the reason if it is not one or damaged."""
     try:
         if file.archive is None and not file.why:
             return zipfile.ZipFile(file.path)
         data = file.read(MAX_ARCHIVE)
         if len(data) > MAX_ARCHIVE:
-            raise NotANotebook(f"the archive has more than {MAX_ARCHIVE >> 20} MiB; hand in the notebooks themselves")
+            raise NotANotebook(f"the archive is larger than {MAX_ARCHIVE >> 20} MiB; hand in the notebooks themselves")
         return zipfile.ZipFile(io.BytesIO(data))
     except OSError as error:
         raise NotANotebook(f"the file cannot be read ({error.strerror or error})") from None
@@ -169,7 +169,7 @@ def list_archive(archive: zipfile.ZipFile, path: Path) -> list[FoundFile]:
         kind = stat.S_IFMT(member.external_attr >> 16)
         why = "this is a link or a device in an archive, which is not read" if kind not in (0, stat.S_IFREG) else ""
         if member.flag_bits & 1:
-            why = "the archive is locked by a password; zip the notebooks again without one"
+            why = "the archive is password-protected; zip the notebooks again without a password"
         changed = "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}".format(*member.date_time)
         found.append(
             FoundFile(
@@ -180,7 +180,7 @@ def list_archive(archive: zipfile.ZipFile, path: Path) -> list[FoundFile]:
 
 
 def _decoded(member: zipfile.ZipInfo) -> str:
-    """Return a member's name; many programs write UTF-8 without saying so, which is read as code page 437."""
+    """Return a member's name; many programs write UTF-8 without declaring it, which is read as code page 437."""
     if member.flag_bits & 0x800:
         return member.filename
     try:
@@ -190,7 +190,7 @@ def _decoded(member: zipfile.ZipInfo) -> str:
 
 
 def first_bytes(file: FoundFile, count: int = 4096) -> bytes:
-    """Return the first bytes of a file, none when it cannot be read."""
+    """Return the first bytes of a file, none if it cannot be read."""
     if file.why:
         return b""
     try:

@@ -1,7 +1,7 @@
-"""Points into the files that an LMS takes back: Canvas's gradebook, Moodle's worksheet, any CSV table with ids.
+"""Points in the files that an LMS imports: Canvas's gradebook, Moodle's worksheet, any CSV table with ids.
 
-Only the cells of one column change. People are matched by ids, never by names. Who was excused, handed in nothing or
-could not be graded keeps what the file says, never 0.
+Only the cells of one column change. People are matched by ids, never by names. Students who are excused, did not submit
+or could not be graded keep the file's value; they never get 0.
 """
 
 import re
@@ -47,7 +47,7 @@ def _canvas(
 ) -> Filled:
     header = table.header()
     if ("Student" not in header[0] and "LastName" not in header[0]) or "ID" not in header:
-        raise UsageError("this is not a gradebook of Canvas", name, "export it in Canvas: Grades, Export")
+        raise UsageError("not a Canvas gradebook", name, "export it in Canvas: Grades, Export")
     points = next((row for row in range(1, len(table.rows)) if "Points Possible" in table.cell(row, 0)), None)
     titles: dict[int, str] = {}
     for place, text in enumerate(header):
@@ -75,7 +75,7 @@ def _moodle(table: Table, results: list[Result], wanted: str, name: str, points:
     header = table.header()
     identifiers = {row: re.search(r"(\d+)\s*$", table.cell(row, 0)) for row in range(1, len(table.rows))}
     if not any(identifiers.values()):
-        raise UsageError("this is not a grading worksheet of Moodle", name, "download it in Moodle: Grading worksheet")
+        raise UsageError("not a Moodle grading worksheet", name, "download it in Moodle: Grading worksheet")
     if wanted:
         column = choose(dict(enumerate(header)), [wanted], name)
     elif header.count("Grade") == 1:
@@ -103,7 +103,7 @@ def _plain(table: Table, results: list[Result], wanted: str, name: str, points: 
     header = table.header()
     keys = [place for place, text in enumerate(header) if re.sub(r"\W", "", text).lower() in HEADERS["id"]]
     if len(keys) != 1:
-        raise UsageError(f"{len(keys)} columns hold ids", name, "call exactly one column id")
+        raise UsageError(f"{len(keys)} columns contain ids", name, "name exactly one column id")
     columns = {place: text for place, text in enumerate(header) if place != keys[0]}
     column = choose(columns, [wanted] if wanted else list(POINTS), name)
     rows = {row: [f"id:{table.cell(row, keys[0])}"] for row in range(1, len(table.rows)) if table.cell(row, keys[0])}
@@ -129,11 +129,11 @@ def _other_maximum(text: str, results: list[Result]) -> list[str]:
     ours = max((result.max_points for result in results), default=0.0)
     if not NUMBER.fullmatch(text) or float(text.replace(",", ".")) == ours:
         return []
-    return [f"the file's maximum is {text}, that of the results {ours:g}; set it in the LMS before you upload"]
+    return [f"the file's maximum is {text}, that of the results {ours:g}; correct it in the LMS before you upload"]
 
 
 def report(filled: Filled) -> Iterator[str]:
-    """Yield what to print: one line of counts, then who was left as they were."""
+    """Yield lines to print: one with counts, then the students who were left unchanged."""
     parts = [
         f"{len(filled.filled)} filled",
         f"{len(filled.unreadable)} unreadable left empty",

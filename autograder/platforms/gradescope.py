@@ -1,7 +1,7 @@
 """Gradescope: the export of an assignment's submissions, `submission_{id}/…` with `submission_metadata.yml`.
 
-The metadata hold each submission's submitters (a group has several), time, results and history. Any key may be missing,
-and keys come with or without Ruby's colon. Only what is needed is parsed: results may fill megabytes.
+The metadata list each submission's submitters (several for a group), time, results and history. Any key may be missing,
+and keys come with or without Ruby's colon. Only the necessary parts are parsed: results may take megabytes.
 """
 
 import re
@@ -38,13 +38,13 @@ def _fits(file: FoundFile, depth: int) -> bool:
 
 
 def share(files: Sequence[FoundFile]) -> float:
-    """Return how many of the names are an export's; none where there is no metadata file."""
+    """Return how many of the names are an export's; 0 if there is no metadata file."""
     depth, found = fitting_depth(files, _fits)
     return found if any(_is_metadata(file, depth) for file in files) else 0.0
 
 
 def needed(text: str) -> str:
-    """Return the metadata without results, history and what else is not needed, which would take long to parse."""
+    """Return the metadata without results, history and other parts that take long to parse."""
     kept: list[str] = []
     keep = True
     for line in text.splitlines():
@@ -58,8 +58,8 @@ def needed(text: str) -> str:
 
 
 def _metadata(file: FoundFile) -> Mapping[str, Any]:
-    """Parse the metadata with every value as text. Raises UsageError when they are damaged."""
-    import yaml  # only this form needs it, and a grader in a container does not have it
+    """Parse the metadata with every value as text. Raises UsageError if they are damaged."""
+    import yaml  # only this format needs it, and a grader in a container does not have it
 
     text = file.read(MAX_METADATA).decode("utf-8", "replace")
     try:
@@ -71,7 +71,7 @@ def _metadata(file: FoundFile) -> Mapping[str, Any]:
 
 
 def _value(table: Any, key: str) -> Any:
-    """Return a value by its key with or without Ruby's colon; None where there is none."""
+    """Return a value by its key with or without Ruby's colon; None if there is none."""
     return (table.get(f":{key}") or table.get(key)) if isinstance(table, dict) else None
 
 
@@ -95,7 +95,7 @@ def _people(submitters: Any, identifier: str) -> tuple[Person, ...]:
 
 
 def read(files: Sequence[FoundFile]) -> Download:
-    """Sort the files by submissions, and name their submitters from the metadata."""
+    """Group the files by submission, with submitters from the metadata."""
     result = Download()
     metadata: dict[str, Any] = {}
     folders: dict[str, list[Attached]] = {}
@@ -107,7 +107,7 @@ def read(files: Sequence[FoundFile]) -> Download:
         elif _is_metadata(file, depth):
             metadata.update(_metadata(file))
         else:
-            result.left_out.append((file.name, "it lies outside of the submissions' folders"))
+            result.left_out.append((file.name, "it is outside the submissions' folders"))
     for identifier, attached in folders.items():
         entry = metadata.get(f"submission_{identifier}")
         result.handed.append(

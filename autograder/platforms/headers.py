@@ -1,4 +1,4 @@
-"""What columns of rosters and grade tables are called, without case, blanks and punctuation."""
+"""Names of columns in rosters and grade tables, without case, blanks and punctuation."""
 
 _WORDS = {
     "id": "id studentid student sid studentnumber idnumber matrikelnummer matriculationnumber username sisuserid",
@@ -13,4 +13,4 @@ _WORDS = {
     "submitted": "lastmodifiedsubmission zuletztgeandertabgabe",
 }
 HEADERS = {kind: frozenset(words.split()) for kind, words in _WORDS.items()}
-"""What a column holds, by its header in lower-case letters and digits only."""
+"""The content of a column, by its header in lower-case letters and digits only."""

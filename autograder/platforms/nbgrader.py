@@ -1,6 +1,6 @@
 """nbgrader: a `submitted` tree (student/assignment/notebook), or the exchange's inbound folders.
 
-`timestamp.txt` holds the time of submission with its zone.
+`timestamp.txt` contains the time of submission with time zone.
 """
 
 import re
@@ -46,7 +46,7 @@ def share(files: Sequence[FoundFile]) -> float:
 
 
 def read(files: Sequence[FoundFile]) -> Download:
-    """Sort the files by students. Of a student's inbound folders, each is an attempt, the latest is the newest."""
+    """Group the files by student. Each inbound folder of a student is an attempt; the latest is the newest."""
     people: dict[str, Gathered] = {}
     result = Download()
     attempts: dict[str, set[str]] = {}

@@ -1,7 +1,7 @@
 """Otter: the zips that `grader.export()` writes in a student's notebook.
 
-Such a zip is named after the notebook and the time, and holds that name in a member, so that a renaming does no harm.
-It also holds a log that is a pickle, which is never read.
+Such a zip is named after the notebook and the time, and a member contains that name, so that renaming does no harm.
+It also contains a pickled log, which is never read.
 """
 
 import re
@@ -14,17 +14,17 @@ EXPORT = re.compile(r"(?P<notebook>.+)_\d{4}_\d\d_\d\dT\d\d_\d\d_\d\d_\d{1,6}(?:
 
 
 def notebook_of(name: str) -> str:
-    """Return the notebook that a zip of this name was exported from, empty when the name is another one."""
+    """Return the notebook that a zip of this name was exported from, empty for any other name."""
     found = EXPORT.fullmatch(name)
     return found["notebook"] if found else ""
 
 
 def original_name(members: list[FoundFile]) -> str:
-    """Return the name that an exported zip had when it was written, empty when it does not say so."""
+    """Return the name that an exported zip had when it was written, empty if unknown."""
     marks = [member for member in members if member.name == ZIP_NAME]
     return first_bytes(marks[0], 300).decode("utf-8", "replace") if marks else ""
 
 
 def is_note(name: str) -> bool:
-    """Tell whether a member is a note of Otter's own, which nobody handed in."""
+    """Return whether a member was written by Otter, not by the student."""
     return name.rsplit("/", 1)[-1] in (LOG, ZIP_NAME)

@@ -1,4 +1,4 @@
-"""A CSV file in which single cells are replaced and every other byte stays as it is."""
+"""A CSV file in which single cells are replaced and every other byte is unchanged."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ NUMBER = re.compile(r"-?\d+(?:[.,]\d+)?")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableCell:
-    """A cell: where its text stands in the file, quotes included, and what it says."""
+    """A cell: the position of its text in the file, including quotes, and its value."""
 
     start: int
     end: int
@@ -21,7 +21,7 @@ class TableCell:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """A decoded CSV file; `mark` is its byte order mark, `delimiter` what stands between cells."""
+    """A decoded CSV file; `mark` is its byte order mark, `delimiter` separates cells."""
 
     text: str
     encoding: str
@@ -30,7 +30,7 @@ class Table:
     rows: tuple[tuple[TableCell, ...], ...]
 
     def cell(self, row: int, column: int) -> str:
-        """Return a cell's text without surrounding blanks, empty where the row is too short."""
+        """Return a cell's text without surrounding blanks, empty if the row is too short."""
         cells = self.rows[row]
         return cells[column].text.strip() if column < len(cells) else ""
 
@@ -38,7 +38,7 @@ class Table:
         return [cell.text.strip() for cell in self.rows[0]]
 
     def decimal_mark(self) -> str:
-        """Return the decimal mark of the file's numbers, a point where there are none."""
+        """Return the decimal mark of the file's numbers, a point if there are none."""
         numbers = [cell.text.strip() for row in self.rows for cell in row if NUMBER.fullmatch(cell.text.strip())]
         commas, points = (sum(mark in number for number in numbers) for mark in ",.")
         return "," if commas > points else "."
@@ -58,8 +58,8 @@ class Table:
 class Filled:
     """A template with points filled in, and who was left out, by name or id.
 
-    kept: cells that hold what must stay, such as `EX`; unknown: students with results who are not in the file
-    warnings: what else to look at before the upload
+    kept: cells whose value must stay, such as `EX`; unknown: students with results who are not in the file
+    warnings: other things to check before the upload
     """
 
     data: bytes = b""
@@ -83,7 +83,7 @@ def parse_table(data: bytes, name: str) -> Table:
         except UnicodeDecodeError:
             continue
     else:
-        raise UsageError("the file is in an unknown encoding", name, "download it again")
+        raise UsageError("unknown file encoding", name, "download it again")
     first = text.split("\n", 1)[0]
     delimiter = max(",;\t", key=first.count)
     rows = tuple(_rows(text, delimiter))
@@ -112,7 +112,7 @@ def _rows(text: str, delimiter: str) -> list[tuple[TableCell, ...]]:
 
 
 def _cell_end(text: str, start: int, delimiter: str) -> tuple[int, str]:
-    """Return where a cell ends and what it says; a doubled quote inside quotes is one quote."""
+    """Return the end and the value of a cell; a doubled quote inside quotes is one quote."""
     place = start
     if text.startswith('"', start):
         place = start + 1
@@ -161,7 +161,7 @@ def fill(
         elif result.status == "not_submitted":
             report.absent.append(who)
         elif column >= len(table.rows[row]):
-            report.warnings.append(f"the row of {who} is too short; it was left as it is")
+            report.warnings.append(f"the row of {who} is too short; it was left unchanged")
         else:
             report.filled.append(who)
             total = round(points.get(result.student.id, result.total), 2)
@@ -178,11 +178,11 @@ def _number(text: str) -> float | None:
 
 
 def choose(columns: Mapping[int, str], wanted: Sequence[str], name: str) -> int:
-    """Return the column with one of these names. Raises UsageError when there is none, or more than one."""
+    """Return the column with one of these names. Raises UsageError if there is none, or more than one."""
     folded = {one.casefold().strip() for one in wanted}
     found = [place for place, header in columns.items() if header.casefold().strip() in folded]
     if len(found) == 1:
         return found[0]
     what = f"{len(found)} columns are called {wanted[0]}" if found else f"no column is called {wanted[0]}"
     headers = "; ".join(columns.values()) or "none"
-    raise UsageError(what, name, f"name one with --column; there is {headers}")
+    raise UsageError(what, name, f"choose one with --column: {headers}")

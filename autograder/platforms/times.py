@@ -1,4 +1,4 @@
-"""Times as the files of other systems write them, in ISO form with their zone."""
+"""Times in the files of other systems, converted to ISO form with time zone."""
 
 import re
 from datetime import UTC, datetime
@@ -15,11 +15,11 @@ MONTHS = {
     "jan": 1, "feb": 2, "mar": 3, "apr": 4, "may": 5, "mai": 5, "jun": 6,
     "jul": 7, "aug": 8, "sep": 9, "oct": 10, "okt": 10, "nov": 11, "dec": 12, "dez": 12,
 }  # fmt: skip
-"""Of English and German, by their first three letters."""
+"""Months in English and German, by their first three letters."""
 
 
 def local_time(text: str) -> str | None:
-    """Return a time in words, such as `Friday, 20 November 2026, 11:59 PM`, in the zone of this machine."""
+    """Return a time in words, such as `Friday, 20 November 2026, 11:59 PM`, in the time zone of this machine."""
     found = IN_WORDS.fullmatch(text.strip())
     month = MONTHS.get(found["month"].lower().replace("ä", "a")[:3]) if found else None
     if not found or not month:
@@ -35,7 +35,7 @@ def local_time(text: str) -> str | None:
 
 
 def iso_time(text: str) -> str | None:
-    """Return a time such as `2026-11-20 23:59:00.5 UTC` in ISO form; None without a zone, or with an unknown one."""
+    """Return a time such as `2026-11-20 23:59:00.5 UTC` in ISO form; None without a known time zone."""
     found = STAMP.fullmatch(text)
     if not found or not found[4]:
         return None
@@ -46,5 +46,5 @@ def iso_time(text: str) -> str | None:
             return datetime.fromisoformat(plain + found[4]).isoformat()
         zone = UTC if found[4] in ("Z", "UTC", "GMT") else ZoneInfo(found[4])  # small machines have no zone database
         return datetime.fromisoformat(plain).replace(tzinfo=zone).isoformat()
-    except (ValueError, OSError, KeyError):  # no such time, or no such zone
+    except (ValueError, OSError, KeyError):  # no such time or time zone
         return None

@@ -1,7 +1,7 @@
-"""Reference answers: written down by the build, read by grading, which therefore never parses a master.
+"""Reference answers: written by the build and read by grading, which therefore never parses a master.
 
-`solutions/<name>/reference.json` holds the reference answer of each question, and the SHA-256 of the masters that it
-was made from.
+`solutions/<name>/reference.json` contains the reference answer of each question, and the SHA-256 of the masters it was
+built from.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ def reference_file(assignment: Assignment) -> Path:
 
 
 def to_json(assignment: Assignment, answers: Mapping[str, str]) -> str:
-    """Return the text of the file for these answers (the text of each question's region)."""
+    """Return the text of the file for these answers (the text of each region)."""
     masters = {name: _digest(assignment.masters_dir / f"{name}.py") for name in assignment.notebooks}
     return json.dumps({"masters": masters, "answers": dict(answers)}, indent=1, ensure_ascii=False) + "\n"
 
@@ -30,8 +30,8 @@ def to_json(assignment: Assignment, answers: Mapping[str, str]) -> str:
 def reference_answers(assignment: Assignment) -> dict[str, str]:
     """Return the reference answer of each question, the text of its region.
 
-    Raises MasterError when the file is missing, damaged, or older than a master. Where the masters themselves are not
-    there, as in an uploaded archive, there is nothing to compare with.
+    Raises MasterError if the file is missing, damaged, or older than a master. If the masters are not there, as in an
+    uploaded archive, there is nothing to compare with.
     """
     path = reference_file(assignment)
     try:
@@ -48,7 +48,7 @@ def reference_answers(assignment: Assignment) -> dict[str, str]:
 
 
 def reference_cells(assignment: Assignment, released: Mapping[str, ReleasedNotebook]) -> dict[str, str]:
-    """Return the answer cell of each question with the reference answer in it. Raises as `reference_answers`."""
+    """Return the answer cell of each question with its reference answer. Raises like `reference_answers`."""
     texts = reference_answers(assignment)
     return {
         question: "\n".join([*cell.lines[: region.first], texts[question], *cell.lines[region.last :]])

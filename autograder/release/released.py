@@ -1,7 +1,7 @@
-"""The release as grading sees it: its cells, the region of each question, and the same of every older version.
+"""The release as grading sees it: its cells, the region of each question, and the same for every older version.
 
-A submission may have been made from any version. Its given cells are told from what the student added by the text of
-the version that most of its cells come from, and its questions go by the ids that they have now.
+A submission may have been made from any version. Its given cells are separated from added ones by the text of the
+version that most of its cells come from, and its questions are identified by their current ids.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,10 +21,10 @@ SIMILAR = 0.6
 class ReleasedNotebook:
     """A notebook as released, in the current version or in an older one.
 
-    regions: for each question, by its id of today, the answer cell with the region
-    prologue: how many executed steps come before the first answer; they are the same for every submission
-    names: the names that answers define, to the id that their question had in this version
-    now: the ids of this version's questions, to those of today; a question that is gone is not in it
+    regions: the answer cell and region of each question, by current id
+    prologue: the number of executed steps before the first answer, which are the same for every submission
+    names: the names that answers define, to the id of their question in this version
+    now: the ids of this version's questions, to the current ones; a removed question is left out
     """
 
     name: str
@@ -37,11 +37,11 @@ class ReleasedNotebook:
     earlier: tuple["ReleasedNotebook", ...] = ()
 
     def given(self) -> list[Cell]:
-        """The cells that are executed in grading, in order: given ones and answers."""
+        """Return the cells that are executed in grading, in order: given ones and answers."""
         return [cell for cell in self.cells if cell.kind == "code" and cell.role in (Role.GIVEN, Role.ANSWER)]
 
     def shared_steps(self) -> tuple[Step, ...]:
-        """The steps before the first answer, which are the same for every submission."""
+        """Return the steps before the first answer, which are the same for every submission."""
         return tuple(Step(label=cell.id, source=cell.source) for cell in self.given()[: self.prologue])
 
     def versions(self) -> tuple["ReleasedNotebook", ...]:
@@ -49,7 +49,7 @@ class ReleasedNotebook:
         return (self, *self.earlier)
 
     def regions_in(self, cell: Cell) -> list[Region]:
-        """The regions of a submitted cell that was made from this version, by the ids of today."""
+        """Return the regions of a submitted cell made from this version, by current ids."""
         regions = []
         for region in find_regions(cell.lines, self.names, cell.question):
             now = self.now.get(region.question)
@@ -59,7 +59,7 @@ class ReleasedNotebook:
         return regions
 
     def place_of(self, cell: Cell) -> str | None:
-        """Where in this version a cell of any version belongs: the id of the cell with its text, else with its id."""
+        """Return the id of the cell of this version with the same text, else with the same id, or None."""
         same = [own.id for own in self.cells if own.source == cell.source]
         known = any(own.id == cell.id for own in self.cells)
         if known and (cell.id in same or not same):
@@ -68,16 +68,16 @@ class ReleasedNotebook:
 
 
 def names_to_questions(questions: Sequence[Question]) -> dict[str, str]:
-    """The names that answers define, to the id of their question."""
+    """Return the names that answers define, to the id of their question."""
     return {name: question.id for question in questions for name in question.defines}
 
 
 def released_notebook(
     name: str, version: str, cells: tuple[Cell, ...], questions: Sequence[Question], versions: Sequence[Version] = ()
 ) -> ReleasedNotebook:
-    """Index a released notebook by question. Raises ValueError when a question has not exactly one region.
+    """Index a released notebook by question. Raises ValueError if a question does not have exactly one region.
 
-    versions: all versions on record; what is the same as this one is left out.
+    versions: all versions on record; those equal to this one are left out
     """
     names = names_to_questions(questions)
     regions: dict[str, tuple[Cell, Region]] = {}
@@ -103,7 +103,7 @@ def released_notebook(
 
 
 def _earlier(name: str, version: Version, today: Mapping[str, str]) -> ReleasedNotebook:
-    """An older version of a notebook. A question is the same one when it defines the same name, whatever its id."""
+    """Return an older version of a notebook. A question is the same if it defines the same name, whatever its id."""
     names = {define: question for question, defines in version.defines.items() for define in defines}
     now = {question: today[define] for define, question in names.items() if define in today}
     cells = version.notebooks[name]
@@ -119,7 +119,7 @@ def _earlier(name: str, version: Version, today: Mapping[str, str]) -> ReleasedN
 
 
 def load_released(assignment: Assignment) -> dict[str, ReleasedNotebook]:
-    """The committed release of each notebook. Raises MasterError when it is not there or not usable."""
+    """Return the committed release of each notebook. Raises MasterError if it is missing or unusable."""
     released = {}
     older = recorded(assignment)
     for name in assignment.notebooks:
@@ -139,7 +139,7 @@ def closest_version(released: ReleasedNotebook, cells: Sequence[Cell]) -> Releas
 
 
 def origins(released: ReleasedNotebook, cells: Sequence[Cell]) -> tuple[ReleasedNotebook, list[Cell | None]]:
-    """The version that most of these submitted cells come from, and for each of them the released cell it came from."""
+    """Return the version that most of these submitted cells come from, and the released cell behind each of them."""
     base = closest_version(released, cells)
     known = {cell.source.strip(): cell for one in reversed(released.versions()) for cell in one.cells}
     found = _match(base, cells)
@@ -147,9 +147,9 @@ def origins(released: ReleasedNotebook, cells: Sequence[Cell]) -> tuple[Released
 
 
 def _match(base: ReleasedNotebook, cells: Sequence[Cell]) -> list[Cell | None]:
-    """For each submitted cell the released one it came from: by equal text, by id, else by similar text.
+    """Return the released cell behind each submitted one, matched by equal text, by id, else by similar text.
 
-    Similar text alone counts only where the ids are lost, because a student's own cell may borrow a given one's lines.
+    Similar text alone counts only if the ids are lost, because a student's own cell may borrow lines of a given one.
     """
     by_id = {cell.id: cell for cell in base.cells}
     by_text = {cell.source.strip(): cell for cell in base.cells}
@@ -171,10 +171,10 @@ def _match(base: ReleasedNotebook, cells: Sequence[Cell]) -> list[Cell | None]:
 
 
 def _likeness(one: frozenset[str], other: frozenset[str]) -> float:
-    """How much of the shorter one stands in the other, from 0 to 1."""
+    """Return how much of the shorter one is contained in the other, from 0 to 1."""
     return len(one & other) / max(1, min(len(one), len(other)))
 
 
 def normal(lines: Sequence[str]) -> list[str]:
-    """Lines without comments, blank lines and white space: what code is compared by."""
+    """Return the lines without comments, blank lines and whitespace, for comparing code."""
     return [" ".join(line.split()) for line in lines if line.strip() and not line.lstrip().startswith("#")]

@@ -1,7 +1,7 @@
-"""Versions: what students were given with each release, kept as one JSON record a version beside the masters.
+"""Versions: what students were given with each release, kept as one JSON record per version next to the masters.
 
-A record (`solutions/<name>/versions/<version>.json`) holds the text of every cell. It tells what changed for students
-from one version to the next, and lets a submission that was made from an older version be told from it and graded.
+A record (`solutions/<name>/versions/<version>.json`) contains the text of every cell. It shows what changed for
+students between versions, and makes it possible to grade submissions made from an older version.
 """
 
 import hashlib
@@ -38,12 +38,12 @@ class Version:
 
 
 def order(name: str) -> tuple[int, ...]:
-    """A key that sorts versions by their numbers, so that 2026.10 comes after 2026.9."""
+    """Return a key that sorts versions by their numbers, so that 2026.10 comes after 2026.9."""
     return tuple(map(int, name.split(".")))
 
 
 def current(assignment: Assignment, files: Mapping[PurePosixPath, bytes]) -> Version:
-    """The version that these files of a release are; the manifest is left out, as it only tells of the others."""
+    """Return the version made of these files of a release, without the manifest, which only describes the others."""
     own = {f"{name}.ipynb": name for name in assignment.notebooks}
     return Version(
         name=assignment.version,
@@ -74,7 +74,7 @@ def to_json(version: Version) -> str:
 
 
 def from_json(text: str) -> Version:
-    """Raises KeyError, TypeError or ValueError when the text is not a record."""
+    """Read a record. Raises KeyError, TypeError or ValueError if the text is not one."""
     table: dict[str, Any] = json.loads(text)
     questions = table["questions"]
     return Version(
@@ -90,66 +90,68 @@ def from_json(text: str) -> Version:
 
 
 def recorded(assignment: Assignment) -> list[Version]:
-    """Every version on record, oldest first. Raises MasterError for a record that cannot be read."""
+    """Return every version on record, oldest first. Raises MasterError for a record that cannot be read."""
     found = []
     for path in (assignment.masters_dir / FOLDER).glob("*.json"):
         try:
             version = from_json(path.read_text(encoding="utf-8"))
             if path.stem != version.name or not NAME.fullmatch(version.name):
-                raise ValueError(f"it says version {version.name!r}")
+                raise ValueError(f"it is for version {version.name!r}")
         except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
-            raise MasterError(f"not the record of a version ({error})", path, "take it from the repository") from error
+            what = f"not a valid version record ({error})"
+            raise MasterError(what, path, "restore it from the repository") from error
         found.append(version)
     return sorted(found, key=lambda version: order(version.name))
 
 
 def names(assignment: Assignment) -> list[str]:
-    """The names of all versions up to the assignment's own, oldest first."""
+    """Return the names of all versions up to the assignment's own, oldest first."""
     folder = assignment.masters_dir / FOLDER
     before = [path.stem for path in folder.glob("*.json") if NAME.fullmatch(path.stem)]
     own = assignment.version
     if not NAME.fullmatch(own):
         where = assignment.masters_dir / "assignment.toml"
-        raise MasterError(f"{own!r} is no version", where, "write numbers with dots, as in 2026.1")
+        raise MasterError(f"{own!r} is not a valid version", where, "use numbers separated by dots, such as 2026.1")
     return [*sorted((name for name in before if order(name) < order(own)), key=order), own]
 
 
 def previous(assignment: Assignment) -> Version | None:
-    """The newest version on record that is older than the assignment's own."""
+    """Return the newest version on record that is older than the assignment's own."""
     older = [version for version in recorded(assignment) if order(version.name) < order(assignment.version)]
     return older[-1] if older else None
 
 
 def choose(assignment: Assignment, name: str) -> Assignment:
-    """The assignment with this version, which is written into assignment.toml when it is another one.
+    """Return the assignment with this version, which is written into assignment.toml if it is new.
 
-    Raises UsageError for a name that is no version, or is older than what students have.
+    Raises UsageError for an invalid version, or one older than what students have.
     """
     if not NAME.fullmatch(name):
-        raise UsageError(f"{name!r} is no version", "--version", "give numbers with dots, as in 2026.1")
+        fix = "use numbers separated by dots, such as 2026.1"
+        raise UsageError(f"{name!r} is not a valid version", "--version", fix)
     newest = max((version.name for version in recorded(assignment)), key=order, default=name)
     if order(name) < order(newest):
-        raise UsageError(f"{name} is older than {newest}, which students have", "--version", "give a newer one")
+        raise UsageError(f"{name} is older than {newest}, which students have", "--version", "choose a newer one")
     if name == assignment.version:
         return assignment
     path = assignment.masters_dir / "assignment.toml"
     text, count = TOML_LINE.subn(f'version = "{name}"', path.read_text(encoding="utf-8"), count=1)
     if not count:
-        raise MasterError("no line `version = ...` to change", path, f'write `version = "{name}"` on a line of its own')
+        raise MasterError("no line `version = ...` to change", path, f'write `version = "{name}"` on a separate line')
     path.write_text(text, encoding="utf-8")
     return load_assignment(assignment.name, assignment.home)
 
 
 def keep(assignment: Assignment, version: Version) -> Path:
-    """Write the record of a version, which is never changed afterwards.
+    """Write the record of a version, which never changes afterwards; return its path.
 
-    Raises UsageError when students were given this version with other contents.
+    Raises UsageError if this version is on record with different contents.
     """
     path = assignment.masters_dir / FOLDER / f"{version.name}.json"
     text = to_json(version)
     if path.is_file() and path.read_text(encoding="utf-8") != text:
-        fix = f"give a new --version, or delete {path.name} if {version.name} never went out"
-        raise UsageError(f"version {version.name} is on record with other contents", path, fix)
+        fix = f"choose a new --version, or delete {path.name} if {version.name} was never published"
+        raise UsageError(f"version {version.name} is on record with different contents", path, fix)
     path.parent.mkdir(exist_ok=True)
     path.write_text(text, encoding="utf-8")
     return path

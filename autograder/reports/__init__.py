@@ -1,1 +1,1 @@
-"""Results as people read them."""
+"""Results in readable form: terminal output and pages."""

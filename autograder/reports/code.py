@@ -77,7 +77,7 @@ def code_lines(source: str, own: range, marked: Collection[int] = (), most: int 
 
 
 def split_lines(source: str) -> list[str]:
-    """The lines as Python counts them."""
+    """Return the lines as Python counts them."""
     return source.replace("\r\n", "\n").replace("\r", "\n").rstrip("\n").split("\n")
 
 
@@ -86,7 +86,7 @@ def _gap(count: int) -> Line:
 
 
 def _shown(lines: list[str], own: range, marked: Collection[int], most: int) -> list[int]:
-    """The numbers of the lines that fit, marked ones and those next to them first."""
+    """Return the numbers of the lines that fit, marked ones and those next to them first."""
     near = [n for n in sorted(marked) if 1 <= n <= len(lines)]
     near += [n + step for n in near for step in (-1, 1, -2, 2) if n + step in own]
     shown: set[int] = set()
@@ -100,7 +100,7 @@ def _shown(lines: list[str], own: range, marked: Collection[int], most: int) -> 
 
 
 def _highlighted(lines: list[str]) -> list[Markup]:
-    """The lines as HTML, one for each."""
+    """Return the lines as HTML, one for each."""
     if not lines:
         return []
     done: list[list[Markup]] = [[]]

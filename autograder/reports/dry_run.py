@@ -1,4 +1,4 @@
-"""What `grade --dry-run` prints: who handed in what, which files count, and what looks odd."""
+"""The output of `grade --dry-run`: who submitted what, which files count, and anything unusual."""
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,12 +15,12 @@ from autograder.submissions.submission import HandIn, Submission
 
 ODD = frozenset({"unreadable_file", "unreadable", "other_assignment", "damaged_cell", "no_files", "too_many_files"})
 MAX_OTHERS = 5
-"""Files without a notebook that a person's lines name."""
+"""Maximum number of uncounted files listed per person."""
 
 
 @dataclass(slots=True, kw_only=True)
 class _Seen:
-    """What is told after all people: odd things, and the notebooks by their bytes."""
+    """Listed after all people: anything unusual, and the notebooks by their bytes."""
 
     odd: list[str] = field(default_factory=list)
     owners: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
@@ -59,7 +59,7 @@ def _section(title: str, lines: Sequence[str]) -> Iterator[str]:
 def _used(
     read: ReadFiles, released: Mapping[str, ReleasedNotebook], assignment: Assignment
 ) -> dict[str, frozenset[str]]:
-    """Return the files that answers come from, where a notebook has several."""
+    """Return the files that answers come from, if a notebook has several."""
     return {
         name: frozenset(reassemble(released[name], files, assignment).files.values())
         for name, files in read.notebooks.items()

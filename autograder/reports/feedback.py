@@ -129,12 +129,12 @@ def _page(result: Result, assignment: Assignment, deduction: Deduction | None, s
 
 
 def _counts(result: Result, deduction: Deduction | None) -> float:
-    """The points that count in the end."""
+    """Return the points that count in the end."""
     return result.total - (deduction.points if deduction else 0.0)
 
 
 def _facts(result: Result, deduction: Deduction | None, size: Size) -> Iterator[tuple[str, str]]:
-    """What was handed in and when, as pairs of a term and its value."""
+    """Yield what was handed in and when, as pairs of a term and its value."""
     used = [one for one in result.files if one.counts]
     for one in used or ():
         yield "File", clipped(one.name, size.text)
@@ -152,13 +152,13 @@ def _facts(result: Result, deduction: Deduction | None, size: Size) -> Iterator[
 
 
 def _time(iso: str) -> str:
-    """An ISO time as people write it, its zone kept."""
+    """Return an ISO time as people write it, its zone kept."""
     day, _, clock = iso.partition("T")
     return f"{day}, {clock[:5]} {clock[8:]}".strip() if clock else iso
 
 
 def _comment(result: Result, size: Size) -> str:
-    """What a person decided about the whole submission."""
+    """Return what a person decided about the whole submission."""
     override = result.override
     if override is None:
         return ""
@@ -167,7 +167,7 @@ def _comment(result: Result, size: Size) -> str:
 
 
 def _notes(result: Result) -> list[str]:
-    """The flags that the student may read; overrides stand with their question."""
+    """Return the flags that the student may read; overrides stand with their question."""
     flags = [one for one in result.flags if one.audience is Audience.STUDENT and one.kind != "override"]
     return list(dict.fromkeys(without_paths(str(flag)) for flag in flags))
 
@@ -189,7 +189,7 @@ def _part(key: str, score: QuestionScore, result: Result, assignment: Assignment
 
 
 def _code(key: str, score: QuestionScore, assignment: Assignment, size: Size) -> tuple[Line, ...]:
-    """The student's own lines, and those that an error was raised in."""
+    """Return the student's own lines, and those that an error was raised in."""
     if score.answer is None or not size.code:
         return ()
     source = score.answer.source
@@ -206,7 +206,7 @@ def _state(score: QuestionScore) -> str:
 
 
 def _outcome(score: QuestionScore) -> str:
-    """How a question ended, in a few words."""
+    """Return how a question ended, in a few words."""
     if score.status is Status.NOT_ATTEMPTED:
         return "not attempted"
     if score.status is Status.MISSING:
@@ -218,7 +218,7 @@ def _outcome(score: QuestionScore) -> str:
 
 
 def _attempt(key: str, score: QuestionScore, result: Result, assignment: Assignment) -> str:
-    """Which answers counted, and why that is fair."""
+    """Return which answers counted, and why that is fair."""
     known = {one.id: one for one in assignment.questions}
     needed = assignment.dependencies(known[key]) if key in known else frozenset()
     short = (
@@ -244,7 +244,7 @@ def _by_hand(score: QuestionScore, size: Size) -> str:
 
 
 def _told(tests: Iterable[TestScore], size: Size) -> Iterator[Told]:
-    """What the tests that were not passed say."""
+    """Yield what the tests that were not passed say."""
     for message, group in by_message(tests).items():
         hints = dict.fromkeys(clipped(test.hint, size.text) for test in group if test.hint)
         reached, most = (sum(getattr(test, kind) for test in group) for kind in ("points", "max_points"))

@@ -216,7 +216,7 @@ def _group(one: Cluster, question: QuestionFigures, people: Mapping[str, Student
 
 
 def _title(one: Cluster) -> str:
-    """What a group has in common, in a few words."""
+    """Return what a group has in common, in a few words."""
     if one.status is Status.PASSED:
         return "all tests passed"
     if len({test.status for test in one.failed}) == 1 and one.status is not Status.FAILED:

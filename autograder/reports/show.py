@@ -18,7 +18,7 @@ def show(
 ) -> Iterator[str]:
     """Yield the lines: total, files, flags, then each question that falls short, with its code and its failed tests.
 
-    depends: for each question those it builds on; history: overrides as lines; only: show this question alone, whole
+    depends: for each question those it builds on; history: overrides as lines; only: show just this question, in full
     """
     yield from _head(result)
     if result.status is not SubmissionStatus.GRADED:
@@ -39,7 +39,7 @@ def show(
 
 
 def history_lines(entries: Iterable[Entry]) -> list[str]:
-    """Return each override of a student as a line, those that were undone too."""
+    """Return each override of a student as a line, including undone ones."""
     lines = []
     for entry in entries:
         one = entry.override
@@ -104,7 +104,7 @@ def _code(answer: GradedAnswer) -> Iterator[str]:
 
 
 def printable_line(line: str) -> str:
-    """Return a line of code as it can stand in a terminal, its indent kept."""
+    """Return a line of code, safe to print, with its indent."""
     return printable(line.expandtabs(4))[: WIDTH * 2]
 
 

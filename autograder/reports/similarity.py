@@ -187,7 +187,7 @@ def _pair(pair: tuple[str, str], score: float, matches: Iterable[Match]) -> Pair
 
 
 def _pieces(results: Iterable[Result], question: str, assignment: Assignment, known: Known) -> list[Piece]:
-    """The answers to one question; equal ones are read once."""
+    """Return the answers to one question; equal ones are read once."""
     pieces = []
     read: dict[str, tuple[Mapping[int, frozenset[int]], frozenset[Signal]]] = {}
     for result in results:
@@ -208,7 +208,7 @@ def _pieces(results: Iterable[Result], question: str, assignment: Assignment, kn
 
 
 def _read(source: str, own: range, known: Known) -> tuple[dict[int, frozenset[int]], frozenset[Signal]]:
-    """The fingerprints of the student's own lines, and what is unusual in them."""
+    """Return the fingerprints of the student's own lines, and what is unusual in them."""
     text = "\n".join(split_lines(source)[own.start - 1 : own.stop - 1])
     code = tokens(text)
     marks = {
@@ -268,7 +268,7 @@ def _behind_return(node: ast.AST) -> Iterator[ast.stmt]:
 
 
 def _dedented(text: str) -> str:
-    """The lines of a region as a program of their own."""
+    """Return the lines of a region as a program of their own."""
     lines = [line.expandtabs(4) for line in text[:MOST_SOURCE].split("\n")]
     indents = [len(line) - len(line.lstrip()) for line in lines if line.strip() and not line.lstrip().startswith("#")]
     least = min(indents, default=0)

@@ -1,4 +1,4 @@
-"""What a TA sees on the terminal: progress while a batch is graded, and a table at its end."""
+"""Terminal output: progress while a batch is graded, and tables at the end."""
 
 import contextlib
 import statistics
@@ -18,7 +18,7 @@ from autograder.gradebook.run import look_again
 from autograder.results import QuestionScore, Result, Status, SubmissionStatus
 from autograder.sandbox.confine import Layer
 
-if TYPE_CHECKING:  # the tables need none of what training and the gate import
+if TYPE_CHECKING:  # the tables need nothing of what calibration and the release check import
     from autograder.authoring.calibrate import Row
     from autograder.authoring.verify import Outcome as RuleOutcome
     from autograder.gradebook.changes import Change
@@ -27,7 +27,7 @@ if TYPE_CHECKING:  # the tables need none of what training and the gate import
     from autograder.gradebook.store import Gradebook
 
 Advance = Callable[[str, str], None]
-"""To be called with what is done and what came of it."""
+"""Called with an item and its outcome."""
 
 MARKS = {
     Status.PASSED: ("", "green"),
@@ -44,8 +44,8 @@ MAX_REASONS = 40
 
 
 def show_layers(layers: Sequence[Layer]) -> None:
-    """Each layer of the sandbox: whether it is active, what it does, and how to get it where it is not."""
-    table = Table("layer", "", "what it means", "how to get it", title="How student code is confined on this machine")
+    """Print each layer of the sandbox: whether it is active, what it does, and how to enable it."""
+    table = Table("layer", "", "effect", "how to enable it", title="Sandbox layers on this machine")
     for layer in layers:
         state = "[green]active" if layer.active else "[red]missing" if layer.required else "[yellow]not active"
         reason = "" if layer.active else f"; here: {layer.reason}"
@@ -53,19 +53,19 @@ def show_layers(layers: Sequence[Layer]) -> None:
     console = Console()
     console.print(table)
     if any(layer.required and not layer.active for layer in layers):
-        console.print("`autograder grade` refuses to run here, unless --unsafe is given; every result then says so.")
+        console.print("`autograder grade` refuses to run here unless --unsafe is given; every result then says so.")
 
 
 @contextlib.contextmanager
 def progress(total: int) -> Iterator[Callable[[Result], None]]:
-    """Something to call with each result of a batch."""
+    """Show progress; yields a function to call with each result of a batch."""
     with counted(total, "grading") as advance:
         yield lambda result: advance(_name(result), _outcome(result))
 
 
 @contextlib.contextmanager
 def counted(total: int, doing: str) -> Iterator[Advance]:
-    """Something to call at each step: a bar with counts and time left on a terminal, plain lines elsewhere."""
+    """Show a progress bar on a terminal, plain lines elsewhere; yields a function to call at each step."""
     console = Console(stderr=True)
     if not console.is_terminal:
         done = 0
@@ -108,7 +108,7 @@ def _outcome(result: Result) -> str:
 
 
 def show(results: Sequence[Result], questions: Sequence[Question], grades: Path) -> None:
-    """Print the table of points, then what needs a TA's eye, then where the results are."""
+    """Print the table of points, then submissions that need attention, then the paths of the results."""
     console = Console(highlight=False)
     needed = 40 + sum(len(question.id) + 3 for question in questions)
     fits = not console.is_terminal or console.width >= needed
@@ -133,7 +133,7 @@ def show(results: Sequence[Result], questions: Sequence[Question], grades: Path)
 
 
 def show_run(run: "GradingRun", students: Sequence[str], folder: Path) -> None:
-    """Print what a run found of these students: the table, what needs a human's eye, and what changed."""
+    """Print the results of a run for these students: the table, what needs attention, and what changed."""
     wanted = set(students)
     results = [one for one in views.current(run.gradebook) if one.student.id in wanted]
     show(results, run.questions, folder / views.GRADES)
@@ -176,7 +176,7 @@ def show_changes(found: "Sequence[Change]", total: int) -> None:
 
 
 def wide(results: Sequence[Result], questions: Sequence[Question]) -> Table:
-    """A column for every question."""
+    """Return a column for every question."""
     grid = Table(box=None, pad_edge=False, padding=(0, 1))
     grid.add_column("student", no_wrap=True, max_width=28)
     grid.add_column("total", justify="right")
@@ -221,11 +221,11 @@ def _cell(score: QuestionScore | None) -> str:
 
 
 def show_rules(name: str, outcomes: "Sequence[RuleOutcome]") -> None:
-    """Each rule of the gate with a tick, or with the reasons why it is not kept; each reason is told once."""
+    """Print each rule of the release check with a tick or the reasons for its failure, each reason once."""
     console = Console(highlight=False)
     if not console.is_terminal:
         console = Console(highlight=False, width=120)
-    table = Table("", "rule", "what to mend", title=f"Is {name} fit to go out?", title_justify="left")
+    table = Table("", "check", "what to fix", title=f"release check: {name}", title_justify="left")
     told: set[str] = set()
     for one in outcomes:
         fresh = [reason for reason in one.reasons if reason not in told]
@@ -235,7 +235,8 @@ def show_rules(name: str, outcomes: "Sequence[RuleOutcome]") -> None:
         told |= set(one.reasons)
     console.print(table)
     broken = sum(not one.kept for one in outcomes)
-    console.print(f"{broken} of {len(outcomes)} rules are broken" if broken else f"all {len(outcomes)} rules are kept")
+    failed = f", {broken} failed" if broken else ""
+    console.print(f"release check; {len(outcomes) - broken} of {len(outcomes)} checks passed{failed}")
 
 
 def show_calibration(rows: "Sequence[Row]", path: Path) -> None:
@@ -243,7 +244,7 @@ def show_calibration(rows: "Sequence[Row]", path: Path) -> None:
     grid = Table(box=None, pad_edge=False)
     for name in ("question", "names", "answer"):
         grid.add_column(name)
-    for name in ("mean", "deviation", "low", "high", "limit", "margin"):
+    for name in ("mean", "std", "low", "high", "limit", "margin"):
         grid.add_column(name, justify="right")
     for row in rows:
         numbers = [f"{value:.3f}" for value in (row.mean, row.deviation, row.low, row.high, row.limit)]

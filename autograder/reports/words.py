@@ -1,4 +1,4 @@
-"""Statuses, tests and attempts in the words that every report uses."""
+"""Wording for statuses, tests and attempts in all reports."""
 
 from collections.abc import Iterable
 
@@ -31,9 +31,9 @@ def of_points(score: QuestionScore) -> str:
 
 
 def which_attempt(score: QuestionScore, failed: tuple[str, ...]) -> str:
-    """Say with which answers a question was graded, where these were not the student's own.
+    """Return which answers a question was graded with, empty if they were the student's own.
 
-    failed: the questions that it builds on and that fall short of full marks
+    failed: the questions that it builds on without full marks
     """
     if score.dependencies != "reference":
         return ""
@@ -43,7 +43,7 @@ def which_attempt(score: QuestionScore, failed: tuple[str, ...]) -> str:
 
 
 def lost(test: TestScore) -> str:
-    """Return what a failed test says: its message, else its status."""
+    """Return the message of a failed test, else its status."""
     return test.message or IN_WORDS[test.status]
 
 
@@ -57,7 +57,7 @@ def by_message(tests: Iterable[TestScore]) -> dict[str, list[TestScore]]:
 
 
 def late_in_words(result: Result) -> str:
-    """Return how late a submission was, empty where it was on time or nobody knows."""
+    """Return how late a submission was, empty if it was on time or the time is unknown."""
     if result.late is None or result.late == 0:
         return ""
     if isinstance(result.late, str):

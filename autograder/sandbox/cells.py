@@ -1,8 +1,8 @@
-"""What a cell means: its text as Python statements, read as IPython reads it.
+"""The meaning of a cell: its text as Python statements, read as IPython reads it.
 
-Text that is Python is taken as it is. Anything else goes through IPython's own transformer, which turns magics, shell
-commands, help and auto-calls into calls of `get_ipython()`; `jupyter.py` provides what those calls reach. Magics that
-run a statement or a body, such as `%time` and `%%capture`, are replaced here by what they run.
+Text that is valid Python is used unchanged. Anything else goes through IPython's own transformer, which turns magics,
+shell commands, help and auto-calls into calls of `get_ipython()`; `jupyter.py` provides what those calls reach. Magics
+that run a statement or a body, such as `%time` and `%%capture`, are replaced here by what they run.
 """
 
 import ast
@@ -13,7 +13,7 @@ from typing import TypeVar
 from IPython.core.inputtransformer2 import TransformerManager
 
 TIMED = {"time": "", "timeit": "nrp", "prun": "lsTD", "lprun": "fmTDsru", "memit": "rti", "mprun": "fTc"}
-"""Magics that run the statement behind them, with their options that take a value."""
+"""Magics that run the statement after them, with those of their options that take a value."""
 BODIES = {*TIMED, "capture"}
 """Cell magics that run the rest of the cell."""
 OPTION = re.compile(r"--?([A-Za-z][\w-]*)\s*")
@@ -26,8 +26,8 @@ _transformer = TransformerManager()  # type: ignore[no-untyped-call]
 def parse(source: str, file: str) -> list[ast.stmt]:
     """Return the statements of a cell.
 
-    Raises SyntaxError when the text is neither Python nor what IPython turns into it, and ValueError, RecursionError
-    or MemoryError when the text is not fit for a parser.
+    Raises SyntaxError if the text is neither Python nor anything IPython can transform, and ValueError, RecursionError
+    or MemoryError if the parser cannot handle it.
     """
     try:
         text, body = source, ast.parse(source, file).body
@@ -45,23 +45,21 @@ def parse(source: str, file: str) -> list[ast.stmt]:
 
 
 def compiled(source: str, file: str) -> CodeType:
-    """Return the code of a whole cell. Raises as `parse`."""
-    code = compile(ast.Module(parse(source, file), []), file, "exec", dont_inherit=True)
-    assert isinstance(code, CodeType)
+    """Return the code of a whole cell. Raises the same errors as `parse`."""
+    code: CodeType = compile(ast.Module(parse(source, file), []), file, "exec", dont_inherit=True)
     return code
 
 
 def _transformed(source: str) -> str:
     try:
-        text = _transformer.transform_cell(source)
-    except (SyntaxError, RuntimeError):  # of the transformer: a string or bracket never closed, or too many magics
+        text: str = _transformer.transform_cell(source)
+    except (SyntaxError, RuntimeError):  # from the transformer: an unclosed string or bracket, or too many magics
         return source
-    assert isinstance(text, str)
     return text
 
 
 def _parse_transformed(text: str, source: str, file: str, error: SyntaxError) -> list[ast.stmt]:
-    """Parse transformed text; where that is not Python either, the cell without the lines that look like magics."""
+    """Parse transformed text, or else the cell without the lines that look like magics."""
     try:
         tree = ast.parse(text, file)
     except SyntaxError as transformed:
@@ -70,7 +68,7 @@ def _parse_transformed(text: str, source: str, file: str, error: SyntaxError) ->
         if python == lines:
             raise transformed from error
         return ast.parse("\n".join(python), file).body
-    blank = len(source) - len(source.lstrip("\n"))  # the transformer leaves out empty lines at the top
+    blank = len(source) - len(source.lstrip("\n"))  # the transformer drops empty lines at the top
     ast.increment_lineno(tree, blank)
     return tree.body
 
@@ -81,7 +79,7 @@ def _without_magic(line: str) -> str:
 
 
 def _magic(node: ast.AST, method: str) -> list[str] | None:
-    """Return the arguments when this is `get_ipython().<method>("...", ...)` with nothing but strings."""
+    """Return the arguments if this is `get_ipython().<method>("...", ...)` with only string arguments."""
     if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == method):
         return None
     shell = node.func.value
@@ -92,7 +90,7 @@ def _magic(node: ast.AST, method: str) -> list[str] | None:
 
 
 def _cell_magic(body: list[ast.stmt]) -> tuple[str, str, str] | None:
-    """Return name, arguments and body when the cell is one cell magic that runs its body."""
+    """Return name, arguments and body if the cell is a single cell magic that runs its body."""
     if len(body) != 1 or not isinstance(body[0], ast.Expr):
         return None
     found = _magic(body[0].value, CELL_MAGIC)
@@ -110,7 +108,7 @@ def _body_of(name: str, arguments: str, rest: str, file: str, first_line: int) -
 
 
 class _Inline(ast.NodeTransformer):
-    """Replaces a magic that runs a statement by that statement, wherever it stands."""
+    """Replaces a magic that runs a statement by that statement, wherever it occurs."""
 
     def visit_Expr(self, node: ast.Expr) -> ast.stmt | list[ast.stmt]:
         text = _timed(node.value)
@@ -148,13 +146,13 @@ def _timed(node: ast.AST) -> str:
     name, line = found[0], found[1].strip()
     while option := OPTION.match(line):
         line = line[option.end() :]
-        if option[1] in TIMED[name]:  # a single letter whose value is a word of its own
+        if option[1] in TIMED[name]:  # a single letter whose value is a separate word
             line = line.partition(" ")[2].lstrip()
     return line
 
 
 def _at(place: ast.expr | ast.stmt, node: Node) -> Node:
-    """Return the node with every part of it placed where the magic stood."""
+    """Return the node with the source location of the magic in every part of it."""
     for part in ast.walk(node):
         if isinstance(part, (ast.stmt, ast.expr, ast.excepthandler, ast.arg, ast.keyword, ast.alias)):
             ast.copy_location(part, place)

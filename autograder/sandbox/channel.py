@@ -1,8 +1,8 @@
 """The channel between grader and child: frames of JSON and raw arrays of numbers.
 
-A frame is `magic, header length, body length | JSON header | tensor bytes`. The header holds one value; a tensor in it
-is a reference into the body, whose dtypes and shapes the header lists. The reader checks every length against a limit
-before it takes memory, and every shape against the body. Reading malformed bytes raises ChannelError, nothing else.
+A frame is `magic, header length, body length | JSON header | tensor bytes`. The header contains one value; a tensor in
+it is a reference into the body, whose dtypes and shapes the header lists. The reader checks every length against a
+limit before it allocates memory, and every shape against the body. Malformed bytes raise ChannelError and nothing else.
 Arrays arrive as torch tensors in a process that has loaded torch, else as NumPy arrays.
 """
 
@@ -49,18 +49,18 @@ _torch: Any = None
 
 
 class ChannelError(Exception):
-    """The other side sent something that is no frame, or a value that this side does not take."""
+    """The other side sent something that is not a frame, or a value that this side does not accept."""
 
 
 @dataclass(frozen=True, slots=True)
 class Opaque:
-    """Stands for an object of a kind that does not cross the channel."""
+    """Stands for an object of a type that the channel does not transmit."""
 
     type_name: str
 
 
 def loaded_torch() -> Any:
-    """Return the module torch where this process has loaded it, else None; once found it is kept."""
+    """Return the module torch if this process has loaded it, else None; once found it is kept."""
     global _torch
     if _torch is None:
         _torch = sys.modules.get("torch")
@@ -68,7 +68,7 @@ def loaded_torch() -> Any:
 
 
 def encode(value: Value) -> bytes:
-    """One frame that holds the value. What cannot cross becomes Opaque."""
+    """Return a frame with this value. Objects that cannot be transmitted become Opaque."""
     bodies: list[bytes] = []
     specs: list[list[Any]] = []
     tree = _flatten(value, specs, bodies, MAX_DEPTH)
@@ -77,7 +77,7 @@ def encode(value: Value) -> bytes:
 
 
 def split(frame: bytes) -> Frame:
-    """The header and body of a whole frame."""
+    """Return the header and body of a whole frame."""
     _, header_length, _ = FRAME.unpack_from(frame)
     return frame[FRAME.size : FRAME.size + header_length], bytearray(frame[FRAME.size + header_length :])
 
@@ -106,7 +106,7 @@ def _flatten(value: Value, specs: list[list[Any]], bodies: list[bytes], depth: i
 
 
 def _array(value: Value) -> "np.ndarray[Any, np.dtype[Any]] | None":
-    """The numbers of an array or tensor in C order, or None for a value, or a kind of tensor, that does not cross."""
+    """Return the numbers of an array or tensor in C order, or None for anything that cannot be transmitted."""
     torch = loaded_torch()
     if isinstance(value, _NUMPY):
         array = np.array(value)
@@ -123,18 +123,18 @@ def _array(value: Value) -> "np.ndarray[Any, np.dtype[Any]] | None":
 
 
 def decode(header: bytes, body: bytearray) -> Value:
-    """The value of a frame. Raises ChannelError when anything about it is malformed."""
+    """Return the value of a frame. Raises ChannelError if anything about it is malformed."""
     try:
         return _decode(header, body)
     except (ArithmeticError, MemoryError, RuntimeError, TypeError, ValueError) as error:
-        raise ChannelError(f"a value that cannot be ({type(error).__name__})") from None
+        raise ChannelError(f"an impossible value ({type(error).__name__})") from None
 
 
 def _decode(header: bytes, body: bytearray) -> Value:
     try:
         table = json.loads(header.decode("utf-8"), parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
-        raise ChannelError(f"the header is no JSON ({type(error).__name__})") from None
+        raise ChannelError(f"the header is not JSON ({type(error).__name__})") from None
     if type(table) is not dict or set(table) != {"value", "tensors"} or type(table["tensors"]) is not list:
         raise ChannelError("the header has the wrong keys")
     return _unflatten(table["value"], _tensors(table["tensors"], body), MAX_DEPTH + 1)
@@ -151,14 +151,14 @@ def _tensors(specs: list[Any], body: bytearray) -> list[Any]:
     tensors, offset = [], 0
     for spec in specs:
         if type(spec) is not list or len(spec) != 2 or type(spec[0]) is not str or spec[0] not in DTYPES:
-            raise ChannelError("a tensor has no known dtype")
+            raise ChannelError("a tensor has an unknown dtype")
         shape = spec[1]
         if (
             type(shape) is not list
             or len(shape) > MAX_RANK
             or not all(type(n) is int and 0 <= n < 1 << 40 for n in shape)
         ):
-            raise ChannelError("a tensor has no proper shape")
+            raise ChannelError("a tensor has an invalid shape")
         if math.prod(max(n, 1) for n in shape) > MAX_BODY:
             raise ChannelError("a tensor is too large")
         dtype, count = DTYPES[spec[0]], math.prod(shape)
@@ -184,7 +184,7 @@ def _unflatten(tree: Any, tensors: list[Any], depth: int) -> Value:
     if type(tree) is int and abs(tree) >= 1 << 63:
         raise ChannelError("a number is too large")
     if type(tree) is str:
-        tree.encode()  # raises for half of a surrogate pair, which no text of this side has
+        tree.encode()  # raises for a lone surrogate, which this side never sends
     if tree is None or type(tree) in (bool, int, float, str):
         return tree
     if type(tree) is not dict or len(tree) != 1:
@@ -209,7 +209,7 @@ def _unflatten(tree: Any, tensors: list[Any], depth: int) -> Value:
 
 
 def parts(header: bytes, body: bytes | bytearray) -> list[bytes]:
-    """Return the bytes of each array of a frame; the whole body as one part where the header does not tell."""
+    """Return the bytes of each array of a frame; the whole body as one part if the header does not say."""
     try:
         sizes = [DTYPES[kind].itemsize * math.prod(shape) for kind, shape in json.loads(header)["tensors"]]
     except (ValueError, KeyError, TypeError, RecursionError):
@@ -221,7 +221,7 @@ def parts(header: bytes, body: bytes | bytearray) -> list[bytes]:
 
 
 def send(fd: int, frame: bytes, deadline: Deadline) -> None:
-    """Write a frame to a non-blocking descriptor. Raises OSError, and TimeoutError past the time.monotonic deadline."""
+    """Write a frame to a non-blocking descriptor. Raises OSError, and TimeoutError after the deadline."""
     view = memoryview(frame)
     while view:
         _wait(fd, select.POLLOUT, deadline)
@@ -234,16 +234,16 @@ def send(fd: int, frame: bytes, deadline: Deadline) -> None:
 def receive(fd: int, deadline: Deadline) -> Value:
     """Read the value of one frame from a non-blocking descriptor.
 
-    Raises TimeoutError past the deadline, EOFError when the other side closed, ChannelError for malformed bytes.
+    Raises TimeoutError after the deadline, EOFError if the other side closed, ChannelError for malformed bytes.
     """
     return decode(*receive_frame(fd, deadline))
 
 
 def receive_frame(fd: int, deadline: Deadline) -> Frame:
-    """Read one frame and leave what is in it undecoded. Raises as `receive`."""
+    """Read one frame without decoding it. Raises the same errors as `receive`."""
     magic, header_length, body_length = FRAME.unpack(bytes(_read(fd, FRAME.size, deadline)))
     if magic != MAGIC or header_length > MAX_HEADER or body_length > MAX_BODY:
-        raise ChannelError("no frame, or one that is too large")
+        raise ChannelError("not a frame, or one that is too large")
     header = bytes(_read(fd, header_length, deadline))
     return header, _read(fd, body_length, deadline)
 

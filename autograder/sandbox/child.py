@@ -1,7 +1,7 @@
-"""A child: executes one program, then calls probes when it is asked to, until it is killed.
+"""A child: executes one program, then calls probes on request until it is killed.
 
-This runs beside the student's code. Nothing here decides anything: it reports values and errors, and the grader
-believes none of it.
+This runs in the same process as the student's code. Nothing is decided here: the child reports values and errors, and
+the grader trusts none of them.
 """
 
 import contextlib
@@ -29,7 +29,7 @@ Probe = Callable[..., Mapping[str, Any]]
 
 
 class Student:
-    """What a probe sees of the notebook: its global names as attributes."""
+    """The notebook as a probe sees it: its global names as attributes."""
 
     def __init__(self, module: ModuleType) -> None:
         self._module = module
@@ -42,9 +42,9 @@ class Student:
 
 
 def serve(fd: int, module: ModuleType, probes: Mapping[str, Probe], before: SharedState) -> None:
-    """Receive a program on `fd`, execute it in `module`, answer with what became of each step, then serve probes.
+    """Receive a program on `fd`, execute it in `module`, reply with the outcome of each step, then serve probes.
 
-    Before the answer to the program come notes of which step is executed, as far as added code is concerned.
+    Before the reply come notes about which step is running, for added code only.
 
     before: the shared state that the program finds. The answer to the program also says whether one step changed what
     others find; a request that names no probe asks whether the probes' calls did so since, and with `kept` also whether
@@ -88,9 +88,9 @@ def shared_state() -> SharedState:
 
 
 def is_changed(before: SharedState) -> bool:
-    """Whether something shared was bound to another object.
+    """Return whether a shared name was bound to another object.
 
-    New names in a module do not count, as libraries add them when they load; in a class they may hide an inherited one.
+    New names in a module do not count, because libraries add them lazily; in a class they may hide an inherited one.
     """
     after = shared_state()
     pairs = list(zip(before, after, strict=True))
@@ -101,7 +101,7 @@ def is_changed(before: SharedState) -> bool:
 
 
 def enter(fd: int) -> None:
-    """Close every descriptor but the channel, which becomes 3; input and output go nowhere."""
+    """Close every descriptor except the channel, which becomes 3; input and output are discarded."""
     null = os.open(os.devnull, os.O_RDWR)
     for standard in (0, 1, 2):
         os.dup2(null, standard)
@@ -112,7 +112,7 @@ def enter(fd: int) -> None:
 
 
 def offer(modules: Mapping[str, str]) -> None:
-    """Make Python files that were handed in importable, after the libraries and the release's own modules."""
+    """Make submitted Python files importable, after the libraries and the release's own modules."""
     if not modules:
         return
     folder = Path(tempfile.gettempdir(), "handed-in")
@@ -138,7 +138,7 @@ def own_modules(handed_in: Mapping[str, str]) -> list[ModuleType]:
 
 
 def settle(scratch: str) -> None:
-    """Make the scratch folder, which goes away with the child, the place for whatever the code writes and imports."""
+    """Use the scratch folder, which disappears with the child, for everything that the code writes and imports."""
     os.environ.update(HOME=scratch, TMPDIR=scratch)
     tempfile.tempdir = None
     sys.path.insert(0, scratch)

@@ -1,4 +1,4 @@
-"""The grader's side: starts the fork server, hands programs to children, keeps the clock."""
+"""The grader's side: starts the fork server, sends programs to children, enforces wall-clock limits."""
 
 import contextlib
 import json
@@ -35,7 +35,7 @@ STEP_KEYS = ("type", "message", "cell", "text")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stopped:
-    """What failed in a piece of code outside the answers, by what the child says: how many statements, first error."""
+    """A failure in code outside the answers, as the child reports it: number of statements and first error."""
 
     statements: int
     error: str
@@ -43,9 +43,9 @@ class Stopped:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """What comes instead of an observation when the student's code gave none: error, time-out or crash.
+    """Takes the place of an observation if the student's code produced none: error, time-out or crash.
 
-    The message holds the student's own text.
+    The message contains text of the student's.
     """
 
     status: Status
@@ -55,8 +55,8 @@ class Failure:
 class Sandbox:
     """One fork server. Use it as a context manager; it serves one child at a time.
 
-    Entering it starts the server, which then loads on its own; `ready` waits for it, and so does the first child.
-    Raises GraderFault when the server does not start or goes away.
+    Entering it starts the server, which then loads in the background; `ready` waits for it, as does the first child.
+    Raises GraderFault if the server does not start or disappears.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Sandbox:
     ) -> None:
         """prologues: by notebook, the steps that every submission shares
 
-        unsafe: go on where a required layer is missing; namespaces: use them where the machine has them."""
+        unsafe: continue if a required layer is missing; namespaces: use them if the machine has them."""
         self._assignment = assignment
         self._choice = {"unsafe": unsafe, "namespaces": namespaces}
         self._loaded = False
@@ -126,7 +126,7 @@ class Sandbox:
             raise confine.unconfined(reply["refused"])
         if "ready" not in reply:
             raise GraderFault(
-                "a given cell of the release fails", reply.get("failed", "fork server"), "mend the master"
+                "a given cell of the release fails", reply.get("failed", "fork server"), "correct the master"
             )
         self.active, self.missing = frozenset(reply["active"]), tuple(reply["missing"])
         self._loaded = True
@@ -172,7 +172,7 @@ class Sandbox:
         return Run(self, notebook, steps, defines, seed, self._assignment.limits, modules or {}, watched=watched)
 
     def spawn(self, notebook: str, limits: Limits, end: socket.socket) -> int:
-        """Fork a child that owns `end`; its pidfd."""
+        """Fork a child that owns `end`; return its pidfd."""
         self.ready()
         request = {"notebook": notebook, "limits": asdict(limits)}
         try:
@@ -183,7 +183,7 @@ class Sandbox:
         return handle
 
     def reap(self, handle: int) -> dict[str, Any]:
-        """Kill a child, if it still runs, and say how it ended."""
+        """Kill a child if it still runs, and return how it ended."""
         with contextlib.suppress(ProcessLookupError):
             signal.pidfd_send_signal(handle, signal.SIGKILL)
         report, _ = self._receive(EXIT_S)
@@ -194,7 +194,7 @@ class Sandbox:
 
     @property
     def cpu_s(self) -> float:
-        """The CPU time of the fork server and of all its children that ended."""
+        """CPU seconds of the fork server and of all its finished children."""
         return self.children_cpu_s + self._server_cpu_s
 
     def _receive(self, timeout_s: float) -> tuple[dict[str, Any], list[int]]:
@@ -227,7 +227,7 @@ def _server_gone() -> ServerGone:
 
 
 def _environment(scratch: Path, assignment: Assignment) -> dict[str, str]:
-    """The environment of the fork server: nothing of the grader's own but where Python finds its libraries."""
+    """Return the environment of the fork server: nothing of the grader's except the paths of Python's libraries."""
     kept = {key: os.environ[key] for key in ("PYTHONPATH",) if key in os.environ}
     kept |= {name.upper(): str(assignment.data_file(name)) for name in assignment.data if name.upper() in os.environ}
     return kept | {
@@ -247,13 +247,13 @@ def _environment(scratch: Path, assignment: Assignment) -> dict[str, str]:
 
 
 class Run:
-    """One child with one program. `failure` is set when the program did not come to its end.
+    """One child with one program. `failure` is set if the program did not finish.
 
-    errors: for the label of a step, its first error, which does not stop the program; for an answer only where a name
-    of its question is left without a definition
-    stopped: what failed outside the answers, in order
-    ended_in: the label of the added code that was executed when the program failed, if any, by what the child says
-    disturbed: whether a step changed what others find, as torch's functions or a helper, by what the child says
+    errors: the first error of each step, by label; it does not stop the program. For an answer it is listed only if a
+    name of its question is left undefined
+    stopped: failures outside the answers, in order
+    ended_in: the label of the added code that was running when the program failed, if any, as the child reports it
+    disturbed: whether a step changed what other steps see, such as torch's functions, as the child reports it
     """
 
     def __init__(
@@ -306,7 +306,7 @@ class Run:
         self.ended_in = ""
         outcomes = reply.get("outcomes") if isinstance(reply, dict) else None
         if not isinstance(outcomes, list) or len(outcomes) != len(steps):
-            self._fail(Status.CRASHED, "the program's answer was not of the agreed form")
+            self._fail(Status.CRASHED, "the reply to the program was malformed")
             return
         self.disturbed = reply.get("disturbed") is not False
         errors: dict[str, str] = {}
@@ -325,11 +325,11 @@ class Run:
         return end if time.monotonic() < end else end + min(waited_s(self._handle), MOST_WAITED * self._limits.wall_s)
 
     def ask(self, request: bytes) -> channel.Frame | Failure:
-        """The child's reply to a request, not decoded. After a time-out or crash, that failure is every reply."""
+        """Return the undecoded reply to a request. After a time-out or crash, every reply is that failure."""
         return self._exchange(request)
 
     def _exchange(self, request: bytes | None) -> channel.Frame | Failure:
-        """Send a request, if there is one, and return the next frame."""
+        """Send a request, if any, and return the next frame."""
         if self.failure:
             return self.failure
         try:
@@ -337,16 +337,14 @@ class Run:
                 channel.send(self._socket.fileno(), request, self._deadline)
             return channel.receive_frame(self._socket.fileno(), self._deadline)
         except TimeoutError:
-            return self._fail(
-                Status.TIMED_OUT, f"no answer within {self._limits.wall_s:g} s: is there an endless loop?"
-            )
+            return self._fail(Status.TIMED_OUT, f"no reply within {self._limits.wall_s:g} s: infinite loop?")
         except channel.ChannelError as error:
-            return self._fail(Status.CRASHED, f"the answer was malformed: {error}")
+            return self._fail(Status.CRASHED, f"the reply was malformed: {error}")
         except (EOFError, OSError):
             return self._fail(Status.CRASHED, "")
 
     def changed(self) -> bool:
-        """Whether calls bound names that all code shares anew since the program ran, by what the child says."""
+        """Return whether calls have changed shared names since the program ran, as the child reports it."""
         reply = self._read(self.ask(channel.encode({})))
         return not isinstance(reply, dict) or reply.get("changed") is not False
 
@@ -369,7 +367,7 @@ class Run:
         try:
             return channel.decode(*reply)
         except channel.ChannelError as error:
-            return self._fail(Status.CRASHED, f"the answer was malformed: {error}")
+            return self._fail(Status.CRASHED, f"the reply was malformed: {error}")
 
     def _fail(self, status: Status, message: str) -> Failure:
         ended = status is Status.CRASHED and not message
@@ -384,17 +382,17 @@ class Run:
     def _why(self) -> tuple[Status, str]:
         code = int(self._exit["exit"])
         if self._exit["scratch_full"]:
-            return Status.CRASHED, "wrote more files or more to disk than it may"
+            return Status.CRASHED, "wrote more files or bytes to disk than allowed"
         if code == -signal.SIGXCPU or self.cpu_s >= self._limits.cpu_s - 0.5:
-            return Status.TIMED_OUT, f"used more than {self._limits.cpu_s:g} s of CPU: is there an endless loop?"
+            return Status.TIMED_OUT, f"used more than {self._limits.cpu_s:g} s of CPU: infinite loop?"
         if code < 0:
             name = signal.Signals(-code).name if -code in set(signal.Signals) else str(-code)
-            return Status.CRASHED, f"the process was ended by {name}"
-        return Status.CRASHED, f"the process ended itself (exit code {code})"
+            return Status.CRASHED, f"the process was killed by {name}"
+        return Status.CRASHED, f"the process exited (exit code {code})"
 
 
 def _note(step: Step, outcome: Any, errors: dict[str, str], stopped: list[Stopped]) -> None:
-    """Add what a child says went wrong in a step to the errors of answers, or to what failed outside them."""
+    """Add the failure of a step, as the child reports it, to the errors of answers or to those outside them."""
     error = error_text(outcome)
     table = outcome if isinstance(outcome, dict) else {}
     failed, own = table.get("failed"), table.get("own") is not False
@@ -405,33 +403,33 @@ def _note(step: Step, outcome: Any, errors: dict[str, str], stopped: list[Stoppe
 
 
 def probe_request(probe: str, inputs: Mapping[str, Any], seed: int) -> bytes:
-    """What asks a child to call a probe on these inputs, with its random numbers seeded."""
+    """Return a request to call a probe on these inputs, with its random numbers seeded."""
     return channel.encode({"probe": probe, "inputs": dict(inputs), "seed": seed})
 
 
 def probe_of(request: bytes) -> str:
-    """Return the name of the probe that a request asks for, empty where it asks for none."""
+    """Return the name of the probe that a request asks for, empty if none."""
     found = PROBE.search(request[:200])
     return found[1].decode() if found else ""
 
 
 def read_reply(reply: channel.Frame | Failure) -> Mapping[str, Any] | Failure:
-    """What the probe saw, by the reply to its request, or the failure in its place. The reply may be forged."""
+    """Return what the probe saw according to the reply, which may be forged, or the failure instead."""
     if isinstance(reply, Failure):
         return reply
     try:
         value = channel.decode(*reply)
     except channel.ChannelError as error:
-        return Failure(status=Status.CRASHED, message=f"the answer was malformed: {error}")
+        return Failure(status=Status.CRASHED, message=f"the reply was malformed: {error}")
     if isinstance(value, dict) and set(value) == {"seen"} and isinstance(value["seen"], dict):
         return value["seen"]
     if isinstance(value, dict) and set(value) == {"error"}:
         return Failure(status=Status.ERROR, message=error_text(value["error"]))
-    return Failure(status=Status.CRASHED, message="the answer was not of the agreed form")
+    return Failure(status=Status.CRASHED, message="the reply was malformed")
 
 
 def error_text(error: Any) -> str:
-    """One readable line of an error that a child described; whatever is malformed is left out."""
+    """Return an error that a child described as one readable line, without malformed parts."""
     table = error if isinstance(error, dict) else {}
     kind, message, cell, text = (str(table.get(key, ""))[:300] for key in STEP_KEYS)
     line = table.get("line")

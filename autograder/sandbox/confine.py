@@ -1,13 +1,13 @@
-"""Confinement as one story: what the fork server prepares once, and what each child does to itself, in order.
+"""Confinement from start to end: what the fork server prepares once, and what each child does to itself, in order.
 
 Theory of operation
 -------------------
-`survey` says which layers this machine offers. Landlock, seccomp and a user other than root are required; where one is
-missing the grader refuses, unless it was told to go on (`--unsafe`), which every result then records. Namespaces are
-one more layer where the machine has them.
+`survey` reports which layers this machine offers. Landlock, seccomp and a user other than root are required; if one is
+missing the grader refuses to run, unless told to continue (`--unsafe`), which every result then records. Namespaces are
+an additional layer where available.
 
 `prepare` runs in the fork server before anything is loaded, because a process must enter a user namespace while it has
-one thread; `close` runs after everything is loaded, and leaves a server that sees only what a child may read.
+a single thread; `close` runs after everything is loaded, and leaves a server that sees only what a child may read.
 
 `confine` runs in a child, after the fork and before the first line of a submission arrives. The order matters: mounts
 need capabilities, a change of user clears the death signal, Landlock and seccomp need no_new_privs, and after
@@ -38,7 +38,7 @@ ARCHITECTURES = ("x86_64", "aarch64")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layer:
-    """One layer on this machine. `reason` says why it is not active, `means` what it does, `get` how to have it."""
+    """One layer on this machine. reason: why it is not active; means: what it does; get: how to enable it."""
 
     name: str
     required: bool
@@ -53,7 +53,7 @@ class Layer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What the fork server prepared for its children. Without a layer: no ABI, no program, no uid, no namespaces."""
+    """What the fork server prepared for its children; the fields of an inactive layer are empty."""
 
     landlock_abi: int
     program: bytes
@@ -67,49 +67,49 @@ class Plan:
 
 
 def survey(readable: Sequence[Path], private: Sequence[Path], *, use_namespaces: bool = True) -> list[Layer]:
-    """Every layer, active or not, for a process of this user on this machine.
+    """Return every layer, active or not, for a process of this user on this machine.
 
-    readable: what a child must be able to read; private: folders that it must not.
+    readable: what a child must be able to read; private: folders that it must not
     """
     if sys.platform != "linux" or platform.machine() not in ARCHITECTURES:
         where = f"this is {sys.platform} on {platform.machine()}, not Linux on {' or '.join(ARCHITECTURES)}"
-        return [Layer(name="Linux", required=True, reason=where, means="everything below needs it", get="use Linux")]
-    apart = namespaces.unavailable(readable) if use_namespaces else "not asked for"
+        return [Layer(name="Linux", required=True, reason=where, means="required by everything else", get="use Linux")]
+    apart = namespaces.unavailable(readable) if use_namespaces else "not requested"
     version = landlock.abi()
     return [
         Layer(
             name="Landlock",
             required=True,
-            reason="" if version else "the kernel has none, or it is switched off",
-            means=f"only listed files can be opened; {_beyond_files(version)}",
+            reason="" if version else "not supported by the kernel, or disabled",
+            means=f"only allowed files can be opened; {_beyond_files(version)}",
             get="Linux 5.13 or newer with `landlock` among the kernel parameter lsm=; in a container, a newer runtime",
         ),
         Layer(
             name="seccomp",
             required=True,
             reason=seccomp.missing(),
-            means="no new processes or programs, no sockets, no tracing; only system calls that computing needs",
+            means="no new processes or programs, no sockets, no tracing; only system calls needed for computing",
             get="install libseccomp (Debian, Ubuntu: apt install libseccomp2) and the kit's own dependencies",
         ),
         Layer(
             name="other user",
             required=True,
             reason=_no_other_user(readable, bool(apart)),
-            means="a child is never root; what root owns is out of its reach",
-            get="run the grader as an ordinary user, or keep Python and the kit where every user may read",
+            means="a child is never root and cannot access what only root may",
+            get="run the grader as an ordinary user, or install Python and the kit where every user can read them",
         ),
         Layer(
             name="private folders",
             required=True,
             reason=_exposed(readable, private),
-            means="hidden tests and masters lie in no folder that a child may read",
-            get="keep the kit in a folder of its own and install it with `pip install -e`",
+            means="hidden tests and masters are outside every folder that a child may read",
+            get="keep the kit in a separate folder and install it with `pip install -e`",
         ),
         Layer(
             name="namespaces",
             required=False,
             reason=apart,
-            means="hidden paths do not exist for a child, it sees no other process, its scratch is a small tmpfs",
+            means="a child sees no hidden path and no other process; its scratch folder is a small tmpfs",
             get="allow user namespaces (sysctl user.max_user_namespaces, kernel.apparmor_restrict_unprivileged_userns),"
             " or run as root with CAP_SYS_ADMIN",
         ),
@@ -122,28 +122,28 @@ def _beyond_files(version: int) -> str:
 
 
 def _no_other_user(readable: Sequence[Path], same_root: bool) -> str:
-    """Why a child could not become another user than root, or could not read what it needs as that user."""
+    """Return why a child could not become a user other than root, or not read what it needs as that user."""
     uid = privileges.child_uid()
     if uid is None:
         return ""
     if reason := privileges.cannot_become(uid):
         return reason
     closed = privileges.unreachable(uid, readable) if same_root else None
-    return f"only root may enter {closed}, where files lie that student code needs" if closed else ""
+    return f"only root may enter {closed}, which contains files that student code needs" if closed else ""
 
 
 def _exposed(readable: Sequence[Path], private: Sequence[Path]) -> str:
     for path in readable:
         for folder in private:
             if folder.resolve().is_relative_to(path.resolve()):
-                return f"{folder} lies in {path}, where a child may read everything"
+                return f"{folder} is inside {path}, which a child may read entirely"
     return ""
 
 
 def readable_paths(home: Path, given: Sequence[Path]) -> tuple[Path, ...]:
-    """What a child may read: the libraries of this Python, and what is given, as the release and the names file.
+    """Return what a child may read: the libraries of this Python, and the given paths (release and data files).
 
-    home: the folder of the kit, where modules are imported from as well; it is left out.
+    home: the folder of the kit, which is also on the import path; it is left out
     """
     python = [Path(prefix, lib) for prefix in (sys.prefix, sys.base_prefix) for lib in ("lib", "lib64")]
     python += map(Path, site.getsitepackages())
@@ -153,31 +153,31 @@ def readable_paths(home: Path, given: Sequence[Path]) -> tuple[Path, ...]:
 
 
 def examine(assignment: Assignment) -> list[Layer]:
-    """The layers of confinement that student code of this assignment would have on this machine."""
+    """Return the layers of the sandbox for student code of this assignment on this machine."""
     readable = readable_paths(assignment.home, assignment.readable)
     return survey(readable, private_folders(assignment))
 
 
 def private_folders(assignment: Assignment) -> tuple[Path, ...]:
-    """What no child may read."""
+    """Return the folders that no child may read."""
     return (assignment.masters_dir,)
 
 
 def unconfined(missing: Sequence[str]) -> GraderFault:
-    """The refusal to run student code without these required layers."""
-    fix = "`autograder doctor` tells more; --unsafe grades all the same, and says so in every result"
-    return GraderFault(f"student code cannot be confined: {'; '.join(missing)}", "sandbox", fix)
+    """Return the error that refuses to run student code without these required layers."""
+    fix = "`autograder doctor` shows details; --unsafe grades anyway and says so in every result"
+    return GraderFault(f"student code cannot be sandboxed: {'; '.join(missing)}", "sandbox", fix)
 
 
 def missing(layers: Sequence[Layer]) -> list[str]:
-    """The required layers that are not active, each with its reason."""
+    """Return the required layers that are not active, each with its reason."""
     return [f"{layer.name} is missing ({layer.reason})" for layer in layers if layer.required and not layer.active]
 
 
 def prepare(readable: Sequence[Path], layers: Sequence[Layer], scratch_home: Path, release: Path) -> Plan:
-    """In the fork server, before anything is loaded: enter the namespaces, find out what children need.
+    """In the fork server, before anything is loaded: enter the namespaces and collect what children need.
 
-    Goes on as process 1 of the new namespaces where there are some.
+    If there are namespaces, this function returns in process 1 of the new ones.
     """
     active = {layer.name for layer in layers if layer.active}
     uid = privileges.child_uid() if "other user" in active else None
@@ -202,7 +202,7 @@ def prepare(readable: Sequence[Path], layers: Sequence[Layer], scratch_home: Pat
 
 
 def close(plan: Plan) -> Plan:
-    """In the fork server, after everything is loaded: the private root, and no child may look into the server."""
+    """In the fork server, after everything is loaded: enter the private root, hide the server's memory."""
     used = limits.memory_use()
     _first_for_the_oom_killer()
     if plan.namespaces:
@@ -221,7 +221,7 @@ def _first_for_the_oom_killer() -> None:
 
 
 def confine(plan: Plan, most: Limits, folder: Path | None) -> Path:
-    """In a child: give up everything but computing. The scratch folder, which is `folder` or a tmpfs of its own."""
+    """In a child: drop all rights except to compute; return the scratch folder (`folder` or a private tmpfs)."""
     place = folder if folder is not None else namespaces.private_scratch(plan.uid)
     if plan.uid is not None:
         privileges.become(plan.uid)
@@ -231,7 +231,7 @@ def confine(plan: Plan, most: Limits, folder: Path | None) -> Path:
     kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
     program = seccomp.with_pid(plan.program, os.getpid())
     os.chdir(place)
-    for entry in os.listdir(plan.release):  # the same relative paths as from the notebook's folder
+    for entry in os.listdir(plan.release):  # so that relative paths work as in the notebook's folder
         os.symlink(plan.release / entry, entry)
     if plan.landlock_abi:
         landlock.restrict(plan.landlock_abi, plan.readable, [place])
@@ -241,19 +241,19 @@ def confine(plan: Plan, most: Limits, folder: Path | None) -> Path:
 
 
 def make_scratch(plan: Plan) -> Path | None:
-    """In the fork server: the folder that a child is to use, None where it makes a tmpfs of its own."""
+    """In the fork server: return a new scratch folder for a child, None if the child mounts its own tmpfs."""
     return None if plan.namespaces else scratch.make(plan.scratch_home, plan.uid)
 
 
 def end_strays(plan: Plan) -> None:
-    """In the fork server, when no child runs: end what a child left behind. Seccomp lets it leave nothing; be sure."""
+    """In the fork server, while no child runs: kill leftover processes. Seccomp should prevent any; make sure."""
     while True:
         try:
             os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
         except ChildProcessError:
             return  # the usual case
         if plan.namespaces and os.getpid() == 1:
-            os.kill(-1, signal.SIGKILL)  # everything in this namespace, and nothing outside
+            os.kill(-1, signal.SIGKILL)  # every process in this namespace and none outside
         else:
             for pid in _children():
                 with contextlib.suppress(ProcessLookupError):
@@ -263,7 +263,7 @@ def end_strays(plan: Plan) -> None:
 
 
 def _children() -> list[int]:
-    """The process ids of this process's children; orphans of a child are among them, as this is their reaper."""
+    """Return the process ids of this process's children, including orphans of a child, which it adopts."""
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():

@@ -1,4 +1,4 @@
-"""Errors of student code as plain values, with what is known about a name that is missing."""
+"""Errors of student code as plain values, with an explanation of missing names."""
 
 import ast
 import linecache
@@ -10,11 +10,11 @@ MAX_MESSAGE = 1000
 MAX_REASON = 150
 
 Missing = dict[str, str]
-"""For a name that a statement would have bound, why that statement did not."""
+"""For a name that a statement should have bound, why it did not."""
 
 
 def describe(error: BaseException, missing: Missing) -> dict[str, Any]:
-    """An error as plain values: its type, its message, and the last line of the student's cells it came from."""
+    """Return an error as plain values: its type, its message, and the last line of the student's cells it came from."""
     place: dict[str, Any] = {"cell": "", "line": 0, "text": ""}
     if isinstance(error, SyntaxError) and error.filename and error.filename.startswith("<"):
         place = {"cell": error.filename[1:-1], "line": error.lineno or 0, "text": (error.text or "").strip()}
@@ -40,7 +40,7 @@ def _not_installed(module: str) -> str:
 
 
 def note_missing(statement: ast.stmt, error: BaseException, text: str, missing: Missing) -> None:
-    """Remember for each name that the statement would have bound why it is not there.
+    """Record for each name that the statement would have bound why it is missing.
 
     text: the first line of the statement
     """
@@ -53,7 +53,7 @@ def note_missing(statement: ast.stmt, error: BaseException, text: str, missing: 
 
 
 def bound_names(statement: ast.stmt) -> Iterator[str]:
-    """The names that a statement binds in the namespace where it is executed."""
+    """Yield the names that a statement binds in the namespace where it is executed."""
     waiting: list[ast.AST] = [statement]
     while waiting:
         node = waiting.pop()

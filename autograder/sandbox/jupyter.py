@@ -1,6 +1,6 @@
-"""Harmless stand-ins for what a cell finds in Jupyter: `get_ipython()`, `display`, `input`.
+"""Harmless stand-ins for what Jupyter provides to a cell: `get_ipython()`, `display`, `input`.
 
-A magic or a shell command does nothing, except for the few that other code builds on: `%%writefile`, `%cd` and `%run`.
+Magics and shell commands do nothing, except for the few that other code relies on: `%%writefile`, `%cd` and `%run`.
 """
 
 import builtins
@@ -22,7 +22,7 @@ WRITES = ("writefile", "file")
 
 
 class Nothing:
-    """An object that takes any use and does nothing; false, empty, and every attribute and result is it again."""
+    """An object that accepts any use and does nothing; false, empty, and its own attributes and results."""
 
     def __getattr__(self, name: str) -> Self:
         if name.startswith("__"):
@@ -49,7 +49,7 @@ class Nothing:
 
 
 class Shell(Nothing):
-    """What `get_ipython()` returns. Whatever is not defined here does nothing, as `set_next_input`."""
+    """The result of `get_ipython()`. Anything not defined here, such as `set_next_input`, does nothing."""
 
     def run_line_magic(self, name: str, line: str, *rest: object) -> None:
         if name == "cd":
@@ -67,10 +67,10 @@ class Shell(Nothing):
         self.run_line_magic(name, rest)
 
     def system(self, command: str) -> None:
-        """Do nothing, as no command runs in grading."""
+        """Do nothing: no command runs in grading."""
 
     def getoutput(self, command: str, *rest: object, **named: object) -> Any:
-        """Return what a command printed, which is nothing: an empty list of lines, as IPython's."""
+        """Return an empty list of lines, as IPython does for a command without output."""
         return SList()
 
 
@@ -84,7 +84,7 @@ def _write_file(line: str, cell: str) -> None:
 
 
 def _run_file(line: str) -> None:
-    """Execute a Python file in the notebook's namespace, as `%run` leaves its names there."""
+    """Execute a Python file in the notebook's namespace, like `%run`."""
     words = [word for word in shlex.split(line) if not word.startswith("-")]
     if words and words[0].endswith(".py"):
         exec(cells.compiled(Path(words[0]).read_text(encoding="utf-8"), words[0]), vars(sys.modules["__main__"]))
@@ -95,11 +95,11 @@ def _no_input(*arguments: object, **named: object) -> NoReturn:
 
 
 def _display(*objects: object, **named: object) -> None:
-    """Show nothing, as nobody looks."""
+    """Show nothing."""
 
 
 def install() -> None:
-    """Put the stand-ins where every cell finds them."""
+    """Make the stand-ins available to every cell."""
     shell = Shell()
 
     def get_ipython() -> Shell:

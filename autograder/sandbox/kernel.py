@@ -1,4 +1,4 @@
-"""Calls to the Linux kernel that Python has no function for. A call that fails raises OSError with the call's name."""
+"""Linux system calls without a Python wrapper. A failing call raises OSError with its name."""
 
 import ctypes
 import os
@@ -14,7 +14,7 @@ PR_SET_CHILD_SUBREAPER = 36
 PR_SET_NO_NEW_PRIVS = 38
 PR_CAP_AMBIENT = 47
 
-# Newer system calls have one number on every architecture; the old one that is needed here does not.
+# Newer system calls have the same number on every architecture; the old one used here does not.
 NUMBERS = {
     "landlock_create_ruleset": 444,
     "landlock_add_rule": 445,
@@ -28,12 +28,12 @@ _libc.syscall.restype = ctypes.c_long
 
 
 def syscall(name: str, *arguments: Any) -> int:
-    """A system call by its name in NUMBERS; an int goes as a C long, bytes as a pointer."""
+    """Make a system call by its name in NUMBERS; an int is passed as a C long, bytes as a pointer."""
     return _checked(name, _libc.syscall(ctypes.c_long(NUMBERS[name]), *map(_as_c, arguments)))
 
 
 def libc(name: str, *arguments: Any) -> int:
-    """A function of the C library that returns -1 when it fails."""
+    """Call a function of the C library that returns -1 on failure."""
     return _checked(name, getattr(_libc, name)(*map(_as_c, arguments)))
 
 

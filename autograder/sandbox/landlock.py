@@ -2,15 +2,15 @@
 
 Theory of operation
 -------------------
-A ruleset names the kinds of access that are forbidden unless a rule allows them, then has one rule for each folder or
-file. Once a process has restricted itself, neither it nor anything that it starts can undo it, and it cannot trace,
-signal or read the memory of a process outside. No privilege is needed. What a kernel knows is told by its ABI version:
+A ruleset lists the kinds of access that are forbidden unless a rule allows them, with one rule per folder or file. Once
+a process has restricted itself, neither it nor anything it starts can undo that, and it cannot trace, signal or read
+the memory of a process outside. No privilege is needed. The ABI version says what a kernel supports:
 
 1  files: open, execute, list, create, remove      4  TCP: bind and connect
 2  moving and linking between folders              5  ioctl on device files
 3  truncating                                      6  signals and abstract Unix sockets to the outside
 
-Landlock does not keep a path from being looked at with `stat`; that takes the private root of `namespaces.py`.
+Landlock does not prevent `stat` of a path; that requires the private root of `namespaces.py`.
 Source: Linux, Documentation/userspace-api/landlock.rst.
 """
 
@@ -31,7 +31,7 @@ SCOPE_SOCKETS_AND_SIGNALS = 3
 
 
 class Access(IntFlag):
-    """What can be done to files, by the kernel's bits."""
+    """Kinds of access to files, with the kernel's bits."""
 
     EXECUTE = 1 << 0
     WRITE_FILE = 1 << 1
@@ -68,7 +68,7 @@ ALL_BITS = 16
 
 
 def abi() -> int:
-    """The version of Landlock that the running kernel has, 0 for none."""
+    """Return the Landlock ABI version of the running kernel, 0 for none."""
     try:
         return kernel.syscall("landlock_create_ruleset", None, 0, VERSION)
     except OSError:
@@ -76,7 +76,7 @@ def abi() -> int:
 
 
 def restrict(version: int, readable: Iterable[Path], writable: Iterable[Path]) -> None:
-    """Forbid this process everything but reading and writing below these paths, for good. Needs no_new_privs."""
+    """Permanently restrict this process to reading and writing below these paths. Needs no_new_privs."""
     known = (1 << KNOWN_BITS.get(version, ALL_BITS)) - 1
     fields = [known]
     if version >= 4:

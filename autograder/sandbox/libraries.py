@@ -1,6 +1,6 @@
-"""The libraries that all code of a child shares: how they are seeded, warmed up, watched and put back.
+"""The libraries shared by all code of a child: seeding, warm-up, change detection and restoring their settings.
 
-`current` is what the fork server chose for the assignment: NumPy alone, or torch as well (`with_torch.py`).
+`current` is the fork server's choice for the assignment: NumPy alone, or torch as well (`with_torch.py`).
 """
 
 import builtins
@@ -25,24 +25,24 @@ class Libraries:
     arrays: tuple[type, ...] = (np.ndarray,)
 
     def seed(self, seed: int) -> None:
-        """Seed every generator that code may draw from without making one."""
+        """Seed every global random generator."""
         np.random.seed(seed % (1 << 32))
         random.seed(seed)
 
     def one_thread(self) -> None:
-        """Compute with one thread, whatever code asked for before."""
+        """Compute with one thread, whatever earlier code has set."""
 
     def switches(self) -> dict[str, Any]:
-        """Return the settings that change what other code does, by name."""
+        """Return the settings that affect other code, by name."""
         return {}
 
     @contextlib.contextmanager
     def put_back(self) -> Iterator[None]:
-        """Put back the settings that the code inside changes."""
+        """Restore the settings changed inside the block."""
         yield
 
     def default_device(self) -> None:
-        """Take back a default device that was set; grading computes on the CPU."""
+        """Reset the default device; grading computes on the CPU."""
 
     def watch(self, array: Any) -> tuple[int, Callable[[], bool], list[Any]] | None:
         """Return the bytes of an array, what tells whether it is as it is now, and what it holds; None if unknown."""
@@ -62,7 +62,7 @@ class Libraries:
         return None
 
     def warm_up(self) -> None:
-        """Do once, before any fork, what libraries do lazily at first use."""
+        """Trigger the libraries' lazy initialisation once, before any fork."""
         np.random.default_rng(0).normal()
 
 

@@ -1,4 +1,4 @@
-"""What keeps added code from harming what comes after it: limits on its time, and switches that are put back."""
+"""Protection of later code from added code: time limits, and global settings that are restored."""
 
 import asyncio
 import contextlib
@@ -12,20 +12,20 @@ from typing import Any, NoReturn
 from autograder.sandbox import libraries
 
 STATEMENT_S = 2.0
-"""CPU seconds that one statement of added code may take; it is stopped then, and the next one goes on."""
+"""CPU seconds per statement of added code; after that it is stopped and the next one runs."""
 TOTAL_S = 4.0
-"""CPU seconds that all added code of a program may take; from then on a statement has LEAST_S."""
+"""CPU seconds for all added code of a program; after that each statement gets LEAST_S."""
 LEAST_S = 0.1
 PATIENCE = 5
-"""How much longer than its CPU time added code may take by the clock; only what sleeps takes that long."""
+"""Wall-clock limit as a multiple of the CPU limit; only code that sleeps reaches it."""
 COMPUTING = 0.2
-"""The share of its CPU time from which on code does not count as asleep; a busy machine may be the reason then."""
+"""Share of the CPU limit above which code does not count as asleep: the machine may just be busy."""
 AGAIN_S = 0.5
-"""How soon a statement is stopped again that caught the first stop."""
+"""Seconds until a statement that caught the first stop is stopped again."""
 
 
 class _TooSlow(BaseException):
-    """Added code took longer than its share; not an Exception, so that `except Exception` lets it pass."""
+    """Added code exceeded its time; not an Exception, so that `except Exception` does not catch it."""
 
 
 class Stopwatch:
@@ -38,7 +38,7 @@ class Stopwatch:
 
     @contextlib.contextmanager
     def limit(self) -> Iterator[None]:
-        """Raise in the code inside when it takes too long."""
+        """Raise inside the block if it takes too long."""
         cpu_s, wall_s = time.process_time(), time.monotonic()
         self._share_s = max(LEAST_S, min(STATEMENT_S, self._left_s, self._left_wall_s / PATIENCE))
         self._began_s = cpu_s
@@ -64,9 +64,9 @@ class Stopwatch:
 
 @contextlib.contextmanager
 def harmless(home: str) -> Iterator[None]:
-    """Put back what added code switches for all code: the libraries' settings, and the working directory `home`.
+    """Restore global state after added code: the libraries' settings and the working directory `home`.
 
-    While it runs, nothing that ends the process does so.
+    Inside the block, calls that would end the process raise an error instead.
     """
     ends = {name: getattr(os, name) for name in ("_exit", "abort", "kill", "killpg")}
     vars(os).update({name: _refuse(name) for name in ends})
@@ -81,17 +81,17 @@ def harmless(home: str) -> Iterator[None]:
 
 def _refuse(name: str) -> Callable[..., NoReturn]:
     def refuse(*arguments: object) -> NoReturn:
-        raise RuntimeError(f"os.{name}() is not carried out in grading")
+        raise RuntimeError(f"os.{name}() is not allowed in grading")
 
     return refuse
 
 
 class _Sleeper:
-    """Stands in for a selector: nothing is ever ready, as there is neither a network nor another process."""
+    """A selector in which nothing is ever ready, because there is neither a network nor another process."""
 
     def select(self, timeout: float | None = None) -> list[Any]:
         if timeout is None:
-            raise RuntimeError("the awaited result never comes")
+            raise RuntimeError("the awaited result will never arrive")
         time.sleep(timeout)
         return []
 
@@ -104,7 +104,7 @@ class Loop(asyncio.BaseEventLoop):
         self._selector = _Sleeper()
 
     def _process_events(self, events: list[Any]) -> None:
-        """Nothing to do, as there are no events."""
+        """Do nothing: there are no events."""
 
     def _write_to_self(self) -> None:
-        """Nobody waits in another thread."""
+        """Do nothing: no other thread is waiting."""

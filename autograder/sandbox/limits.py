@@ -1,7 +1,7 @@
-"""Resource limits that a child puts on itself before it sees a line of a submission, all of them hard.
+"""Hard resource limits that a child sets for itself before it receives a submission.
 
-CPU time, memory, file size, descriptors and threads. The wall clock is the grader's to keep, and the size of the
-scratch folder belongs to `scratch.py` and `namespaces.py`.
+CPU time, memory, file size, descriptors and threads. The grader enforces wall-clock time; `scratch.py` and
+`namespaces.py` limit the size of the scratch folder.
 """
 
 import os
@@ -26,11 +26,11 @@ class MemoryUse:
 
 
 def set_limits(limits: Limits, threads: int, used: MemoryUse) -> None:
-    """Limit this process for good. threads: how many tasks its user may have in all; used: its memory now.
+    """Limit this process permanently. threads: tasks that its user may have in total; used: its memory now.
 
-    Memory is counted from what the process already uses, because torch alone maps several hundred MiB. RLIMIT_DATA
-    counts private writable memory, that is what a program really allocates; the wider RLIMIT_AS is only there so that
-    page tables of huge empty mappings stay small.
+    Memory limits are relative to what the process already uses, because torch alone maps several hundred MiB.
+    RLIMIT_DATA counts private writable memory, which is what a program really allocates; the wider RLIMIT_AS only keeps
+    the page tables of huge empty mappings small.
     """
     cpu = max(1, round(limits.cpu_s))
     memory = limits.memory_mib << 20
@@ -51,13 +51,13 @@ def set_limits(limits: Limits, threads: int, used: MemoryUse) -> None:
         (resource.RLIMIT_RTPRIO, 0, 0),
     ):
         _, most = resource.getrlimit(kind)
-        if most != resource.RLIM_INFINITY:  # a limit from outside may be lowered, and never raised
+        if most != resource.RLIM_INFINITY:  # an inherited limit can be lowered but not raised
             soft, hard = min(soft, most), min(hard, most)
         resource.setrlimit(kind, (soft, hard))
 
 
 def threads_of_user(uid: int) -> int:
-    """How many tasks this user has now: outside a user namespace the kernel counts all of them against the limit."""
+    """Return how many tasks this user has now; outside a user namespace all of them count against the limit."""
     count = 0
     for entry in os.scandir("/proc"):
         if entry.name.isdigit():
@@ -65,12 +65,12 @@ def threads_of_user(uid: int) -> int:
                 if entry.stat().st_uid == uid:
                     count += len(os.listdir(f"{entry.path}/task"))
             except OSError:
-                continue  # it ended meanwhile
+                continue  # it has ended in the meantime
     return count
 
 
 def memory_use() -> MemoryUse:
-    """What the kernel counts against the limits of this process now."""
+    """Return what the kernel counts against the limits of this process now."""
     with open("/proc/self/statm", encoding="ascii") as file:
         pages = [int(word) for word in file.read().split()]
     return MemoryUse(mapped=pages[0] * resource.getpagesize(), data=pages[5] * resource.getpagesize())

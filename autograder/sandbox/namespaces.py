@@ -2,19 +2,19 @@
 
 Theory of operation
 -------------------
-An optional layer: where the machine does not allow it, Landlock and seccomp still hold.
+An optional layer: where the machine does not allow it, Landlock and seccomp still apply.
 
-`enter` moves the fork server into namespaces of its own: as root directly, as another user inside a user namespace,
-where it stays the user that it is. A process id namespace holds only processes forked after it was made, so the fork
-server forks once: the outer process waits, the inner one is process 1 and goes on. When process 1 ends, for whatever
-reason, the kernel kills everything in the namespace.
+`enter` moves the fork server into new namespaces: root does so directly, any other user inside a user namespace, where
+it keeps its user id. A PID namespace contains only processes forked after its creation, so the fork server forks once:
+the outer process waits, and the inner one continues as process 1. When process 1 ends, for any reason, the kernel kills
+everything in the namespace.
 
-`private_root` then builds a root of its own on a tmpfs: bind mounts of the readable paths at their own places, all
-read-only, and an empty mount point. Folders on the way are new ones that anybody may enter, so that a Python below a
-folder of root alone can still be read by a child that is not root. A path that was not bound does not exist there:
-nothing of hidden tests, masters or other submissions can be opened or looked at.
+`private_root` then builds a new root on a tmpfs: read-only bind mounts of the readable paths at their usual locations,
+and an empty mount point. Their parent folders are new and open to everyone, so that a child that is not root can read a
+Python installed below a folder of root's. A path that was not bound does not exist there: hidden tests, masters and
+other submissions cannot be opened or even seen.
 
-`private_scratch` gives one child a tmpfs of limited size and number of files; it goes away with the child.
+`private_scratch` gives one child a tmpfs of limited size and number of files; it disappears with the child.
 """
 
 import os
@@ -39,7 +39,7 @@ SCRATCH_FILES = 1024
 
 
 def unavailable(readable: Sequence[Path]) -> str:
-    """Why this machine does not allow the namespaces and the private root; empty when it does. Tried in a child."""
+    """Return why this machine does not allow namespaces and a private root, empty if it does. Tried in a child."""
     reader, writer = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -59,11 +59,11 @@ def unavailable(readable: Sequence[Path]) -> str:
     with os.fdopen(reader, "rb") as file:
         said = file.read(1000).decode(errors="replace")
     code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    return "" if code == 0 else said or f"the attempt ended with code {code}"
+    return "" if code == 0 else said or f"the attempt failed with exit code {code}"
 
 
 def enter() -> None:
-    """Go on as process 1 of new namespaces; the process that called waits for it and ends as it does."""
+    """Continue as process 1 of new namespaces; the calling process waits for it and exits with its status."""
     uid, gid = os.geteuid(), os.getegid()
     kernel.libc("unshare", OWN | (NEW_USER if uid else 0))
     if uid:
@@ -79,8 +79,8 @@ def enter() -> None:
 
 
 def private_root(readable: Iterable[Path]) -> None:
-    """Make a root that holds these paths, read-only, and nothing else. Raises OSError."""
-    root = Path(tempfile.gettempdir()).resolve()  # any folder serves: the mount on it is seen in this namespace only
+    """Switch to a root that contains only these paths, read-only. Raises OSError."""
+    root = Path(tempfile.gettempdir()).resolve()  # any folder will do: the mount is visible in this namespace only
     names = list(readable)
     held = [os.open(path, os.O_PATH | os.O_CLOEXEC) for path in names]  # that mount may cover some of them
     proc = os.open("/proc", os.O_PATH | os.O_CLOEXEC)
@@ -98,7 +98,7 @@ def private_root(readable: Iterable[Path]) -> None:
 
 
 def _links(path: Path) -> tuple[list[tuple[Path, str]], Path]:
-    """The symbolic links on the way to a path, and where it really lies."""
+    """Return the symbolic links along a path, and its real location."""
     links: list[tuple[Path, str]] = []
     todo, current = list(path.parts[1:]), Path("/")
     while todo:
@@ -122,7 +122,7 @@ def _links(path: Path) -> tuple[list[tuple[Path, str]], Path]:
 def _bind(
     root: Path, path: Path, way: tuple[list[tuple[Path, str]], Path], fd: int, proc: int, bound: list[Path]
 ) -> None:
-    """Show what `fd` holds at its real path below `root`, with the symbolic links that lead there."""
+    """Bind `fd` at its real path below `root`, with the symbolic links that lead there."""
     links, real = way
     for link, target in links:
         place = Path(f"{root}{link}")
@@ -157,7 +157,7 @@ def _read_only(path: str, *, recursive: bool) -> None:
 
 
 def private_scratch(owner: int | None) -> Path:
-    """A scratch folder in memory that only this process sees, for the user `owner`."""
+    """Return a new scratch folder in memory, visible to this process only, for the user `owner`."""
     kernel.libc("unshare", NEW_MOUNT)
     options = f"size={SCRATCH_MIB}m,nr_inodes={SCRATCH_FILES},mode=700"
     if owner is not None:

@@ -1,4 +1,4 @@
-"""Who a child is: never uid 0, and without any capability, for good."""
+"""The user of a child: never uid 0, and permanently without capabilities."""
 
 import os
 import pwd
@@ -10,17 +10,16 @@ from autograder.sandbox import kernel
 
 FIRST_UID = 61_500
 UIDS = 1000
-SECUREBITS = 0x2F  # root is no exception, no capability survives or is gained by a change of user, and both are locked
+SECUREBITS = 0x2F  # no privileges for uid 0, no capability kept or gained by a change of user, both locked
 CAPABILITY_VERSION = 0x20080522
 AMBIENT_CLEAR_ALL = 4
 HIGHEST_CAPABILITY = 63
 
 
 def child_uid() -> int | None:
-    """The user and group that this process's children become; None where they stay who they are, as is no root.
+    """Return the user and group id for this process's children; None to keep those of an ordinary user.
 
-    Each fork server takes another number that no account has, so that the children of two servers have nothing in
-    common.
+    Each fork server uses a different number without an account, so that the children of two servers share nothing.
     """
     if os.geteuid() != 0 and os.getuid() != 0:
         return None
@@ -37,26 +36,26 @@ def _has_account(uid: int) -> bool:
 
 
 def become(uid: int) -> None:
-    """Change user and group for good; the kernel takes root's capabilities away with it."""
+    """Change user and group permanently; the kernel drops root's capabilities with them."""
     os.setgroups([])
     os.setresgid(uid, uid, uid)
     os.setresuid(uid, uid, uid)
 
 
 def drop_capabilities() -> None:
-    """Give up every capability, and the ways to get one back; inside a user namespace a child starts with all."""
+    """Drop every capability and all ways to regain one; inside a user namespace a child starts with all."""
     try:
         kernel.prctl(kernel.PR_SET_SECUREBITS, SECUREBITS)
         for capability in range(HIGHEST_CAPABILITY + 1):
             kernel.prctl(kernel.PR_CAPBSET_DROP, capability)
     except OSError:
-        pass  # without CAP_SETPCAP there is nothing to give up; past the last capability the kernel says EINVAL
+        pass  # without CAP_SETPCAP there is nothing to drop; after the last capability the kernel returns EINVAL
     kernel.prctl(kernel.PR_CAP_AMBIENT, AMBIENT_CLEAR_ALL)
     kernel.libc("capset", struct.pack("=II", CAPABILITY_VERSION, 0), bytes(24))
 
 
 def unreachable(uid: int, paths: Iterable[Path]) -> Path | None:
-    """The first folder on the way to one of these paths that this user may not enter; None when all can be reached."""
+    """Return the first parent folder of these paths that this user may not enter; None if all can be reached."""
     for path in paths:
         for folder in reversed(path.resolve().parents):
             found = folder.stat()
@@ -67,7 +66,7 @@ def unreachable(uid: int, paths: Iterable[Path]) -> Path | None:
 
 
 def cannot_become(uid: int) -> str:
-    """Why this process could not become that user; empty when it can. Tried in a child."""
+    """Return why this process could not become that user, empty if it can. Tried in a child."""
     pid = os.fork()
     if pid == 0:
         code = 1
@@ -75,7 +74,7 @@ def cannot_become(uid: int) -> str:
             become(uid)
             code = 0
         except OSError:
-            pass  # the code says it
+            pass  # the exit code tells
         finally:
             os._exit(code)
     ended = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])

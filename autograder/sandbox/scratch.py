@@ -1,8 +1,8 @@
 """The scratch folder of a child on disk, for a machine without a mount namespace, where it cannot be a small tmpfs.
 
-No quota helps an ordinary user, so the fork server looks into the folder several times a second while its child runs
-and ends a child that keeps too much. Nothing here follows a symbolic link, recurses, or uses a path that a child could
-have made longer than the kernel takes.
+An ordinary user cannot set a quota, so the fork server checks the folder several times a second while a child runs, and
+kills a child that stores too much. Nothing here follows a symbolic link, recurses, or uses a path that a child could
+have made longer than the kernel accepts.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ MAX_WAITING = 256
 
 
 def make(home: Path, owner: int | None) -> Path:
-    """A new folder below `home` that only this user may enter."""
+    """Return a new folder below `home` that only this user may enter."""
     folder = Path(tempfile.mkdtemp(dir=home))
     if owner is not None:
         os.chown(folder, owner, owner)
@@ -27,7 +27,7 @@ def make(home: Path, owner: int | None) -> Path:
 
 
 def is_full(folder: Path) -> bool:
-    """Whether more files or bytes lie in the folder than a child may keep."""
+    """Return whether the folder contains more files or bytes than a child may store."""
     files = size = 0
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
     waiting = [os.open(folder, flags)]
@@ -44,9 +44,9 @@ def is_full(folder: Path) -> bool:
                     if stat.S_ISDIR(found.st_mode):
                         waiting.append(os.open(name, flags, dir_fd=fd))
             except FileNotFoundError:
-                continue  # it went away while it was looked at; the next look is soon
+                continue  # it disappeared during the check; the next check is soon
             except PermissionError:
-                return True  # a folder made so that it cannot be looked into
+                return True  # a folder made unreadable on purpose
             finally:
                 os.close(fd)
     finally:
@@ -56,7 +56,7 @@ def is_full(folder: Path) -> bool:
 
 
 def remove(folder: Path) -> None:
-    """Remove the folder and everything below it, however deep: each inner folder is first moved up to the top."""
+    """Remove the folder and everything below it at any depth: each inner folder is first moved to the top."""
     with contextlib.suppress(OSError):
         top = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
@@ -68,14 +68,14 @@ def remove(folder: Path) -> None:
                     ended, moved = _flatten(top, name, moved)
                     gone += ended
                 if not gone and moved == before:
-                    return  # nothing more can be removed; the grader's own folder is cleared at the end of the run
+                    return  # the rest cannot be removed; the grader's folder is cleared at the end of the run
         finally:
             os.close(top)
         os.rmdir(folder)
 
 
 def _flatten(top: int, name: str, moved: int) -> tuple[bool, int]:
-    """Remove an entry of the top folder, or empty it into the top; whether it is gone, and the moves so far."""
+    """Remove an entry of the top folder, or empty it into the top; return whether it is gone, and the moves so far."""
     with contextlib.suppress(OSError):
         os.unlink(name, dir_fd=top)
         return True, moved

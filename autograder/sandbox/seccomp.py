@@ -1,19 +1,19 @@
-"""Seccomp: the system calls that a child may make, everything else is refused.
+"""Seccomp: the system calls that a child may make; everything else is refused.
 
 Theory of operation
 -------------------
 libseccomp turns the tables below into a small program that the kernel runs before every system call. The fork server
-builds it once (`build`); a child only puts in its own process id and hands it to the kernel (`install`), which takes
-microseconds. Tables hold names, so the same text serves x86_64 and aarch64.
+builds it once (`build`); a child only inserts its own process id and passes it to the kernel (`install`), which takes
+microseconds. The tables contain names, so they serve both x86_64 and aarch64.
 
 - ALLOWED: files, memory, threads, clocks: what Python, NumPy and torch use while they compute.
-- IGNORED: succeeds without doing anything, because libraries call it in passing and would stumble over an error.
-- REFUSED: EPERM, a clear PermissionError for the student. Anything not named gets ENOSYS, as on an older kernel.
+- IGNORED: succeeds without effect, because libraries call it incidentally and would fail on an error.
+- REFUSED: EPERM, a clear PermissionError for the student. Anything not listed gets ENOSYS, as on an older kernel.
 - By argument: mmap (no shared anonymous memory, which no memory limit counts), clone (threads only), kill and tgkill
   (itself only), prlimit (reading only), and the few harmless kinds of prctl, ioctl and fcntl.
 
-A call by another architecture's numbers (x32, 32-bit) kills the process. clone3 gets ENOSYS: its arguments lie in
-memory, where no filter sees them, and the C library falls back to clone.
+A call by another architecture's numbers (x32, 32-bit) kills the process. clone3 gets ENOSYS: its arguments are in
+memory, where a filter cannot see them, and the C library falls back to clone.
 """
 
 import ctypes
@@ -26,7 +26,7 @@ from autograder.sandbox import kernel
 
 try:
     import pyseccomp
-except (ImportError, OSError, RuntimeError):  # the package, or the library libseccomp itself, is not there
+except (ImportError, OSError, RuntimeError):  # the package or the library libseccomp is missing
     pyseccomp = None
 
 ALLOWED = """
@@ -74,7 +74,7 @@ FCNTL = (0, 1, 2, 3, 4, 5, 6, 7, 36, 37, 38, 1030, 1032)
 IOCTL = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)
 """TCGETS, TIOCGWINSZ, FIONREAD, FIONBIO, FIONCLEX, FIOCLEX."""
 PRCTL = (3, 15, 16, 23, 0x53564D41)
-"""PR_GET_DUMPABLE, PR_SET_NAME, PR_GET_NAME, PR_CAPBSET_READ, and PR_SET_VMA, by which malloc names its memory."""
+"""PR_GET_DUMPABLE, PR_SET_NAME, PR_GET_NAME, PR_CAPBSET_READ, and PR_SET_VMA, which malloc uses to name its memory."""
 
 MAP_GROWSDOWN = 0x100
 CLONE_THREAD = 0x10000
@@ -87,18 +87,18 @@ INSTRUCTION = struct.Struct("=HBBI")
 
 
 def missing() -> str:
-    """Why the filter cannot be built or used here; empty when it can."""
+    """Return why the filter cannot be built or used here, empty if it can."""
     if pyseccomp is None:
         return "the library libseccomp or the package pyseccomp is not installed"
     try:
         with open("/proc/sys/kernel/seccomp/actions_avail", encoding="ascii") as file:
-            return "" if "errno" in file.read() else "the kernel knows no seccomp filters"
+            return "" if "errno" in file.read() else "the kernel does not support seccomp filters"
     except OSError:
-        return "the kernel knows no seccomp filters"
+        return "the kernel does not support seccomp filters"
 
 
 def build(architecture: str = "") -> bytes:
-    """The filter program, with OWN_PID in the place of the process id; by default for this machine's architecture."""
+    """Return the filter program with OWN_PID instead of the process id, by default for this machine's architecture."""
     refuse = pyseccomp.ERRNO(errno.EPERM)
     rules = pyseccomp.SyscallFilter(pyseccomp.ERRNO(errno.ENOSYS))
     rules.set_attr(pyseccomp.Attr.ACT_BADARCH, pyseccomp.KILL_PROCESS)
@@ -128,7 +128,7 @@ def build(architecture: str = "") -> bytes:
 
 
 def _add(rules: "pyseccomp.SyscallFilter", action: int, name: str, *masked: tuple[int, int, int]) -> None:
-    """One rule; masked: (argument, mask, value). A name that this libseccomp does not know is left to ENOSYS."""
+    """Add one rule; masked: (argument, mask, value). A name unknown to this libseccomp gets ENOSYS."""
     try:
         number = pyseccomp.resolve_syscall(pyseccomp.system_arch(), name)
     except (OSError, ValueError):
@@ -137,7 +137,7 @@ def _add(rules: "pyseccomp.SyscallFilter", action: int, name: str, *masked: tupl
 
 
 def with_pid(program: bytes, pid: int) -> bytes:
-    """The program with the process id of the child that will load it."""
+    """Return the program with the process id of the child that loads it."""
     return b"".join(
         INSTRUCTION.pack(code, true, false, pid if (code, value) == (COMPARE, OWN_PID) else value)
         for code, true, false, value in INSTRUCTION.iter_unpack(program)
@@ -149,6 +149,6 @@ class _Program(ctypes.Structure):
 
 
 def install(program: bytes) -> None:
-    """Have the kernel filter this process's system calls from now on, for good. Needs no_new_privs."""
+    """Filter this process's system calls permanently from now on. Needs no_new_privs."""
     table = _Program(len(program) // INSTRUCTION.size, program)
     kernel.prctl(kernel.PR_SET_SECCOMP, 2, ctypes.addressof(table))

@@ -1,10 +1,10 @@
-"""The fork server: warm once, then one child per request.
+"""The fork server: warms up once, then forks one child per request.
 
 Started by `client.Sandbox` as `python -m autograder.sandbox.server FD`. The first message on the socket FD says what to
-load; every later one asks for a child and carries the child's end of its own socket. For each child the server answers
-with its pidfd at once, and with its exit status and CPU time when it ended. Source text of a submission never passes
-through here, so that nothing of one student is in the memory that the next one's child inherits. For the same reason
-hidden tests, their inputs and reference answers are never imported here, only the probes.
+load; every later one requests a child and carries the child's end of its own socket. For each child the server replies
+with its pidfd at once, and with its exit status and CPU time when it has ended. Source text of a submission never
+passes through here, so that the memory inherited by the next child contains nothing of another student. For the same
+reason only probes are imported here, never hidden tests, their inputs or reference answers.
 """
 
 import contextlib
@@ -32,7 +32,7 @@ MAX_MESSAGE = 1 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Running:
-    """A child that has not ended: its process id, and its scratch folder where that lies on disk."""
+    """A running child: its process id, and its scratch folder if that is on disk."""
 
     pid: int
     folder: Path | None
@@ -56,7 +56,7 @@ def main() -> None:
         from autograder.sandbox.with_torch import TorchLibraries
 
         libraries.choose(TorchLibraries())
-    channel.loaded_torch()  # found now, before student code could put another module in its place
+    channel.loaded_torch()  # found now, before student code can replace the module
     libraries.current.one_thread()
     sys.path[:0] = [str(release)]
     os.chdir(release)
@@ -81,7 +81,7 @@ def main() -> None:
 
 
 def load_probes(folder: Path) -> dict[str, child.Probe]:
-    """The public functions of every `probes*.py` in the folder, by name."""
+    """Return the public functions of every `probes*.py` in the folder, by name."""
     probes: dict[str, child.Probe] = {}
     for path in sorted(folder.glob("probes*.py")):
         module = load_module(folder, path.stem)
@@ -92,7 +92,7 @@ def load_probes(folder: Path) -> dict[str, child.Probe]:
 
 
 def forget(probes: Path, private: Iterable[Path], readable: Iterable[Path]) -> None:
-    """Take the ways to private folders out of the import system, with the lists of file names that it keeps."""
+    """Remove private folders from the import system, including its cached lists of file names."""
     for name, module in sys.modules.items():
         if name == package_name(probes):
             module.__path__ = []
@@ -105,7 +105,7 @@ def forget(probes: Path, private: Iterable[Path], readable: Iterable[Path]) -> N
 
 
 def run_prologue(cells: list[dict[str, str]]) -> tuple[ModuleType, str]:
-    """A fresh `__main__` in which the given cells before the first answer have been executed, and an error if any."""
+    """Return a new `__main__` after executing the given cells before the first answer, and an error if any."""
     module = ModuleType("__main__")
     sys.modules["__main__"] = module
     for cell in cells:
@@ -123,7 +123,7 @@ def serve(
     plan: confine.Plan,
     before: child.SharedState,
 ) -> None:
-    """Fork a child for each request until the grader goes away."""
+    """Fork a child for each request until the grader disconnects."""
     poll = select.poll()
     poll.register(control, select.POLLIN)
     running: dict[int, Running] = {}
@@ -159,7 +159,7 @@ def serve(
 
 
 def end(one: Running, plan: confine.Plan, *, others: bool) -> dict[str, Any]:
-    """Take leave of a child that ended, of whatever it left running, and of its folder; how it ended."""
+    """Reap a finished child with leftover processes and its folder; return how it ended."""
     _, status, usage = os.wait4(one.pid, 0)
     if not others:
         confine.end_strays(plan)
@@ -181,7 +181,7 @@ def start_child(
     folder: Path | None,
     before: child.SharedState,
 ) -> None:
-    """Never returns: whatever happens in the child ends it."""
+    """Run the child; never returns."""
     code = 1
     try:
         child.enter(fd)

@@ -1,6 +1,6 @@
-"""Executing the steps of a program in a child, statement by statement: one that fails costs only itself.
+"""Execution of a program's steps in a child, statement by statement: a failing statement affects only itself.
 
-The first error of an answer is the answer's own only where it leaves a name of its question without a definition.
+The first error of an answer counts as the answer's own only if it leaves a name of its question undefined.
 """
 
 import __future__
@@ -24,9 +24,9 @@ Outcome = dict[str, Any]
 
 
 class Runner:
-    """Executes steps in a module, in the folder where it was made.
+    """Executes steps in a module, in the folder where it was created.
 
-    missing: for names that failed statements would have bound, why they are not there
+    missing: for names that failed statements would have bound, why they are missing
     """
 
     def __init__(self, module: ModuleType) -> None:
@@ -37,15 +37,15 @@ class Runner:
         self.missing: Missing = {}
 
     def run(self, steps: Sequence[Step], announce: Callable[[int], None]) -> tuple[list[Outcome | None], bool]:
-        """Execute the steps in order; for each None, or what went wrong. An error ends its statement, not the program.
+        """Execute the steps in order; return None or the error of each. An error ends its statement, not the program.
 
-        An outcome is the first error of the step with two more values. failed: how many statements failed; own:
-        whether a name that the step should define is not defined by it. What an answer defined counts, also where added
-        code bound the name again. The flag says whether an answer or added code bound a name anew that was there
-        before it, such as a helper's that another answer has too.
+        An outcome is the first error of the step with two more values. failed: the number of failed statements; own:
+        whether the step leaves a name undefined that it should define. The definition in an answer counts even if added
+        code rebinds the name. The flag says whether an answer or added code rebound an existing name, such as a helper
+        that another answer also has.
 
-        announce: told the number of a step of added code before it is executed, and of the step that follows it, so
-        that the grader knows which code ended the process
+        announce: called with the number of each step of added code, and of the step after it, before it is executed,
+        so that the grader knows which code ended the process
         """
         outcomes = []
         rebound = False
@@ -128,7 +128,7 @@ class Runner:
 
 
 def _code(source: str, file: str, flags: int) -> CodeType | None:
-    """Return the code of a whole cell where that is plain Python; that is faster than statement by statement."""
+    """Return the code of a whole cell if it is plain Python; that is faster than statement by statement."""
     if "get_ipython" in source or "__future__" in source:
         return None
     with contextlib.suppress(SyntaxError, ValueError, RecursionError, MemoryError):
@@ -138,14 +138,14 @@ def _code(source: str, file: str, flags: int) -> CodeType | None:
 
 
 def _first_line(statement: ast.stmt) -> int:
-    """Return the first line of a statement, which for a definition is that of its first decorator."""
+    """Return the first line of a statement; for a definition, that of its first decorator."""
     decorated = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
     decorators = statement.decorator_list if isinstance(statement, decorated) else []
     return min([statement.lineno, *(one.lineno for one in decorators)])
 
 
 def _line_in(code: CodeType, error: BaseException) -> int:
-    """Return the line of a cell's code at which the error stopped it; beyond all lines where that is unknown."""
+    """Return the line at which an error stopped a cell's code; larger than every line if unknown."""
     trace = error.__traceback__
     while trace:
         if trace.tb_frame.f_code is code:
@@ -155,7 +155,7 @@ def _line_in(code: CodeType, error: BaseException) -> int:
 
 
 def names_of(module: ModuleType) -> dict[str, Any]:
-    """The notebook's global names, without those that Python itself adds, as for warnings; and of its classes all."""
+    """Return the notebook's global names except Python's own (dunder) ones, and all names in its classes."""
     names = {name: value for name, value in vars(module).items() if not name.startswith("__")}
     for name, value in list(names.items()):
         if isinstance(value, type) and vars(value).get("__module__") == module.__name__:
@@ -164,7 +164,7 @@ def names_of(module: ModuleType) -> dict[str, Any]:
 
 
 def is_rebound(then: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
-    """Whether a name stands for another object now, or for none, or a class has a name that it did not have."""
+    """Return whether a name was rebound or deleted, or a class gained a name."""
     if any(now.get(name) is not value for name, value in then.items()):
         return True
     return any("." in name and name not in then and name.split(".")[0] in then for name in now)

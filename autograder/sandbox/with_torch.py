@@ -1,4 +1,4 @@
-"""torch as one of the libraries that all code of a child shares; imported where an assignment uses it."""
+"""torch as one of the libraries shared by all code of a child; imported only if an assignment uses it."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -30,7 +30,7 @@ class TorchLibraries(Libraries):
     arrays = (*Libraries.arrays, torch.Tensor)
 
     def seed(self, seed: int) -> None:
-        # torch.manual_seed asks every kind of device too, which takes ten times as long
+        # torch.manual_seed also seeds all other devices, which takes ten times as long
         torch.default_generator.manual_seed(seed)
         super().seed(seed)
 

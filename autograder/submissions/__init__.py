@@ -1,1 +1,1 @@
-"""Downloads -> submissions -> reassembled programs: who handed in what, and which code is the answer."""
+"""Downloads -> submissions -> reassembled programs: who submitted what, and which code is the answer."""

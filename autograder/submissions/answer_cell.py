@@ -1,6 +1,6 @@
 """A region of a submission -> the released answer cell with that region's text in it.
 
-The given part of the cell is as released, with what the student added to it: decorators, renamed parameters, statements
+The given part of the cell is as released, plus the student's additions: decorators, renamed parameters, statements
 above the START line, and statements in other given functions of the same class.
 """
 
@@ -21,7 +21,7 @@ from autograder.source import NO_HEADER, Kind, Parser, Statement, trusted_statem
 class AnswerCell:
     """The text of an answer cell as it is executed.
 
-    own: what the student wrote of it, without indent
+    own: the part written by the student, without indent
     """
 
     source: str
@@ -31,7 +31,7 @@ class AnswerCell:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Edit:
-    """Lines in place of the lines `first` to `last` (exclusive) of the released cell; `kind` is for the flags."""
+    """Lines that replace lines `first` to `last` (exclusive) of the released cell; `kind` is for the flags."""
 
     first: int
     last: int
@@ -44,7 +44,7 @@ def answer_cell(
 ) -> AnswerCell:
     """Put a submitted region into the released answer cell.
 
-    base: the version that the submission was made from; what it gave at this place is no code of the student's
+    base: the version that the submission was made from; what it contains here is not the student's code
     """
     released_cell, target = released.regions[region.question]
     old_cell, old_target = base.regions.get(region.question, (released_cell, target))
@@ -70,7 +70,7 @@ def _indented(body: Sequence[str], indent: str, wanted: str) -> list[str]:
 
 
 def answer_end(lines: Sequence[str], region: Region, target: Region) -> int:
-    """Return the line after the answer: code below the END line may still belong to the function or class."""
+    """Return the line after the answer; code below the END line may still belong to the function or class."""
     end = region.after
     while target.indent and end < len(lines) and (not lines[end].strip() or lines[end][0] in " \t"):
         end += 1
@@ -98,7 +98,7 @@ def _apply(edits: Sequence[_Edit], lines: Sequence[str]) -> list[str]:
 
 
 def _edits(given: Cell, target: Region, cell: Cell, region: Region, parser: Parser) -> list[_Edit]:
-    """List what the student changed in the given part above the region, as edits of the released cell."""
+    """Return the student's changes in the given part above the region, as edits of the released cell."""
     untouched = cell.lines[region.top : region.first] == given.lines[target.top : target.first]
     if untouched or not target.indent:
         return []
@@ -123,7 +123,7 @@ class _Comparison:
     def block(
         self, given: Sequence[Statement], theirs: Sequence[Statement], *, innermost: bool = False
     ) -> Iterator[_Edit]:
-        """Compare the statements of a block that begin above the region; `innermost` is the one that it stands in."""
+        """Compare the statements of a block that begin above the region; `innermost` is the one that contains it."""
         given = [one for one in given if one.first < self.target.first]
         theirs = [one for one in theirs if one.first < self.region.first]
         around, own_around = _around(given, self.given, self.target), _around(theirs, self.lines, self.region)
@@ -156,7 +156,7 @@ class _Comparison:
             yield _Edit(first=place, last=place, lines=tuple(_indented(lines, own_indent, indent)), kind=name)
 
     def _definition(self, given: Statement, own: Statement, *, around: bool) -> Iterator[_Edit]:
-        """Compare a function or class that both have: its decorators, its parameters, its statements."""
+        """Compare a function or class present in both: decorators, parameters, statements."""
         top, end = own.header
         own_indent, indent = indent_of(self.lines[top]), indent_of(self.given[given.header[0]])
         old = {line.strip() for line in self.given[given.first : given.header[0]]}
@@ -175,7 +175,7 @@ class _Comparison:
 
 
 def _around(block: Sequence[Statement], lines: Sequence[str], region: Region) -> Statement | None:
-    """Return the function or class that the region stands in, of the statements of a block that begin above it."""
+    """Return the function or class that contains the region, among the statements of a block that begin above it."""
     last = block[-1] if block else None
     if last is None or last.header == NO_HEADER or len(indent_of(lines[last.first])) >= len(region.indent):
         return None
@@ -183,12 +183,12 @@ def _around(block: Sequence[Statement], lines: Sequence[str], region: Region) ->
 
 
 def _key(one: Statement, lines: Sequence[str]) -> str:
-    """What two statements are the same by: a definition's kind and name, else the text."""
+    """Return the identity of a statement: kind and name of a definition, else the text."""
     if one.header != NO_HEADER:
         return f"{one.kind} {min(one.names)}"
     return one.kind if one.is_empty else "\n".join(normal(one.text(lines).split("\n")))
 
 
 def _subject(one: Statement) -> str:
-    """What a changed statement is told by: what it assigns to or defines, else only its kind."""
+    """Return the subject of a statement: what it assigns to or defines, else its kind."""
     return one.target or " ".join(sorted(one.names)) or one.kind

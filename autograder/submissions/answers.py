@@ -1,8 +1,8 @@
 """Which code is the answer: the candidates for a question, and the choice among them.
 
 A candidate is a TODO region or other code that binds the name that the question asks for: a definition, an assignment,
-an import. What the notebook would hold after a run from top to bottom counts, so the last of them does; the others are
-alternatives, for the case that it falls short.
+an import. What the notebook would define after a run from top to bottom counts, that is the last candidate; the others
+are alternatives in case it does not get full marks.
 """
 
 import re
@@ -20,10 +20,10 @@ from autograder.source import DEFINITION, Kind, Parser, Statement, layout
 from autograder.submissions.answer_cell import answer_cell
 
 MAX_COPIES = 100
-"""Candidates for a question; only the last ones are looked at."""
+"""Candidates for a question; earlier ones are ignored."""
 MAX_ALTERNATIVES = 2
 MAX_COMPLETED = 100_000
-"""Characters of answers that are put one behind the other."""
+"""Characters of answers that are concatenated."""
 WORD = re.compile(r"(\.?)\b([^\W\d]\w*)")
 AS_TEXT = "the answer's cell is not a code cell; its text was graded as code"
 
@@ -40,9 +40,9 @@ class Level(IntEnum):
 class Candidate:
     """Code that may be the answer to a question, as the whole answer cell.
 
-    place: the cell that it stands in, for people; in_region: whether it was found as a TODO region
-    defines: whether its cell binds the question's name, or only is the question's answer cell by its metadata
-    as_text: whether it stands in a cell of text, which Jupyter does not run
+    place: the cell that contains it, for people to read; in_region: whether it was found as a TODO region
+    defines: whether its cell binds the question's name, or is only marked as its answer cell by the metadata
+    as_text: whether it is in a text cell, which Jupyter does not run
     before, after: for a region, the student's own code around it in its cell
     """
 
@@ -60,7 +60,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """What is graded as the answer to a question; `status` is that of an unanswered one, else None.
+    """What is graded as the answer to a question; `status` is set if it is unanswered, else None.
 
     before, after: the student's own code around regions of this question
     """
@@ -76,7 +76,7 @@ class Choice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where code stands: a cell of a file (`cell` is its text and what its metadata say), and its version.
+    """The location of code: a cell of a file (`cell` is its text and metadata), and its version.
 
     number: of the cell in its file, from 1
     """
@@ -105,7 +105,7 @@ class FoundRegion:
 
 
 def from_region(released: ReleasedNotebook, found_region: FoundRegion, parser: Parser) -> Candidate:
-    """Return the candidate that a region is."""
+    """Return a region as a candidate."""
     place, region = found_region.place, found_region.region
     found = answer_cell(released, place.base, place.cell, region, parser)
     stubs = [one.regions[region.question] for one in released.versions() if region.question in one.regions]
@@ -130,7 +130,7 @@ def from_region(released: ReleasedNotebook, found_region: FoundRegion, parser: P
 
 
 def _does_something(text: str) -> bool:
-    """Whether a line of the text plainly assigns or returns a value; for all other text a parser is asked."""
+    """Return whether a line of the text obviously assigns or returns a value; anything else needs the parser."""
     seen = layout(text)
     return any(
         " = " in line or line.lstrip().startswith("return ")
@@ -147,7 +147,7 @@ def from_code(
     parser: Parser,
     modules: Mapping[str, str],
 ) -> Candidate | None:
-    """Return the candidate that code outside of regions is, or None where it does not bind the question's name."""
+    """Return code outside regions as a candidate, or None if it does not bind the question's name."""
     if not any(name in source for name in question.defines) and not (modules and "*" in source):
         return None
     binding = list(_binding(question, source, parser, modules))
@@ -171,7 +171,7 @@ def from_code(
 
 
 def _binding(question: Question, source: str, parser: Parser, modules: Mapping[str, str]) -> Iterator[Statement]:
-    """The statements that bind a name of the question, except those that need it, such as `f = cached(f)`."""
+    """Yield the statements that bind a name of the question, except those that use it, such as `f = cached(f)`."""
     lines = source.split("\n")
     for one in parser.statements(source):
         names = one.names.intersection(question.defines)
@@ -185,7 +185,7 @@ def _binding(question: Question, source: str, parser: Parser, modules: Mapping[s
 
 
 def _needs(names: frozenset[str], text: str) -> bool:
-    """Whether what is assigned to one of these names is made from it, on one line."""
+    """Return whether the value assigned to one of these names uses that name, on one line."""
     for line in text.split("\n"):
         target, _, value = line.partition("=")
         if not DEFINITION.match(target) and not names.isdisjoint(_words(target) & _words(value)):
@@ -194,14 +194,14 @@ def _needs(names: frozenset[str], text: str) -> bool:
 
 
 def _words(text: str) -> set[str]:
-    """The names in a text, without those of attributes."""
+    """Return the names in a text, without attributes."""
     return {word for dot, word in WORD.findall(text) if not dot}
 
 
 def choose(
     released: ReleasedNotebook, question: Question, found: Sequence[FoundRegion | Candidate], parser: Parser
 ) -> Choice:
-    """Return what is graded: what the notebook would hold at its end, of what was attempted."""
+    """Return what is graded: the last attempt in the notebook."""
     stub = released.regions[question.id][0].source
     latest = [
         from_region(released, one, parser) if isinstance(one, FoundRegion) else one for one in found[-MAX_COPIES:]
@@ -233,12 +233,12 @@ def choose(
 
 
 def _rank(one: Candidate) -> tuple[bool, bool]:
-    """Code before text; what defines the name before what only stands in the answer's cell."""
+    """Return a rank: code above text, definitions of the name above other content of the answer cell."""
     return not one.as_text, one.defines
 
 
 def _completed(candidates: Sequence[Candidate], stub: str) -> list[Candidate]:
-    """Put code that binds some of the question's names only behind the answer before it, which it changes in part."""
+    """Append code that binds only some of the question's names to the answer before it, which it partly replaces."""
     found: list[Candidate] = []
     for one in candidates:
         if not one.in_region and not one.defines and one.level is Level.ATTEMPTED:
@@ -278,7 +278,7 @@ def _remarks(
     others: Sequence[Candidate],
     candidates: Sequence[Candidate],
 ) -> Iterator[Flag]:
-    """What to say about a choice that is not the one region of the question."""
+    """Yield flags for a choice that is not the only region of the question."""
     regions = [one for one in candidates if one.in_region and _rank(one) == _rank(chosen)]
     if chosen.as_text:
         yield Flag(kind="answer_not_code", question=question.id, text=AS_TEXT)
@@ -303,7 +303,9 @@ def _listed(candidates: Sequence[Candidate]) -> str:
 
 
 def _better(question: Question, other: Candidate, chosen: Candidate) -> Flag:
-    text = f"{other.place} gets more points than {chosen.place}, which stands last, and counts instead"
+    text = f"{other.place} gets more points than {chosen.place}, the last answer, and counts instead"
     if other.place == chosen.place:
-        text = f"{other.place} answers it more than once; an earlier answer gets more points than the last and counts"
+        text = (
+            f"{other.place} answers it more than once; an earlier answer gets more points than the last one and counts"
+        )
     return Flag(kind="several_answers", question=question.id, text=text)

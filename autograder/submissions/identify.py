@@ -1,8 +1,8 @@
-"""Who is who: the people of downloads, matched with the roster.
+"""Identification: the people of downloads, matched with the roster.
 
-A person is matched by the id in the LMS, then by the course's id, then by the e-mail address, then by the exact name
-where nobody else on the roster and nobody else who handed in has that name. Nothing is guessed: who cannot be matched
-keeps the LMS's identity, which depends on nobody else, and has a flag that says what to add to the roster.
+A person is matched by the id in the LMS, then by the course's id, then by e-mail address, then by exact name if nobody
+else on the roster or in the download has that name. Nothing is guessed: anyone who cannot be matched keeps the LMS's
+identity, which does not depend on others, and gets a flag that says what to add to the roster.
 """
 
 import unicodedata
@@ -16,14 +16,14 @@ from autograder.results import Audience, Flag, LmsIdentity, Student
 from autograder.submissions.roster import Enrolled
 
 NUMBERED = frozenset({"canvas", "moodle"})
-"""Platforms that have numbers of their own for people."""
+"""Platforms with their own numeric user ids."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identified:
-    """The students that something handed in counts for, and what there is to say about it.
+    """The students for whom a submission counts, with remarks.
 
-    submitted: as the download says, else as the roster says of the first of them
+    submitted: from the download, else from the roster for the first of them
     """
 
     handed: Handed
@@ -35,7 +35,7 @@ class Identified:
 
 @dataclass(slots=True, kw_only=True)
 class _Index:
-    """The roster by everything that can tell a person."""
+    """The roster, indexed by everything that identifies a person."""
 
     by_lms: dict[str, Enrolled] = field(default_factory=dict)
     by_id: dict[str, list[Enrolled]] = field(default_factory=dict)
@@ -45,7 +45,7 @@ class _Index:
 
 
 def without_roster(handed: Sequence[Handed]) -> list[Identified]:
-    """Return everyone under the identity that the download gives."""
+    """Return everyone with the identity given in the download."""
     return [
         Identified(
             handed=one,
@@ -57,7 +57,7 @@ def without_roster(handed: Sequence[Handed]) -> list[Identified]:
 
 
 def with_roster(handed: Sequence[Handed], roster: Sequence[Enrolled]) -> list[Identified]:
-    """Return everyone as the roster has them, where it does."""
+    """Return everyone with the identity given in the roster, if listed there."""
     index = _index(roster)
     people = [person for one in handed for person in one.people]
     sure = {id(person): found for person in people if (found := _sure(person, index))}
@@ -96,10 +96,9 @@ def _identify(
 
 
 def _sure(person: Person, index: _Index) -> Enrolled | None:
-    """Return who has this person's LMS id, else the course's id, else the e-mail address.
+    """Return the student with this person's LMS id, else course id, else e-mail address.
 
-    The numbers of Canvas and Moodle are compared with LMS ids only, and before all else; other platforms know people by
-    the course's own ids.
+    The numbers of Canvas and Moodle are compared with LMS ids only, and first; other platforms use the course's ids.
     """
     by_lms = [index.by_lms[person.user]] if person.user in index.by_lms else []
     by_id = index.by_id.get(_folded(person.sid or person.key), [])
@@ -109,21 +108,21 @@ def _sure(person: Person, index: _Index) -> Enrolled | None:
 
 
 def _by_name(person: Person, index: _Index, taken: set[str], names: Mapping[str, int]) -> tuple[Enrolled | None, str]:
-    """Return who alone has this name, or None and what to add to the roster."""
+    """Return the only student with this name, or None and what to add to the roster."""
     name = person.name or person.key
     what = f"add the LMS id {person.user} to the roster" if person.user else f"add the id {person.key} to the roster"
     same = index.by_name.get(_folded(name), [])
     if not same:
         return None, f"no student on the roster has this id or name; {what}"
     if len(same) > 1 or names[_folded(name)] > 1:
-        return None, f"several people are called {name}; {what} for the right one of them"
+        return None, f"several people are called {name}; {what} for the right one"
     if same[0].id in taken:
-        return None, f"{same[0].id} has this name, but handed in under another id; {what}"
+        return None, f"{same[0].id} has this name, but submitted under another id; {what}"
     return same[0], ""
 
 
 def _group_of(handed: Handed, index: _Index) -> str:
-    """Return the roster's group that a single submitter's name is, empty when it is a person's."""
+    """Return the group on the roster with the submitter's name, empty if it is a person's name."""
     if len(handed.people) != 1:
         return ""
     name = handed.people[0].name or handed.people[0].key
@@ -148,7 +147,7 @@ def _index(roster: Iterable[Enrolled]) -> _Index:
 
 
 def _forms_of(name: str) -> set[str]:
-    """Return the ways to write a name: as it is, and as Canvas's `lastfirst`."""
+    """Return the spellings of a name: unchanged, and as Canvas's `lastfirst`."""
     if not name:
         return set()
     words = [part.strip() for part in name.split(",")] if "," in name else name.rsplit(" ", 1)

@@ -1,7 +1,7 @@
-"""Paths -> hand-ins: which platform's form a download has, and who handed in which files.
+"""Paths -> hand-ins: the format of a download, and who submitted which files.
 
-The form is the one that the largest share of the files' names fits; names without any are sorted by folders and files.
-Nothing is read but names, metadata and timestamps, until a hand-in is loaded.
+The format is the one that matches the largest share of the file names; names that match none are sorted by folders and
+files. Only names, metadata and timestamps are read until a hand-in is loaded.
 """
 
 import os
@@ -25,7 +25,7 @@ from autograder.submissions.submission import HandIn
 
 FORMATS = (*(form.name for form in FORMS), plain.SYSTEM)
 FITS = 0.5
-"""The share of the files' names from which on a form is a platform's."""
+"""The minimum share of file names that must match a platform's format."""
 ARCHIVE = ".zip"
 OTHER_VERSIONS = frozenset({"new", "final", "attempt", "version", "try", "submission"})
 """Words in a folder's name that say that it is one student's."""
@@ -34,9 +34,9 @@ LOCAL_HEADER = b"PK\x03\x04"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """What to look for: the assignment's notebooks, and what the command line says about the form.
+    """What to look for: the assignment's notebooks, and the format given on the command line.
 
-    out: the results folder, which is no submission wherever it lies
+    out: the results folder, which is never a submission
     """
 
     notebooks: tuple[str, ...]
@@ -49,7 +49,7 @@ class Wanted:
 class Intake:
     """Everything that was found, in the order of the students' ids.
 
-    forms: the forms that were recognised; absent: who is on the roster and handed in nothing
+    forms: the recognised formats; absent: students on the roster without a submission
     unmatched: people who are not on the roster, and why; left_out: files that belong to nobody, and why
     """
 
@@ -62,17 +62,17 @@ class Intake:
 
 @dataclass(slots=True, kw_only=True)
 class _Listing:
-    """The files of one folder, archive or set of paths, named from its root on; `depth` is where students begin."""
+    """The files of a folder, archive or set of paths, named from its root; `depth` is the level of student folders."""
 
     files: list[FoundFile]
     depth: int = 1
 
 
 def take_in(paths: Iterable[Path], wanted: Wanted, roster: Sequence[Enrolled] = ()) -> Intake:
-    """Find what each student handed in.
+    """Find the submission of each student.
 
-    Raises UsageError for a path that does not exist, is cut off or holds nothing, for two forms that fit equally well,
-    and for two submissions of one name that cannot be told apart.
+    Raises UsageError for a path that does not exist, is truncated or empty, for two formats that match equally well,
+    and for two submissions under the same name.
     """
     intake = Intake()
     handed: list[Handed] = []
@@ -82,7 +82,7 @@ def take_in(paths: Iterable[Path], wanted: Wanted, roster: Sequence[Enrolled] = 
         intake.left_out += download.left_out
     if not handed:
         what = f": {intake.left_out[0][0]}: {intake.left_out[0][1]}" if intake.left_out else ""
-        raise UsageError(f"there is no submission here{what}", "grade", "give a download, a folder or a notebook")
+        raise UsageError(f"no submissions found{what}", "grade", "give a download, a folder or a notebook")
     merged = _merged(handed, wanted.notebooks)
     found = with_roster(merged, roster) if roster else without_roster(merged)
     hand_ins, doubles = _each_once(_hand_ins(found))
@@ -99,7 +99,7 @@ def take_in(paths: Iterable[Path], wanted: Wanted, roster: Sequence[Enrolled] = 
 
 
 def from_folder(folder: Path) -> HandIn:
-    """Return every file below the folder as one student's; a folder that cannot be read has a flag that says so."""
+    """Return all files below the folder as one student's; an unreadable folder gets a flag that says so."""
     student = Student(id=folder.name)
     try:
         files = tuple(Attached(file=file) for file in list_folder(folder))
@@ -140,14 +140,14 @@ def _listings(paths: Iterable[Path], wanted: Wanted, intake: Intake) -> list[_Li
     for path, file in single + (zips if not archives else []):
         loose.setdefault(path.parent, []).append(file.below(_nfc(path.parent.name) or "folder"))
     for files in loose.values():
-        # Several of the assignment's own notebooks from one folder are one student's, named by that folder.
+        # Several of the assignment's own notebooks in one folder belong to one student, named by that folder.
         together = len(files) > 1 and plain.holds_own(files, 1, wanted.notebooks)
         listings.append(_Listing(files=files, depth=0 if together else 1))
     return [inner for listing in listings for inner in _expanded(listing, wanted)]
 
 
 def _folder_files(path: Path, wanted: Wanted, intake: Intake) -> list[FoundFile]:
-    """List a folder, each name with the folder's own in front. Results folders and empty folders are left out."""
+    """List a folder, with its name in front of each path. Results folders and empty folders are left out."""
     resolved = path.resolve()
     prefix = _nfc(resolved.name) or "folder"
     for ancestor in (resolved.parent, resolved.parent.parent):
@@ -192,7 +192,7 @@ def _class_archives(zips: Sequence[FoundFile], wanted: Wanted, *, alone: bool) -
             files = [one.below(file.name) for one in list_archive(open_archive(file), file.path)]
         except NotANotebook as reason:
             names = _local_names(file)
-            what = f"the archive is cut off or damaged; {len(names)} of its files are there" if names else str(reason)
+            what = f"the archive is truncated or damaged; {len(names)} of its files are left" if names else str(reason)
             cut_off = UsageError(what, file.path, "download it again")
             cut = [FoundFile(name=f"{file.name}/{name}", path=file.path) for name in names]
             if not alone and (len(cut) < 2 or not _form_of(cut, wanted)):
@@ -219,7 +219,7 @@ def _class_listing(files: list[FoundFile], wanted: Wanted) -> _Listing | None:
 
 
 def _several_students(files: Sequence[FoundFile], depth: int, notebooks: Sequence[str]) -> bool:
-    """Tell whether a notebook lies under several names, of which none says that it is an older version."""
+    """Return whether a notebook occurs under several names, none of which marks an older version."""
     owners: dict[str, set[str]] = {}
     for file in files:
         in_folder = len(file.parts) > depth + 1
@@ -231,7 +231,7 @@ def _several_students(files: Sequence[FoundFile], depth: int, notebooks: Sequenc
 
 
 def _local_names(file: FoundFile) -> list[str]:
-    """Return the names of the files whose beginnings are in an archive that has lost its end."""
+    """Return the names of the files that start in a truncated archive."""
     names: list[str] = []
     try:
         with file.path.open("rb") as opened:
@@ -260,7 +260,7 @@ def _expanded(listing: _Listing, wanted: Wanted) -> list[_Listing]:
 
 
 def _form_of(files: Sequence[FoundFile], wanted: Wanted) -> Form | None:
-    """Return the form that most of the names fit, None when it is no platform's. Raises UsageError for a tie."""
+    """Return the format that most of the names match, None if it is not a platform's. Raises UsageError for a tie."""
     if wanted.form:
         return next((form for form in FORMS if form.name == wanted.form), None)
     shares = {form.name: form.share(files) for form in FORMS}
@@ -268,7 +268,7 @@ def _form_of(files: Sequence[FoundFile], wanted: Wanted) -> Form | None:
     fitting = [form for form in FORMS if shares[form.name] == best >= FITS]
     if len(fitting) > 1:
         names = " and ".join(form.name for form in fitting)
-        raise UsageError(f"the names fit {names} equally well", files[0].name, "say which it is with --format")
+        raise UsageError(f"the names match {names} equally well", files[0].name, "choose one with --format")
     return fitting[0] if fitting else None
 
 
@@ -285,9 +285,9 @@ def _read(listing: _Listing, wanted: Wanted, intake: Intake) -> Download:
 
 
 def _merged(handed: Iterable[Handed], notebooks: Sequence[str]) -> list[Handed]:
-    """Put together what one person handed in at several places, such as two assignments of the LMS.
+    """Merge what one person submitted in several places, such as two assignments of the LMS.
 
-    Raises UsageError for two folders of one name that hold the same notebook: they may be two people's.
+    Raises UsageError for two folders of the same name with the same notebook: they may belong to two people.
     """
     found: dict[object, Handed] = {}
     for one in handed:
@@ -311,7 +311,7 @@ def _merged(handed: Iterable[Handed], notebooks: Sequence[str]) -> list[Handed]:
 
 
 def _kinds(handed: Handed, notebooks: Sequence[str]) -> set[str]:
-    """Return the notebooks that the files' names say; an unknown name stands for all of them."""
+    """Return the notebooks named by the files; an unknown name stands for all of them."""
     kinds: set[str] = set()
     for one in handed.files:
         named = {name for name in notebooks if re.search(plain.spelled([name]), one.file.name, re.I)}
@@ -320,7 +320,7 @@ def _kinds(handed: Handed, notebooks: Sequence[str]) -> set[str]:
 
 
 def _hand_ins(found: Iterable[Identified]) -> Iterable[HandIn]:
-    """Return a hand-in for each group of students; what several LMS users of one student handed in is put together."""
+    """Yield a hand-in for each group of students; those of several LMS users of one student are merged."""
     result: dict[tuple[str, ...], HandIn] = {}
     for one in found:
         key = tuple(student.id for student in one.students)
@@ -346,7 +346,7 @@ def _hand_ins(found: Iterable[Identified]) -> Iterable[HandIn]:
 
 
 def _each_once(hand_ins: Iterable[HandIn]) -> tuple[list[HandIn], list[tuple[str, str]]]:
-    """Return the hand-ins such that nobody has two rows, and what is left out: a group's counts before one's own."""
+    """Return the hand-ins so that nobody has two rows, and what is left out: a group's takes precedence."""
     kept: list[HandIn] = []
     left_out: list[tuple[str, str]] = []
     counts: dict[str, str] = {}

@@ -1,7 +1,7 @@
 """Which of a submission's files are which notebooks of the assignment, and why others do not count.
 
-Where a notebook was handed in several times, each question is taken from the newest file that attempts it: nothing that
-a student answered is lost, and what they answered last counts. `age.py` says which file is the newest.
+If a notebook was submitted several times, each question is taken from the newest file that attempts it: no answer is
+lost, and the latest one counts. `age.py` determines which file is the newest.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,14 +17,14 @@ from autograder.submissions.scripts import read_script
 from autograder.submissions.submission import HandedInFile, Kind, Submission
 
 MAX_NAMED = 5
-"""Files that a flag names."""
+"""Number of files that a flag names."""
 
 
 @dataclass(slots=True, kw_only=True)
 class ReadFiles:
-    """The parsed notebooks of a submission, by the notebook of the assignment, from oldest to newest.
+    """The parsed notebooks of a submission, by notebook of the assignment, from oldest to newest.
 
-    unreadable: the notebooks of the assignment that files which cannot be read were meant to be, with the reasons
+    unreadable: the reasons why files cannot be read, by the notebook they appear to be
     """
 
     notebooks: dict[str, list[NotebookFile]] = field(default_factory=dict)
@@ -33,7 +33,7 @@ class ReadFiles:
     unreadable: dict[str, str] = field(default_factory=dict)
 
     def counted(self, used: Mapping[str, frozenset[str]]) -> tuple[SubmittedFile, ...]:
-        """Return the files with what counts: the newest of each notebook, and older ones that answers came from.
+        """Return the files, marked as counting: the newest of each notebook, and older ones that answers came from.
 
         used: for each notebook, the names of the files that answers were taken from
         """
@@ -42,13 +42,13 @@ class ReadFiles:
         for file in self.files:
             latest = newest.get(file.notebook)
             if file.counts and file.name != latest and file.name not in used.get(file.notebook, ()):
-                file = replace(file, counts=False, why=f"older than {latest}, which has all that it attempts")
+                file = replace(file, counts=False, why=f"older than {latest}, which attempts everything in it")
             found.append(file)
         return tuple(found)
 
 
 def read_cells(data: bytes) -> ParsedNotebook:
-    """Read a notebook, also one that was exported as a Python file. Raises NotANotebook with a plain reason."""
+    """Read a notebook, or one exported as a Python file. Raises NotANotebook with a plain reason."""
     try:
         return read_notebook(data)
     except NotANotebook:
@@ -60,7 +60,7 @@ def read_cells(data: bytes) -> ParsedNotebook:
 
 
 def read_files(submission: Submission, assignment: Assignment) -> ReadFiles:
-    """Parse each notebook that was handed in, and tell which notebook of the assignment it is."""
+    """Parse each submitted notebook, and determine which notebook of the assignment it is."""
     read = ReadFiles(flags=list(submission.flags))
     if not submission.notebooks:
         read.flags.append(_nothing(submission))
@@ -105,7 +105,7 @@ def _read_one(file: HandedInFile, assignment: Assignment, read: ReadFiles) -> No
         read.flags.append(Flag(kind="damaged_cell", text=f"{name}: {printable(remark)}"))
     which = belongs_to(parsed.cells, assignment)
     if which is None:
-        why = f"a notebook of another assignment; it holds no question of {assignment.name}"
+        why = f"a notebook of another assignment; it contains no question of {assignment.name}"
         read.flags.append(Flag(kind="other_assignment", text=f"{name}: {why}"))
         read.files.append(SubmittedFile(name=name, counts=False, why=why))
         return
@@ -114,7 +114,7 @@ def _read_one(file: HandedInFile, assignment: Assignment, read: ReadFiles) -> No
 
 
 def _find_in_others(assignment: Assignment, read: ReadFiles) -> None:
-    """Look for the questions of a notebook that was not handed in as a file in the files of the others."""
+    """Look for the questions of a missing notebook in the files of the others."""
     for which in [name for name in assignment.notebooks if name not in read.notebooks]:
         everything = [file for files in read.notebooks.values() for file in files]
         parts = [
@@ -143,7 +143,7 @@ def belongs_to(cells: Sequence[Cell], assignment: Assignment) -> str | None:
 
 
 def part_of(cells: Sequence[Cell], which: str, assignment: Assignment) -> tuple[Cell, ...]:
-    """Return the cells from each region of this notebook on to the next region of another, none without a region."""
+    """Return the cells from each region of this notebook to the next region of another; none without a region."""
     names = names_to_questions(assignment.questions)
     part: list[Cell] = []
     inside = False

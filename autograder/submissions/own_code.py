@@ -1,4 +1,4 @@
-"""What a student wrote in and around the release's own cells, told from what the release has."""
+"""Code that a student wrote in and around the released cells, separated from the released code."""
 
 import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -10,7 +10,7 @@ from autograder.release.released import ReleasedNotebook, normal
 from autograder.source import DEFINITION, RUNS_HERE, Kind, Parser, Statement, layout, trusted_statements
 
 MAX_PARTS = 6
-"""Cells that one answer may be split over."""
+"""Cells over which one answer may be split."""
 
 
 def _text(one: Statement, lines: Sequence[str]) -> tuple[str, ...]:
@@ -25,7 +25,7 @@ class ReleasedCode:
 
     @functools.cached_property
     def shown(self) -> frozenset[tuple[str, ...]]:
-        """What demonstration and check cells hold, which grading does not run."""
+        """The statements of demonstration and check cells, which grading does not run."""
         return self._statements(Role.DEMO, Role.CHECK)
 
     @functools.cached_property
@@ -34,7 +34,7 @@ class ReleasedCode:
 
     @functools.cached_property
     def names(self) -> frozenset[str]:
-        """What cells other than answers bind."""
+        """The names bound by cells other than answers."""
         cells = [cell for cell in self._cells if cell.role != Role.ANSWER]
         return frozenset(name for cell in cells for one in trusted_statements(cell.source) for name in one.names)
 
@@ -44,10 +44,10 @@ class ReleasedCode:
 
 
 def around(lines: Sequence[str], code: ReleasedCode, parser: Parser, *, merged: bool) -> str:
-    """Return the student's own code in lines that stand around regions, "" where there is none.
+    """Return the student's own code in lines around regions, empty if there is none.
 
-    merged: whether other cells of the release were merged into this one; then given statements, and what binds names
-    of theirs, are the release's
+    merged: whether other released cells were merged into this one; given statements, and statements that bind their
+    names, then belong to the release
     """
     source = "\n".join(lines)
     seen = layout(source)
@@ -68,7 +68,7 @@ def around(lines: Sequence[str], code: ReleasedCode, parser: Parser, *, merged: 
 
 
 def is_merged(cell: Cell, code: ReleasedCode, parser: Parser) -> bool:
-    """Whether an added cell holds mostly what the release has, as after a merge of cells."""
+    """Return whether an added cell contains mostly released code, as after a merge of cells."""
     statements, lines = parser.statements(cell.source), cell.lines
     known = sum(text in code.shown or text in code.given for text in (_text(one, lines) for one in statements))
     return known > 1 and 2 * known >= len(statements)
@@ -76,17 +76,17 @@ def is_merged(cell: Cell, code: ReleasedCode, parser: Parser) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Addition:
-    """Code that a student added. `names`: run it only where other code of the student's uses one of these, if given."""
+    """Code that a student added. names: if given, run it only if other code of the student's uses one of them."""
 
     source: str
     names: frozenset[str] = frozenset()
 
 
 def additions(released: Cell, cell: Cell, code: ReleasedCode, parser: Parser) -> Iterator[Addition]:
-    """What the student put into a cell of the release: imports, and what binds names that the release does not have.
+    """Yield what the student added to a released cell: imports, and statements that bind names new to the release.
 
-    A given line that was changed is not taken. What was assigned in a demonstration or a check is only run when it is
-    used, because demonstrations compute for long.
+    A given line that was changed does not count. Assignments in a demonstration or a check run only if they are used,
+    because demonstrations take long.
     """
     if cell.source == released.source:
         return
@@ -121,7 +121,7 @@ class NumberedCell:
 
 
 def joined(cells: Sequence[Cell], matches: Sequence[Cell | None], names: Mapping[str, str]) -> list[NumberedCell]:
-    """Join the code cells that one answer was split over: up to its END line, or where the next goes on indented."""
+    """Join code cells over which one answer was split: up to its END line, or while the next one starts indented."""
     result: list[NumberedCell] = []
     parts = 1
     joining_to = 0
@@ -144,7 +144,7 @@ def joined(cells: Sequence[Cell], matches: Sequence[Cell | None], names: Mapping
 
 
 def _end_of_split(cells: Sequence[Cell], matches: Sequence[Cell | None], index: int) -> int:
-    """Where the region that this cell opens and does not close is closed: the index after that cell, else 0."""
+    """Return the index after the cell that closes the region left open by this cell, else 0."""
     if cells[index].kind != "code" or not _has_open_region(cells[index].lines):
         return 0
     for later in range(index + 1, min(len(cells), index + MAX_PARTS)):
@@ -163,7 +163,7 @@ def _is_released(cell: Cell, match: Cell | None) -> bool:
 
 
 def _has_open_region(lines: Sequence[str]) -> bool:
-    """Whether the last marker of a cell is a START line."""
+    """Return whether the last marker of a cell is a START line."""
     return _last_marker(lines) == "start"
 
 
@@ -176,13 +176,13 @@ def _last_marker(lines: Sequence[str]) -> str:
 
 
 def _goes_on(one: NumberedCell) -> bool:
-    """Whether the first line of a cell is indented."""
+    """Return whether the first line of a cell is indented."""
     first = next((line for line in one.cell.lines if line.strip()), "")
     return first[:1] in (" ", "\t") and not _is_released(one.cell, one.match)
 
 
 def _is_open(cell: Cell, names: Iterable[str]) -> bool:
-    """Whether the last statement of a cell is the definition of an answer, and no END line closed it."""
+    """Return whether the last statement of a cell is the definition of an answer without an END line."""
     if _last_marker(cell.lines) == "end":
         return False
     starts = [line for line in layout(cell.source).code if line.strip() and line[0] not in " \t)]}"]

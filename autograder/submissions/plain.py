@@ -1,4 +1,4 @@
-"""Downloads without a platform's names: a folder, file or zip for each student, or a course's own pattern."""
+"""Downloads without a platform's names: a folder, file or zip per student, or a custom pattern."""
 
 import re
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from autograder.platforms.times import iso_time
 SYSTEM = "folder"
 EXTENSIONS = re.compile(r"(?:\.(?:ipynb|json|txt|zip|py|pdf|html?))+$", re.IGNORECASE)
 TABLES = (".csv", ".tsv", ".xlsx", ".md", ".toml", ".yml", ".yaml", ".log")
-"""Files of a TA's own that lie next to submissions."""
+"""Files of a TA next to submissions."""
 
 
 def spelled(notebooks: Sequence[str]) -> str:
@@ -22,15 +22,15 @@ def spelled(notebooks: Sequence[str]) -> str:
 
 
 def is_own(name: str, notebooks: Sequence[str]) -> bool:
-    """Tell whether a file's name is an assignment's notebook's and no more, such as `batchnorm (1).ipynb`."""
+    """Return whether a file name contains only the name of a notebook, such as `batchnorm (1).ipynb`."""
     pattern = rf"(?:{spelled(notebooks)})\W*\d*\W*\.ipynb(?:\.\w+)?"
     return bool(re.fullmatch(pattern, name, re.IGNORECASE))
 
 
 def holds_own(files: Sequence[FoundFile], depth: int, notebooks: Sequence[str]) -> bool:
-    """Tell whether files at this depth are the assignment's own notebooks, so that one student handed them in.
+    """Return whether files at this depth are the assignment's own notebooks, so that they belong to one student.
 
-    Exports of Otter count as such as long as no notebook has two of them: two may be two students'.
+    Otter exports count as such unless a notebook has two of them, which may belong to two students.
     """
     names = [file.parts[depth] for file in files if len(file.parts) == depth + 1]
     exported = [notebook_of(name) for name in names if notebook_of(name)]
@@ -75,7 +75,7 @@ def read(files: Sequence[FoundFile], depth: int, notebooks: Sequence[str]) -> Do
 
 
 def _not_a_student(key: str, entry: Gathered) -> str:
-    """Return why what lies next to submissions is none, empty when it is one."""
+    """Return why this is not a submission, empty if it is one."""
     names = [name.lower() for name in entry.names]
     if key.startswith((".", "__")) and not any(".ipynb" in name or ".zip" in name for name in names):
         return "a hidden name, and nothing in it looks like a notebook"
@@ -85,14 +85,14 @@ def _not_a_student(key: str, entry: Gathered) -> str:
 
 
 def read_by_pattern(files: Sequence[FoundFile], pattern: re.Pattern[str]) -> Download:
-    """Sort the files by what a course's own pattern finds in their paths: student, and perhaps name, time, attempt."""
+    """Sort the files by the groups of a custom pattern: student, and optionally name, time and attempt."""
     people: dict[str, Gathered] = {}
     result = Download()
     for file in files:
         found = pattern.search(file.name)
         key = found["student"] if found else ""
         if not found or not key:
-            result.left_out.append((file.name, "the pattern does not fit"))
+            result.left_out.append((file.name, "it does not match the pattern"))
             continue
         groups = found.groupdict()
         name = groups.get("name") or ""

@@ -1,8 +1,8 @@
 """Reassembly: the answers of a submission, put into a fresh copy of the release.
 
-What a student edited, deleted, duplicated or reordered outside the TODO regions therefore does no harm. What a student
-added is kept: whole cells, imports, constants and helpers in the release's cells and beside an answer. Only text is
-handled; nothing of the submission is executed, imported or compiled.
+Anything edited, deleted, duplicated or reordered outside the TODO regions therefore does no harm. Additions are kept:
+whole cells, imports, constants and helpers in released cells or next to an answer. Only text is processed; nothing of
+the submission is executed, imported or compiled.
 """
 
 import re
@@ -42,7 +42,7 @@ def reassemble(
     """Put the answers found in the submitted notebooks into the release.
 
     submitted: the files that belong to this notebook; usually one
-    modules: the text of the Python files handed in beside it, by the name that code imports them by
+    modules: the text of the Python files submitted with it, by import name
     """
     questions = assignment.in_notebook(released.name)
     reader = _Reader(released, questions, modules or {})
@@ -68,9 +68,9 @@ def reassemble(
 
 
 class _Reader:
-    """Collects from submitted files what may be answers, and what else the student added.
+    """Collects possible answers and other additions from submitted files.
 
-    found: by question, in the order of the notebook; added: by the cell of the release that it is run after
+    found: by question, in the order of the notebook; added: by the released cell after which it runs
     """
 
     def __init__(self, released: ReleasedNotebook, questions: Sequence[Question], modules: Mapping[str, str]) -> None:
@@ -97,7 +97,7 @@ class _Reader:
             anchor = self._read_cell(place, one, anchor)
 
     def _read_cell(self, place: Place, one: NumberedCell, anchor: str) -> str:
-        """Collect what a cell holds, and return the cell of the release that what follows is run after."""
+        """Collect the contents of a cell, and return the released cell after which the following code runs."""
         cell, match = one.cell, one.match
         if place.as_text:
             self._read_text(place, match)
@@ -119,7 +119,7 @@ class _Reader:
         return (self._released.place_of(match) if match else None) or anchor
 
     def _regions(self, place: Place, match: Cell | None) -> list[Region]:
-        """The regions of a cell, but for what is the whole definition in place of a function's body."""
+        """Return the regions of a cell, except those with a whole definition instead of a function body."""
         cell = place.cell
         answers = match.question if match is not None and match.role == Role.ANSWER else ""
         regions = place.base.regions_in(replace(cell, question=cell.question or answers))
@@ -166,7 +166,7 @@ class _Reader:
         self._add(place, Addition(source=source), anchor)
 
     def _read_other_language(self, cell: Cell, match: Cell | None, anchor: str) -> None:
-        """Keep a cell whose magic makes it something else than Python; a file that it writes may be imported."""
+        """Keep a cell whose magic makes it something other than Python; a file it writes may be imported."""
         if match is None:
             if written := WRITTEN.match(cell.source):
                 self._modules[written[1]] = cell.source[written.end() :]
@@ -198,14 +198,14 @@ class _Reader:
 
 
 def _needed(added: Mapping[str, Sequence[Addition]], answers: Mapping[str, Choice]) -> dict[str, list[str]]:
-    """Leave out what is only run where it is used, if no other code of the student's uses it."""
+    """Leave out code that runs only if used, unless other code of the student's uses it."""
     everything = [addition for additions in added.values() for addition in additions]
     texts = [text for choice in answers.values() for text in (choice.source, *choice.before, *choice.after)]
     texts += [other.source for choice in answers.values() for other in choice.alternatives]
     texts += [addition.source for addition in everything if not addition.names]
     words = {word for text in texts for word in WORD.findall(text)}
     left_out: set[int] = set()
-    for addition in reversed(everything):  # what an addition that is kept uses stands above it
+    for addition in reversed(everything):  # an addition can only use what is above it
         if addition.names and addition.names.isdisjoint(words):
             left_out.add(id(addition))
         elif addition.names:

@@ -1,7 +1,7 @@
-"""The roster: a table of students as a course keeps it or as an LMS exports it.
+"""The roster: a table of students, kept by the course or exported from an LMS.
 
-Canvas's gradebook, Moodle's grading worksheet and Gradescope's roster work as they are. Headers are matched without
-case and punctuation, in several languages; the delimiter and the encoding are found out.
+Canvas's gradebook, Moodle's grading worksheet and Gradescope's roster work unchanged. Headers are matched without case
+and punctuation, in several languages; delimiter and encoding are detected.
 """
 
 import csv
@@ -78,8 +78,8 @@ def _decode(data: bytes) -> str:
 def _columns(rows: Sequence[Sequence[str]]) -> dict[str, list[int]]:
     """Return the columns of each kind.
 
-    In Canvas's gradebook `Student` is the name and `ID` the id in Canvas; in Moodle's worksheet, which has headers in
-    the site's language, the first column holds words such as `Participant 123`.
+    In Canvas's gradebook `Student` is the name and `ID` the id in Canvas; in Moodle's worksheet, whose headers are
+    in the site's language, the first column contains entries such as `Participant 123`.
     """
     names = [_key(cell) for cell in rows[0]]
     known = {
@@ -104,7 +104,7 @@ def _key(header: str) -> str:
 
 
 def _plain(cell: str) -> str:
-    """Return a cell's text; `="text"` is how spreadsheets are kept from reading a formula."""
+    """Return a cell's text; `="text"` prevents spreadsheets from reading it as a formula."""
     text = cell.strip()
     if text.startswith('="') and text.endswith('"'):
         text = text[2:-1]

@@ -1,6 +1,6 @@
-"""Python files that are exports of a notebook, as cells: jupytext's percent and light formats, nbconvert's scripts.
+"""Notebooks exported as Python files, read as cells: jupytext's percent and light formats, nbconvert's scripts.
 
-Only text is looked at. Magics stay the comments that the exporters made of them.
+Only text is examined. Magics stay comments, as written by the exporters.
 """
 
 import re
@@ -17,9 +17,9 @@ FORMAT = re.compile(r"^#\s+format_name:\s*(\w+)", re.MULTILINE)
 
 
 def read_script(text: str) -> tuple[Cell, ...] | None:
-    """Return the cells of a Python file that was exported from a notebook, None when it is an ordinary module.
+    """Return the cells of a Python file exported from a notebook, None if it is an ordinary module.
 
-    A file with no mark of an exporter counts as an export when it holds a TODO region of the assignment.
+    A file without marks of an exporter counts as an export if it contains a TODO region of the assignment.
     """
     text = text.replace("\r\n", "\n").replace("\r", "\n").removeprefix("\ufeff")
     header = HEADER.match(text)
@@ -36,9 +36,9 @@ def read_script(text: str) -> tuple[Cell, ...] | None:
 
 
 def light_cells(lines: Sequence[str]) -> tuple[Cell, ...]:
-    """Return the paragraphs of a script: a blank line ends a cell, unless the code goes on indented after it.
+    """Return the paragraphs of a script: a blank line ends a cell, unless indented code follows.
 
-    `# +` and `# -` lines hold together what stands between them, as jupytext's light format has it.
+    `# +` and `# -` lines keep everything between them in one cell, as in jupytext's light format.
     """
     cells: list[Cell] = []
     current: list[str] = []

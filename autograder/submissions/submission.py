@@ -1,4 +1,4 @@
-"""A submission: everything that one student handed in, found in a download, then loaded once to be graded anywhere."""
+"""A submission: all files of one student, found in a download, then loaded once to be graded anywhere."""
 
 import contextlib
 import hashlib
@@ -17,21 +17,21 @@ from autograder.results import Audience, Flag, Student
 from autograder.submissions.scripts import read_script
 
 MAX_NOTEBOOKS = 20
-"""Of one submission; older ones are not looked at."""
+"""Notebooks per submission; older ones are ignored."""
 MAX_MEMBERS = 1000
-"""Files of one submission that are looked at, in folders and archives together."""
+"""Files per submission that are examined, in folders and archives together."""
 MAX_ARCHIVES = 20
 MAX_NESTED = 2
-"""How deep archives are opened: a zip, and the zips in it."""
+"""Nesting depth of archives: a zip, and the zips in it."""
 MAX_TOTAL = 256 << 20
-"""Bytes of one submission that are held in memory."""
+"""Bytes of one submission in memory."""
 MAX_SCRIPT = 1 << 20
 MAX_MODULES = 50
 MAX_LABEL = 300
 
 
 class Kind(StrEnum):
-    """What a file of a submission is taken for."""
+    """The kind of a submitted file."""
 
     NOTEBOOK = "notebook"
     MODULE = "module"
@@ -40,7 +40,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HandedInFile:
-    """A loaded file: its bytes, or the reason why there are none."""
+    """A loaded file: its bytes, or the reason for their absence."""
 
     name: str
     kind: Kind
@@ -50,10 +50,10 @@ class HandedInFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
-    """Everything that one student handed in, in memory, so that it can be graded on any machine.
+    """All files of one student in memory, so that they can be graded on any machine.
 
-    files: notebooks and files that are none, from oldest to newest
-    modules: Python files that are no notebooks, as text, by their path as seen from the notebook's folder
+    files: notebooks and other files, from oldest to newest
+    modules: Python files that are not notebooks, as text, by their path relative to the notebook's folder
     submitted, late: as in Result
     sha256: of the names and bytes of all files and modules
     """
@@ -76,7 +76,7 @@ class Submission:
 
     @property
     def importable(self) -> dict[str, str]:
-        """The modules by the name that code in the notebook's folder imports them by; others are left out."""
+        """The modules by import name as seen from the notebook's folder; others are left out."""
         names = {path: PurePosixPath(path).with_suffix("").parts for path in self.modules}
         named = {path: parts[:-1] if parts[-1] == "__init__" else parts for path, parts in names.items()}
         return {
@@ -92,10 +92,10 @@ class Submission:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HandIn:
-    """What was found of one student, or of all members of a group, before anything of it is read.
+    """The files of one student, or of a group, before any of them is read.
 
-    files: named as seen from the student's own folder, so that no name of a student is taken for one of a file
-    label: what the results call it: the files' names in the download
+    files: named relative to the student's folder, so that a student's name is never taken for a file name
+    label: its name in the results: the file names in the download
     """
 
     students: tuple[Student, ...]
@@ -106,7 +106,7 @@ class HandIn:
     flags: tuple[Flag, ...] = ()
 
     def load(self) -> Submission:
-        """Read the files into memory, within limits. Whatever cannot be read is in the submission with its reason."""
+        """Read the files into memory, within limits. Unreadable files are listed in the submission with the reason."""
         with contextlib.ExitStack() as stack:
             search = _Search(stack=stack)
             for attached in self.files:
@@ -143,11 +143,11 @@ class _Search:
     held: int = 0
 
     def add(self, file: FoundFile, origin: Attached, depth: int = 0, exported: str = "") -> None:
-        """Look at a file by its name and first bytes, and at what is in it when it is an archive."""
+        """Examine a file by its name and first bytes, and the members of an archive."""
         self.looked_at += 1
         if self.looked_at > MAX_MEMBERS:
             if self.looked_at == MAX_MEMBERS + 1:
-                self._flag("too_many_files", f"more than {MAX_MEMBERS} files; the others were not looked at")
+                self._flag("too_many_files", f"more than {MAX_MEMBERS} files; the others were ignored")
             return
         kind = _kind(file)
         if kind is not None:
@@ -173,7 +173,9 @@ class _Search:
         if file.member is not None:
             self.held += file.size
         if self.held > MAX_TOTAL:
-            raise NotANotebook(f"the archives hold more than {MAX_TOTAL >> 20} MiB; hand in the notebooks themselves")
+            raise NotANotebook(
+                f"the archives contain more than {MAX_TOTAL >> 20} MiB; hand in the notebooks themselves"
+            )
         archive = self.stack.enter_context(open_archive(file))
         members = list_archive(archive, file.path)
         exported = otter.original_name(members)
@@ -227,7 +229,7 @@ class _Search:
                 raise too_large(one.file.size)
             content = one.file.read(min(limit, max(0, MAX_TOTAL - self.held)))
             if self.held + len(content) > MAX_TOTAL:
-                raise NotANotebook(f"the files before this one hold {MAX_TOTAL >> 20} MiB, which is the limit")
+                raise NotANotebook(f"the files before this one reach the limit of {MAX_TOTAL >> 20} MiB")
             if len(content) > limit and one.kind is Kind.MODULE:
                 raise NotANotebook(f"a Python file of more than {limit >> 20} MiB")
         except NotANotebook as reason:
@@ -240,7 +242,7 @@ class _Search:
 
 
 def _kind(file: FoundFile) -> Kind | None:
-    """Return what a file is, None for an archive. The content decides, the name only where the content is unknown."""
+    """Return the kind of a file, None for an archive. The content decides; the name only if the content is unknown."""
     extensions = {suffix.lower() for suffix in PurePosixPath(file.name).suffixes}
     if file.why:
         return Kind.NOTEBOOK if extensions & {".ipynb", ".zip"} else Kind.OTHER
@@ -259,7 +261,7 @@ def _kind(file: FoundFile) -> Kind | None:
 
 
 def _importable(modules: Mapping[PurePosixPath, str], files: Sequence[HandedInFile]) -> dict[str, str]:
-    """Return the modules by their paths as seen from the folder of the newest notebook above them."""
+    """Return the modules by their path relative to the folder of the newest notebook above them."""
     folders = [PurePosixPath(file.name).parent for file in files if file.kind is Kind.NOTEBOOK]
     found: dict[str, str] = {}
     for path, text in modules.items():

@@ -1,7 +1,7 @@
-"""The release gate: rules that a release must keep before it goes out, each with plain reasons where it does not.
+"""The release check: what a release must satisfy before it is published, with a plain reason for each failure.
 
-`files.py` holds the rules on files and text (`leaks.py` and `links.py` do the searching), `grading.py` those that grade
-in the sandbox, `notebooks.py` those that run notebooks in a Jupyter kernel. The three groups run side by side.
+`files.py` contains the checks on files and text (`leaks.py` and `links.py` do the searching), `grading.py` those that
+grade in the sandbox, `notebooks.py` those that run notebooks in a Jupyter kernel. The three groups run in parallel.
 """
 
 from collections.abc import Callable
@@ -17,10 +17,10 @@ RULES = (*files.RULES, *grading.RULES, *notebooks.RULES)
 
 
 def verify(assignment: Assignment, done: Callable[[Outcome], None]) -> list[Outcome]:
-    """Judge an assignment by every rule. `done` is called with each outcome as it comes, from several threads."""
+    """Run every check on an assignment. `done` is called with each outcome as it comes, from several threads."""
     with ThreadPoolExecutor(2) as pool:
         on_files = pool.submit(judge, files.RULES, files.Files(assignment), done)
         on_notebooks = pool.submit(judge, notebooks.RULES, notebooks.Runs(assignment), done)
-        with grading.Grading(assignment) as graded:  # not in the pool: pytest, which it uses, wants the main thread
+        with grading.Grading(assignment) as graded:  # not in the pool: pytest needs the main thread
             on_grading = judge(grading.RULES, graded, done)
         return [*on_files.result(), *on_grading, *on_notebooks.result()]

@@ -1,4 +1,4 @@
-"""Rules on the files of a release and on their text."""
+"""Checks on the files of a release and on their text."""
 
 import functools
 import json
@@ -21,31 +21,31 @@ from autograder.release.reference import reference_file
 BANNER_WIDTH = 76
 HINTS = 3
 FILL_IN = re.compile(r"FILL IN (.*?)[\"')]*$")
-"""What `autograder new` writes where its author has to write something."""
+"""The placeholder that `autograder new` writes."""
 NOT_RELEASED = {"__pycache__", ".ipynb_checkpoints", ".OTTER_LOG"}
-"""What running a notebook in the release folder leaves there."""
+"""Files left behind by running a notebook in the release folder."""
 START = "# *****START OF YOUR CODE (DO NOT DELETE/MODIFY THIS LINE)*****"
 END = "# *****END OF YOUR CODE (DO NOT DELETE/MODIFY THIS LINE)*****"
 
 
 class Files:
-    """The files of one assignment, each kind read once."""
+    """The files of one assignment, read at most once."""
 
     def __init__(self, assignment: Assignment) -> None:
         self.assignment = assignment
 
     @functools.cached_property
     def released(self) -> dict[PurePosixPath, bytes]:
-        """Every file of the committed release. Raises MasterError when there is none."""
+        """Every file of the committed release. Raises MasterError if there is none."""
         folder = self.assignment.release_dir
         paths = [path for path in sorted(folder.rglob("*")) if path.is_file() and not NOT_RELEASED & set(path.parts)]
         if not paths:
-            raise MasterError("there is no release yet", folder, "run `autograder release`")
+            raise MasterError("no release yet", folder, "run `autograder release`")
         return {PurePosixPath(path.relative_to(folder).as_posix()): path.read_bytes() for path in paths}
 
     @functools.cached_property
     def given_out(self) -> dict[str, bytes]:
-        """What students get: the release, and of `dist/` its archives and the list of changes, each by its path."""
+        """Everything that students get, by path: the release, and the archives and list of changes in `dist/`."""
         dist = self.assignment.home / "dist"
         archives = [*sorted(dist.glob(f"{self.assignment.name}-*-student.zip")), *sorted(dist.glob("CHANGES-*.md"))]
         files = {str(path): data for path, data in self.released.items()}
@@ -53,7 +53,7 @@ class Files:
 
     @functools.cached_property
     def cells(self) -> dict[str, list[dict[str, Any]]]:
-        """The cells of each released notebook, by its name. Raises MasterError for one that is not there."""
+        """The cells of each released notebook, by name. Raises MasterError for a missing notebook."""
         found = {}
         for name in self.assignment.notebooks:
             path = PurePosixPath(f"{name}.ipynb")
@@ -84,7 +84,7 @@ def _short(path: Path, assignment: Assignment) -> str:
 
 
 def masters_agree(files: Files) -> Iterator[str]:
-    """Frame and points of the masters, against assignment.toml."""
+    """Compare structure and points of the masters with assignment.toml."""
     assignment = files.assignment
     masters = {name: read_master(assignment.masters_dir / f"{name}.py") for name in assignment.notebooks}
     yield from map(str, mistakes(assignment, masters))
@@ -92,17 +92,17 @@ def masters_agree(files: Files) -> Iterator[str]:
 
 def release_is_rebuilt(files: Files) -> Iterator[str]:
     released, rebuilt = files.released, release_files(files.assignment)
-    mend = "run `autograder release` and commit it"
+    fix = "run `autograder release` and commit the result"
     for path in sorted(rebuilt.keys() | released.keys()):
         if path not in released:
-            yield f"{path} is missing; {mend}"
+            yield f"{path} is missing; {fix}"
         elif path not in rebuilt:
-            yield f"{path} comes from no master; {mend}"
+            yield f"{path} is not built from any master; {fix}"
         elif rebuilt[path] != released[path]:
-            yield f"{path} is not what a rebuild gives; {mend}"
+            yield f"{path} differs from a rebuild; {fix}"
     answers = reference_file(files.assignment)
     if not answers.is_file() or answers.read_text(encoding="utf-8") != reference_text(files.assignment):
-        yield f"{_short(answers, files.assignment)} is not what a rebuild gives; {mend}"
+        yield f"{_short(answers, files.assignment)} differs from a rebuild; {fix}"
 
 
 def cells_are_in_order(files: Files) -> Iterator[str]:
@@ -111,23 +111,23 @@ def cells_are_in_order(files: Files) -> Iterator[str]:
         for cell in cells:
             where = f"{name}.ipynb, cell {cell['id']}"
             if ids.count(cell["id"]) > 1 or not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", cell["id"]):
-                yield f"{where}: the id is not unique or not plain"
+                yield f"{where}: the cell id is not unique or contains other characters than letters, digits, - and _"
             if _homework(cell).get("role") not in set(Role):
-                yield f"{where}: its role is unknown"
+                yield f"{where}: unknown role"
     for question in files.assignment.questions:
         yield from (f"{question.id}: {fault}" for fault in _form(question, files.cells_of(question)))
 
 
 def _form(question: Question, cells: list[dict[str, Any]]) -> Iterator[str]:
-    """What a question's answer cell and its neighbours lack of the agreed form."""
+    """Yield what is missing in the standard form of a question's cells."""
     answers = [cell for cell in cells if _homework(cell)["role"] == Role.ANSWER]
     if len(answers) != 1:
-        yield f"it has {len(answers)} answer cells, not one"
+        yield f"it has {len(answers)} answer cells instead of 1"
         return
     lines = "".join(answers[0]["source"]).split("\n")
     starts = [index for index, line in enumerate(lines) if line.strip() == START]
     if len(starts) != 1 or lines[-1].strip() != END:
-        yield "its answer cell needs one START line and ends with the END line, each as it is in every other question"
+        yield "its answer cell must contain one START line and end with the END line, both in their standard form"
         return
     start, indent = starts[0], indent_of(lines[starts[0]])
     rule = indent + "#" * BANNER_WIDTH
@@ -136,17 +136,17 @@ def _form(question: Question, cells: list[dict[str, Any]]) -> Iterator[str]:
     if not banner or not all(line.startswith(f"{indent}# ") and len(line) == len(rule) for line in banner):
         yield f"its banner is not a box of {BANNER_WIDTH} characters above the START line"
     elif not banner[0].startswith(f"{indent}# TODO {question.id} ({question.points:g} point"):
-        yield f"its banner does not begin with `TODO {question.id} ({question.points:g} points): `"
+        yield f"its banner does not start with `TODO {question.id} ({question.points:g} points): `"
     if f'raise NotImplementedError("{question.id}")' not in "\n".join(lines[start:]):
-        yield f'between START and END there is no `raise NotImplementedError("{question.id}")`'
+        yield f'there is no `raise NotImplementedError("{question.id}")` between START and END'
     for name in question.defines:
         if not re.search(rf"\b{re.escape(name)}\b", "\n".join(lines)):
-            yield f"its answer cell does not hold {name}, which it defines"
+            yield f"its answer cell does not contain {name}, which assignment.toml says it defines"
     sources = ["".join(cell["source"]) for cell in cells]
     if f'grader.check("{question.id}")' not in sources:
         yield f'there is no cell `grader.check("{question.id}")`'
     if (hints := "".join(sources).count("<details>")) != HINTS:
-        yield f"it has {hints} folded hints, not {HINTS}"
+        yield f"it has {hints} folded hints instead of {HINTS}"
 
 
 def nothing_leaks(files: Files) -> Iterator[str]:
@@ -159,10 +159,10 @@ def links_resolve(files: Files) -> Iterator[str]:
 
 
 RULES = (
-    Rule(name="nothing is left to fill in", reasons=nothing_left_to_fill_in),
-    Rule(name="masters are well formed, their points those of assignment.toml", reasons=masters_agree),
-    Rule(name="the committed release is what a rebuild gives", reasons=release_is_rebuilt),
-    Rule(name="questions have the agreed form, a check and three folded hints", reasons=cells_are_in_order),
-    Rule(name="no solution, hidden test or private path in what students get", reasons=nothing_leaks),
-    Rule(name="links and images resolve", reasons=links_resolve),
+    Rule(name="no placeholders are left", reasons=nothing_left_to_fill_in),
+    Rule(name="masters are well formed and agree with assignment.toml on points", reasons=masters_agree),
+    Rule(name="the committed release equals a rebuild", reasons=release_is_rebuilt),
+    Rule(name="every question has the standard form, a check and three folded hints", reasons=cells_are_in_order),
+    Rule(name="students get no solution, hidden test or private path", reasons=nothing_leaks),
+    Rule(name="all links and images resolve", reasons=links_resolve),
 )

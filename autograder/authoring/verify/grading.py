@@ -1,4 +1,4 @@
-"""Rules that grade: the reference, the release itself, and wrong answers of the corpus, each question by itself."""
+"""Checks that grade the reference, the release itself, and wrong answers of the corpus, one question at a time."""
 
 import contextlib
 import functools
@@ -17,12 +17,12 @@ from autograder.results import Flag, QuestionScore, Result, Status, Student
 from autograder.submissions.submission import of_files
 
 SPARE = 2.0
-"""The limits of assignment.toml are at least so many times what the reference takes."""
+"""The limits of assignment.toml must be at least this many times what the reference takes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Graded:
-    """What came of grading a question by itself: its score, the flags, and the CPU seconds of its children."""
+    """The outcome of grading a single question: its score, the flags, and the CPU seconds of its children."""
 
     score: QuestionScore
     flags: tuple[Flag, ...]
@@ -46,12 +46,12 @@ class Grading:
 
     @functools.cached_property
     def tests(self) -> Mapping[str, tuple[HiddenTest, ...]]:
-        """The hidden tests by question. Raises MasterError when they cannot be collected."""
+        """The hidden tests by question. Raises MasterError if they cannot be collected."""
         return collect(self.assignment)
 
     @functools.cached_property
     def grader(self) -> Grader:
-        """A grader with a running sandbox. Raises KitError when there is something that it cannot start with."""
+        """A grader with a running sandbox. Raises KitError if it cannot start."""
         return self._stack.enter_context(open_grader(self.assignment))
 
     @functools.cached_property
@@ -67,7 +67,7 @@ class Grading:
 
     @functools.cached_property
     def stubs(self) -> dict[str, Graded]:
-        """The release with a line that does nothing in each region, so that it counts as attempted."""
+        """The release with a no-op line in each region, so that it counts as attempted."""
         stubs = {}
         for notebook in self.grader.released.values():
             for question, (cell, region) in notebook.regions.items():
@@ -77,7 +77,7 @@ class Grading:
         return {one.id: self.grade(folder, one) for one in self.assignment.questions}
 
     def failed_tests(self, answer: corpus.Answer, left: frozenset[str]) -> set[str]:
-        """Which of the hidden tests `left` this answer fails, the other answers being the reference."""
+        """Return which of the hidden tests `left` this answer fails, with the reference for all other answers."""
         folder = self._hand_in(dict(self.grader.scorer.reference) | {answer.question: answer})
         one = self.assignment.question(answer.question)
         tests = [test for test in self.tests[one.id] if test.name in left]
@@ -93,7 +93,7 @@ class Grading:
         return Graded(score=result.questions[one.id], flags=result.flags, cpu_s=cpu_s)
 
     def _hand_in(self, answers: Mapping[str, str | corpus.Answer]) -> Path:
-        """A folder with a submission of these answers."""
+        """Return a folder with a submission of these answers."""
         folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="verify-")))
         return corpus.write(folder, corpus.submission(self._tables, self.grader.released, answers))
 
@@ -121,12 +121,12 @@ def release_gets_nothing(grading: Grading) -> Iterator[str]:
     for question, graded in grading.release.items():
         score = graded.score
         if score.points or score.status is not Status.NOT_ATTEMPTED:
-            yield f"{question}: the release gets {score.points:g} points and is {score.status}, not not_attempted"
+            yield f"{question}: the release gets {score.points:g} points ({score.status}), expected 0 (not_attempted)"
         yield from (f"{question}: {flag}" for flag in graded.flags)
     for question, graded in grading.stubs.items():
         for test in graded.score.tests:
             if test.status is Status.PASSED:
-                yield f"{question}: the hidden test {test.name} passes on the stub that students begin with"
+                yield f"{question}: the hidden test {test.name} passes on the released stub"
 
 
 def time_is_enough(grading: Grading) -> Iterator[str]:
@@ -134,11 +134,11 @@ def time_is_enough(grading: Grading) -> Iterator[str]:
     for question, graded in grading.reference.items():
         if graded.cpu_s * SPARE > limit:
             used = f"the reference took {graded.cpu_s:.1f} s of CPU"
-            yield f"{question}: {used}, more than 1/{SPARE:g} of limits.cpu_s = {limit:g}; raise it"
+            yield f"{question}: {used}, more than 1/{SPARE:g} of limits.cpu_s = {limit:g}; raise the limit"
 
 
 def wrong_answers_fail(grading: Grading) -> Iterator[str]:
-    """Wrong answers are graded until every hidden test of the question was failed by one."""
+    """Grade wrong answers until each hidden test of the question has failed on one of them."""
     for question, tests in grading.tests.items():
         path = grading.assignment.corpus_dir / f"{question}.txt"
         left = frozenset(test.name for test in tests)
@@ -150,9 +150,9 @@ def wrong_answers_fail(grading: Grading) -> Iterator[str]:
 
 
 RULES = (
-    Rule(name="hidden tests: known questions, points that add up, hints", reasons=tests_are_complete),
-    Rule(name="the reference gets every point of every question", reasons=reference_gets_everything),
-    Rule(name="the release gets nothing, and is not_attempted everywhere", reasons=release_gets_nothing),
-    Rule(name="the reference needs half of the CPU limit at most", reasons=time_is_enough),
-    Rule(name="every hidden test is failed by a wrong answer of the corpus", reasons=wrong_answers_fail),
+    Rule(name="hidden tests have known questions, points that add up, and hints", reasons=tests_are_complete),
+    Rule(name="the reference gets full marks in every question", reasons=reference_gets_everything),
+    Rule(name="the release gets no points and counts as not_attempted", reasons=release_gets_nothing),
+    Rule(name="the reference needs at most half of the CPU limit", reasons=time_is_enough),
+    Rule(name="every hidden test fails on a wrong answer of the corpus", reasons=wrong_answers_fail),
 )

@@ -1,7 +1,7 @@
-"""The leak scan: nothing of a solution, a hidden test or a private path may be in anything that students get.
+"""The leak scan: nothing that students get may contain a line of a solution or hidden test, or a private path.
 
-Lines are compared without indent, comments and kinds of quotes, because `otter assign` writes the checks anew. What
-private lines may share with the release stands in one place: `gate.allowed` in `assignment.toml`.
+Lines are compared without indent, comments and the kind of quotes, because `otter assign` rewrites the checks. Private
+lines that may appear in the release are listed in one place: `gate.allowed` in `assignment.toml`.
 """
 
 import io
@@ -16,9 +16,9 @@ from autograder.assignment import Assignment
 from autograder.authoring.master import reference_answers
 
 MIN_SOLUTION = 21
-"""Characters of a line; shorter ones, such as `model.eval()`, give nothing away and stand everywhere."""
+"""Minimum characters of a line; shorter ones, such as `model.eval()`, reveal nothing and are everywhere."""
 MIN_HIDDEN = 30
-"""The same for hidden tests and probes, whose long lines alone tell what they do."""
+"""The same for hidden tests and probes, of which only long lines reveal anything."""
 WORDS = ("BEGIN SOLUTION", "END SOLUTION", "BEGIN PROMPT", "END PROMPT", "# CLAIM:", "hidden_tests", "solutions/")
 IMPORT = re.compile(r"(import|from) ")
 HINT = re.compile(r'hint="((?:[^"\\]|\\.)*)"')
@@ -28,9 +28,9 @@ ZIP = b"PK\x03\x04"
 
 
 def leaks(assignment: Assignment, files: Mapping[str, bytes]) -> list[str]:
-    """What of the private files is in these ones, which students get, or in archives among them.
+    """Return what these files, which students get, and archives among them contain of the private files.
 
-    Raises MasterError for a mistake in a master.
+    Raises MasterError for an error in a master.
     """
     found = []
     solutions, hidden, words = solution_lines(assignment), hidden_lines(assignment), private_words(assignment)
@@ -38,14 +38,14 @@ def leaks(assignment: Assignment, files: Mapping[str, bytes]) -> list[str]:
         text = text_of(name, data)
         lines = [plain(line) for line in text.splitlines()]
         whole = "\n".join(lines)
-        found += [f"{name} holds {word!r}" for word in words if word in text]
-        found += [f"{name} holds {source}: {line}" for line, source in solutions.items() if line in whole]
-        found += [f"{name} holds {hidden[line]}: {line}" for line in sorted(hidden.keys() & set(lines))]
+        found += [f"{name} contains {word!r}" for word in words if word in text]
+        found += [f"{name} contains {source}: {line}" for line, source in solutions.items() if line in whole]
+        found += [f"{name} contains {hidden[line]}: {line}" for line in sorted(hidden.keys() & set(lines))]
     return found
 
 
 def solution_lines(assignment: Assignment) -> dict[str, str]:
-    """The lines of solutions that no student may get, as `plain` gives them, with where they come from."""
+    """Return the secret lines of solutions, normalised by `plain`, with their origin."""
     lines: dict[str, str] = {}
     for question, answer in reference_answers(assignment).items():
         code = re.sub(r'""".*?"""', "", answer, flags=re.DOTALL)
@@ -56,7 +56,7 @@ def solution_lines(assignment: Assignment) -> dict[str, str]:
 
 
 def hidden_lines(assignment: Assignment) -> dict[str, str]:
-    """The same of hidden tests, probes and what they share."""
+    """Return the secret lines of hidden tests, probes and their helpers, with their origin."""
     lines: dict[str, str] = {}
     for path in sorted(assignment.hidden_tests_dir.glob("*.py")):
         for line in map(plain, path.read_text(encoding="utf-8").splitlines()):
@@ -70,7 +70,7 @@ def _allowed(assignment: Assignment, line: str) -> bool:
 
 
 def private_words(assignment: Assignment) -> list[str]:
-    """Marks, paths, names of private files, and hints of hidden tests: none may stand in any text."""
+    """Return words that may appear nowhere: markers, paths, names of private files, hints of hidden tests."""
     words = {*WORDS, str(assignment.home), str(Path.home())}
     for path in assignment.hidden_tests_dir.glob("*.py"):
         words |= {path.name, *HINT.findall(path.read_text(encoding="utf-8"))}
@@ -78,13 +78,13 @@ def private_words(assignment: Assignment) -> list[str]:
 
 
 def plain(line: str) -> str:
-    """A line of code without its comment and indent, with single spaces and single quotes."""
+    """Return a line of code without comment and indent, with single spaces and single quotes."""
     code = line.split("  #")[0].strip()
     return "" if code.startswith("#") else " ".join(code.replace('"', "'").split())
 
 
 def unpacked(files: Mapping[str, bytes]) -> Iterator[tuple[str, bytes]]:
-    """The files, and every member of a zip among them in its place, by `archive.zip/member`."""
+    """Yield the files; a zip is replaced by its members, named `archive.zip/member`."""
     for name, data in files.items():
         if data.startswith(ZIP):
             with zipfile.ZipFile(io.BytesIO(data)) as archive:
@@ -94,7 +94,7 @@ def unpacked(files: Mapping[str, bytes]) -> Iterator[tuple[str, bytes]]:
 
 
 def text_of(name: str, data: bytes) -> str:
-    """All text in a file; of a notebook every text in it, outputs and metadata too. The name counts as text."""
+    """Return the name and all text of a file; for a notebook, all strings in it, including outputs and metadata."""
     text = data.decode("utf-8", errors="replace")
     if name.endswith(".ipynb"):
         text = "\n".join(_strings(json.loads(text)))

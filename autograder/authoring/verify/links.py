@@ -1,4 +1,4 @@
-"""Links and images in the text of notebooks: every target in the release must be there. No network is asked."""
+"""Links and images in the text of notebooks: every target in the release must exist. The network is not used."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 NO_TEXT = re.compile(r"```.*?```|~~~.*?~~~|`[^`\n]*`|\$\$.*?\$\$|\$[^$\n]*\$", re.DOTALL)
-"""Code and formulas, in which brackets are no links."""
+"""Code and formulas, in which brackets are not links."""
 TARGET = re.compile(
     r"\]\(\s*<?([^)\s>]*)>?(?:\s+[\"'][^)]*)?\)|(?:href|src)\s*=\s*[\"']([^\"']*)[\"']|<(https?:[^>\s]*)>"
 )
@@ -19,7 +19,7 @@ Cells = Sequence[Mapping[str, Any]]
 
 
 def broken_links(notebooks: Mapping[str, Cells], files: Iterable[PurePosixPath]) -> list[str]:
-    """What the links and images of these notebooks (by file name) point at without there being anything.
+    """Return the broken links and images of these notebooks (by file name).
 
     files: every file of the release, by its path in it
     """
@@ -42,28 +42,28 @@ def broken_links(notebooks: Mapping[str, Cells], files: Iterable[PurePosixPath])
 def _wrong(
     target: str, notebook: str, cell: Mapping[str, Any], present: set[str], anchors: Mapping[str, set[str]]
 ) -> str:
-    """What is wrong with a target, or nothing."""
+    """Return what is wrong with a target; empty if it resolves."""
     parts = urlsplit(target)
     if parts.scheme in ("http", "https"):
-        return "" if HOST.fullmatch(parts.netloc) else "has no proper host"
+        return "" if HOST.fullmatch(parts.netloc) else "has no valid host"
     if parts.scheme == "mailto":
-        return "" if "@" in parts.path else "is no address"
+        return "" if "@" in parts.path else "is not a valid address"
     if parts.scheme == "attachment":
-        return "" if unquote(parts.path) in cell.get("attachments", {}) else "has no such attachment"
+        return "" if unquote(parts.path) in cell.get("attachments", {}) else "names a missing attachment"
     if parts.scheme or parts.netloc or parts.path.startswith("/"):
         return "is neither a web address nor a path in the release"
     if not parts.path and not parts.fragment:
         return "is empty"
     path = str(PurePosixPath(unquote(parts.path))) if parts.path else notebook
     if path not in present:
-        return "points at no file of the release"
+        return "points to no file of the release"
     if parts.fragment and unquote(parts.fragment) not in anchors.get(path, set()):
-        return f"points at no heading of {path}"
+        return f"points to no heading of {path}"
     return ""
 
 
 def _anchors(cells: Cells) -> set[str]:
-    """The anchors of a notebook: its headings as Jupyter names them, and what the text names itself."""
+    """Return the anchors of a notebook: its headings as Jupyter names them, and explicit ones."""
     found: set[str] = set()
     for cell in cells:
         if cell["cell_type"] == "markdown":

@@ -1,4 +1,4 @@
-"""Rules that run the notebooks from top to bottom in a Jupyter kernel: the release as it is, and with the reference."""
+"""Checks that run the notebooks from top to bottom in a Jupyter kernel, as released and with the reference."""
 
 import functools
 import math
@@ -19,20 +19,20 @@ from autograder.errors import printable
 from autograder.release.released import load_released
 
 PASSES = r"^\s*{0}( results: All test cases passed!|\s+passed\b)"
-"""How a line of `check_all` says that a question's checks pass: as Otter does, or as a line of a table."""
+"""A line of `check_all` for a question whose checks pass: Otter's own, or a row of a table."""
 CHECK = re.compile(r'grader\.check\("(\w+)"\)')
 Claims = Mapping[str, list[claims.Claim]]
 CLOCK = "import time as _time\nprint(_time.process_time())"
 SLOWER = 5
-"""How many times the CPU seconds of the whole notebook a single cell may take by the clock on the wall."""
+"""Wall-clock limit of a single cell, as a multiple of the CPU limit of the whole notebook."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotebookRun:
-    """One run. stopped: what ended it early, or nothing; checks: what each public check printed, by question.
+    """One run. stopped: what ended it early, empty if nothing; checks: the output of each public check, by question.
 
-    cpu_s: of the kernel, by its own clock, imports included; 0 where the run did not come to its end
-    broken: each claim of a demonstration that does not hold, in words; only the solution is asked
+    cpu_s: of the kernel, by its own clock, including imports; 0 if the run did not finish
+    broken: each claim about a demonstration that does not hold; evaluated for the solution only
     """
 
     stopped: str
@@ -43,20 +43,20 @@ class NotebookRun:
 
 
 class Runs:
-    """The runs of one assignment's notebooks, by notebook; each is done once, when it is first asked for."""
+    """The runs of one assignment's notebooks, by notebook; each runs once, when first needed."""
 
     def __init__(self, assignment: Assignment) -> None:
         self.assignment = assignment
 
     @functools.cached_property
     def release(self) -> dict[str, NotebookRun]:
-        """Raises MasterError when there is no usable release."""
+        """The runs as released. Raises MasterError if there is no usable release."""
         load_released(self.assignment)
         return self._run_all(corpus.released_tables(self.assignment))
 
     @functools.cached_property
     def solution(self) -> dict[str, NotebookRun]:
-        """Raises MasterError when there is no usable release, or for a mistake in a master."""
+        """The runs with solutions. Raises MasterError if there is no usable release, or for an error in a master."""
         tables = {name: run_notebook.solution(self.assignment, name) for name in self.assignment.notebooks}
         about = {
             name: claims.by_cell(self.assignment.masters_dir / f"{name}.py", table["cells"])
@@ -76,7 +76,7 @@ class Runs:
         for name, one in self.release.items():
             yield f"{name}.ipynb as released", one
         for name, one in self.solution.items():
-            yield f"{name}.ipynb with the solutions", one
+            yield f"{name}.ipynb with solutions", one
 
 
 def run(assignment: Assignment, notebook: corpus.Notebook, about: Claims = MappingProxyType({})) -> NotebookRun:
@@ -105,20 +105,20 @@ def run(assignment: Assignment, notebook: corpus.Notebook, about: Claims = Mappi
 
 
 def _evaluations(table: Any, about: Claims) -> dict[str, str]:
-    """Return what the evaluating cells printed, by the id of the cell that each is about."""
+    """Return the output of the evaluating cells, by the id of the cell that each is about."""
     printed = {cell.id: _printed(cell) for cell in table.cells}
     return {cell: printed.get(claims.evaluating(cell), "") for cell in about}
 
 
 def _printed(cell: Any) -> str:
-    """What a cell printed or showed as text."""
+    """Return the text output of a cell."""
     parts = [
         output.get("text", "") or output.get("data", {}).get("text/plain", "") for output in cell.get("outputs", [])
     ]
     return "\n".join(parts)
 
 
-def runs_come_to_their_end(runs: Runs) -> Iterator[str]:
+def runs_finish(runs: Runs) -> Iterator[str]:
     for which, one in runs.both():
         if one.stopped:
             yield f"{which}: {one.stopped}"
@@ -128,7 +128,7 @@ def checks_fail_on_the_release(runs: Runs) -> Iterator[str]:
     for question in runs.assignment.questions:
         said = runs.release[question.notebook].checks.get(question.id)
         if said is None or "failed" not in said.lower():
-            yield f"{question.id}: its check does not fail on the release, it says {_short(said)}"
+            yield f"{question.id}: its check does not fail on the release; its output is {_short(said)}"
 
 
 def checks_pass_on_the_solution(runs: Runs) -> Iterator[str]:
@@ -136,16 +136,16 @@ def checks_pass_on_the_solution(runs: Runs) -> Iterator[str]:
         one = runs.solution[question.notebook]
         said = one.checks.get(question.id)
         if said is None or "passed" not in said or "failed" in said.lower():
-            yield f"{question.id}: its check does not pass on the solution, it says {_short(said)}"
+            yield f"{question.id}: its check does not pass on the solution; its output is {_short(said)}"
         elif one.check_all and not re.search(PASSES.format(question.id), one.check_all, re.MULTILINE):
-            yield f"{question.id}: its check passes below the question and not in check_all: a later cell changes it"
+            yield f"{question.id}: its check passes below the question but not in check_all: a later cell changes it"
 
 
 def _short(said: str | None) -> str:
     if said is None:
-        return "nothing: it is not there, or the run stopped above it"
+        return "missing: there is no such cell, or the run stopped before it"
     lines = [printable(line).strip() for line in said.splitlines() if line.strip()]
-    return repr(lines[-1][:200]) if lines else "nothing"
+    return repr(lines[-1][:200]) if lines else "empty"
 
 
 def claims_hold(runs: Runs) -> Iterator[str]:
@@ -158,13 +158,13 @@ def notebooks_are_quick(runs: Runs) -> Iterator[str]:
     for name, one in runs.solution.items():
         if one.cpu_s > limit:
             took = f"took {one.cpu_s:.0f} s of CPU"
-            yield f"{name}.ipynb with the solutions {took}, more than gate.notebook_cpu_s = {limit:g}; shorten it"
+            yield f"{name}.ipynb with solutions {took}, more than gate.notebook_cpu_s = {limit:g}; shorten it"
 
 
 RULES = (
-    Rule(name="notebooks run from top to bottom, as released and with the solutions", reasons=runs_come_to_their_end),
+    Rule(name="notebooks run from top to bottom, as released and with solutions", reasons=runs_finish),
     Rule(name="every public check fails on the release", reasons=checks_fail_on_the_release),
     Rule(name="every public check passes on the solution", reasons=checks_pass_on_the_solution),
     Rule(name="every claim about a demonstration holds", reasons=claims_hold),
-    Rule(name="notebooks with the solutions keep within gate.notebook_cpu_s", reasons=notebooks_are_quick),
+    Rule(name="notebooks with solutions stay within gate.notebook_cpu_s", reasons=notebooks_are_quick),
 )

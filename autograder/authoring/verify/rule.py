@@ -1,4 +1,4 @@
-"""A rule of the gate, and what came of it."""
+"""One check of the release check, and its outcome."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ Evidence = TypeVar("Evidence", contravariant=True)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule(Generic[Evidence]):
-    """Something that must hold. `reasons` says in plain lines where it does not; none means that it does."""
+    """Something that must hold. `reasons` yields a plain line for each violation; none means that it passed."""
 
     name: str
     reasons: Callable[[Evidence], Iterable[str]]
@@ -19,7 +19,7 @@ class Rule(Generic[Evidence]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What came of one rule."""
+    """The outcome of one check."""
 
     rule: str
     reasons: tuple[str, ...]
@@ -30,7 +30,7 @@ class Outcome:
 
 
 def judge(rules: Sequence[Rule[Evidence]], evidence: Evidence, done: Callable[[Outcome], None]) -> list[Outcome]:
-    """Judge by these rules, calling `done` after each. An error in gathering what a rule looks at is a reason too."""
+    """Apply these rules, calling `done` after each. An error while collecting their evidence counts as a reason."""
     outcomes = []
     for rule in rules:
         try:

@@ -11,7 +11,7 @@ if python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
     python=python3
     apt-get install -y --no-install-recommends python3-venv
 else
-    python=python3.11 # Ubuntu 22.04 has it beside its own 3.10
+    python=python3.11 # Ubuntu 22.04 has it next to its own 3.10
     apt-get install -y --no-install-recommends python3.11 python3.11-venv
 fi
 
@@ -21,5 +21,5 @@ fi
     "$(grep '^torch==' requirements.txt)"
 "$root/venv/bin/python" -m pip install --no-cache-dir -r requirements.txt
 
-# One more fence, for a machine where student code cannot be kept from other folders: it runs as another user.
+# An additional barrier for machines where student code cannot be kept out of other folders: it runs as another user.
 chmod -R go-rwx kit/solutions
