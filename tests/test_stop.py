@@ -12,10 +12,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from random import Random
 
 import pytest
 
-from tests import HOME, tiny
+from tests import HOME, quick_grading, tiny
 
 WALL_S = 3000
 """What a sleeping answer may take; a run that waited for it would be far beyond every limit here."""
@@ -135,3 +136,42 @@ def test_a_signal_ends_a_run_that_would_never_end(
     assert {key: row["total"] for key, row in grades(tmp_path / "out").items()} == {"a1": "2.0", "a2": "0.0"}
     assert sorted(path.stem for path in (tmp_path / "out" / "results").iterdir()) == ["a1", "a2"]
     assert [path for path in (tmp_path / "scratch").iterdir() if path.name.startswith("grading-")] == []
+
+
+def views(out: Path) -> dict[str, bytes]:
+    files = [out / "grades.csv", *(out / "results").iterdir()]
+    return {path.name: path.read_bytes() for path in files if path.is_file()}
+
+
+def test_kills_at_random_moments_leave_no_trace(tmp_path: Path) -> None:
+    """Twenty runs are killed while they grade or write; the next one goes on, and all views are as if nothing was."""
+    for number in range(120):
+        (tmp_path / "s" / f"s{number:03}").mkdir(parents=True)
+        (tmp_path / "s" / f"s{number:03}" / "batchnorm.ipynb").write_text(f'{{"cells": [], "n": {number}}}')
+    words = [sys.executable, "-m", "tests.quick_grading", str(tmp_path / "s")]
+    subprocess.run([*words, str(tmp_path / "calm")], cwd=HOME, check=True, capture_output=True)
+    random = Random(6)
+    killed = 0
+    for _ in range(20):
+        with subprocess.Popen([*words, str(tmp_path / "out")], cwd=HOME, stdout=subprocess.PIPE, text=True) as run:
+            assert run.stdout is not None
+            assert run.stdout.readline() == "ready\n"
+            time.sleep(random.uniform(0, 0.3))
+            run.kill()
+            killed += run.wait(PATIENCE_S) == -signal.SIGKILL
+    assert killed >= 1
+    subprocess.run([*words, str(tmp_path / "out")], cwd=HOME, check=True, capture_output=True)
+    assert views(tmp_path / "out") == views(tmp_path / "calm")
+    assert len(views(tmp_path / "out")) == 121
+
+
+def test_half_a_file_of_a_killed_run_is_removed(tmp_path: Path) -> None:
+    make = tmp_path / "s" / "ada"
+    make.mkdir(parents=True)
+    (make / "batchnorm.ipynb").write_text('{"cells": []}')
+    (tmp_path / "out" / "results").mkdir(parents=True)
+    for folder in (tmp_path / "out", tmp_path / "out" / "results"):
+        (folder / ".unfinished-grades.csv-x1").write_text("half")
+    quick_grading.main(tmp_path / "s", tmp_path / "out")
+    assert list(views(tmp_path / "out")) == ["grades.csv", "ada.json"]
+    assert not list((tmp_path / "out").rglob(".unfinished*"))

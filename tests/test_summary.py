@@ -66,3 +66,50 @@ def test_progress_in_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
         for result in RESULTS:
             advance(result)
     assert_golden("progress", capsys.readouterr().err)
+
+
+def class_of(count: int) -> list[Result]:
+    kinds = [Flag(kind=f"kind_{number}", text="x", question="B3") for number in range(8)]
+    results = []
+    for number in range(count):
+        scores = {key: score(number % 7, 9, "timed_out" if number % 11 == 0 else "failed") for key in ALL}
+        results.append(student(f"s{number:03}", questions=scores, flags=tuple(kinds[: number % 9])))
+        if number % 10 == 0:
+            flags = (Flag(kind="k", text="not JSON"),)
+            results.append(student(f"u{number:03}", status=SubmissionStatus.UNREADABLE, flags=flags))
+            results.append(student(f"n{number:03}", status=SubmissionStatus.NOT_SUBMITTED))
+    return results
+
+
+ALL = [question.id for question in corpus.assignment().questions]
+
+
+def test_a_large_class_is_at_most_a_screen_of_80_columns(capsys: pytest.CaptureFixture[str]) -> None:
+    unmatched = [f"x{number}: no student on the roster" for number in range(30)]
+    left_out = [(f"f{number}.csv", "not a submission") for number in range(30)]
+    terminal.show(class_of(300), corpus.assignment().questions, Path("out/grades.csv"), unmatched, left_out)
+    shown = capsys.readouterr().out
+    assert shown.count("\n") <= 50
+    lines = shown.splitlines()
+    assert [line for line in lines if len(line) > 80 and " graded, " not in line] == []
+    assert_golden("summary_large", shown)
+
+
+@pytest.mark.parametrize("layout", [terminal.wide, terminal.narrow], ids=["wide", "narrow"])
+def test_no_line_of_a_table_is_wider_than_its_terminal(layout: Callable[..., Any]) -> None:
+    buffer = io.StringIO()
+    console = Console(file=buffer, width=80, force_terminal=True, color_system=None)
+    console.print(layout(RESULTS, QUESTIONS))
+    assert max(map(len, buffer.getvalue().splitlines())) <= 80
+
+
+def test_marks_in_a_narrow_encoding(monkeypatch: pytest.MonkeyPatch) -> None:
+    raw = io.BytesIO()
+    out = io.TextIOWrapper(raw, encoding="ascii", errors="backslashreplace")
+    monkeypatch.setattr("sys.stdout", out)
+    terminal.show(RESULTS, QUESTIONS, Path("out/grades.csv"))
+    out.flush()
+    shown = raw.getvalue().decode("ascii")
+    assert "T timed out   X crashed   . not attempted" in shown
+    assert [line.split()[1:] for line in shown.splitlines() if line.startswith("ada ")] == [["12.5", "3.5", "9*", "T"]]
+    assert "zo\\xeb" in shown

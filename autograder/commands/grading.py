@@ -197,7 +197,7 @@ def grade(
         if stopped:
             print(f"{len(done)} of {len(ids)} graded; run the same command to continue", file=sys.stderr)
             return 130
-        terminal.show_run(run, ids, options.out)
+        terminal.show_run(run, ids, options.out, intake.unmatched, intake.left_out)
         return 3 if run.failed else 0
 
 

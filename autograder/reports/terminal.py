@@ -2,6 +2,7 @@
 
 import contextlib
 import statistics
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from autograder.assignment import Question
 from autograder.errors import printable
 from autograder.gradebook import changes, views
 from autograder.gradebook.run import look_again
+from autograder.reports.attention import attention, per_question
 from autograder.results import QuestionScore, Result, Status, SubmissionStatus
 from autograder.sandbox.confine import Layer
 
@@ -39,6 +41,19 @@ MARKS = {
     Status.MISSING: ("?", "magenta"),
 }
 LEGEND = "! error   ⧖ timed out   ✗ crashed   · not attempted   ? missing   * dependencies by the reference"
+ASCII = {ord(mark): other for mark, other in {"⧖": "T", "✗": "X", "·": ".", "—": "-"}.items()}
+"""What stands for the marks where the terminal's encoding has none of them."""
+STATUSES = {
+    SubmissionStatus.GRADED: "graded",
+    SubmissionStatus.UNREADABLE: "unreadable",
+    SubmissionStatus.NOT_SUBMITTED: "handed in nothing",
+}
+MAX_TABLE = 20
+"""Up to how many students everyone's points are printed; of a larger class they are in grades.csv."""
+MAX_STATISTICS = 10
+"""Rows of the table of questions, which gets a second half beside the first beyond."""
+MIN_STATISTICS = 3
+"""From how many graded submissions on medians and means say something."""
 MAX_ROWS = 60
 MAX_REASONS = 40
 
@@ -110,25 +125,26 @@ def _outcome(result: Result) -> str:
 def show(results: Sequence[Result], questions: Sequence[Question], grades: Path) -> None:
     """Print the table of points, then submissions that need attention, then the paths of the results."""
     console = Console(highlight=False)
+    plain = not _can_show(console.encoding)
     needed = 40 + sum(len(question.id) + 3 for question in questions)
     fits = not console.is_terminal or console.width >= needed
     if not console.is_terminal:
         console = Console(highlight=False, width=max(needed, 120))
+    for line in attention(results, unmatched, left_out):
+        console.print(line, markup=False, soft_wrap=True)
     ordered = sorted(results, key=lambda result: result.student.id)
-    console.print((wide if fits else narrow)(ordered[:MAX_ROWS], questions))
-    console.print(f"[dim]{LEGEND}[/]", soft_wrap=True)
-    if len(ordered) > MAX_ROWS:
-        console.print(f"… and {len(ordered) - MAX_ROWS} more in {escape(str(grades))}", soft_wrap=True)
-    for result in [result for result in ordered if result.status is SubmissionStatus.UNREADABLE][:MAX_ROWS]:
-        console.print(f"[red]unreadable[/] {escape(_name(result))}: {escape(_reason(result))}", soft_wrap=True)
-    absent = [_name(result) for result in ordered if result.status is SubmissionStatus.NOT_SUBMITTED]
-    if absent:
-        console.print(f"handed in nothing ({len(absent)}): {escape(', '.join(absent[:MAX_ROWS]))}", soft_wrap=True)
-    graded = [result.total for result in ordered if result.status is SubmissionStatus.GRADED]
+    graded = [result for result in ordered if result.status is SubmissionStatus.GRADED]
+    if len(graded) >= MIN_STATISTICS:
+        console.print(statistics_of(graded, questions))
+    if len(ordered) <= MAX_TABLE:
+        console.print((wide if fits else narrow)(ordered, questions, plain))
+        console.print(f"[dim]{_plain(LEGEND, plain)}[/]", soft_wrap=True)
     if graded:
-        most = ordered[0].max_points
-        numbers = f"median {statistics.median(graded):g}, lowest {min(graded):g}, highest {max(graded):g} of {most:g}"
-        console.print(f"{len(graded)} graded, {len(ordered) - len(graded) - len(absent)} unreadable; {numbers}")
+        totals = [result.total for result in graded]
+        counts = Counter(result.status for result in ordered)
+        parts = [f"{counts[status]} {words}" for status, words in STATUSES.items() if counts[status]]
+        numbers = f"median {statistics.median(totals):g}, lowest {min(totals):g}, highest {max(totals):g}"
+        console.print(f"{', '.join(parts)}; {numbers} of {graded[0].max_points:g}", soft_wrap=True)
     console.print(f"grades: {escape(str(grades))}   reasons: {escape(str(grades.parent / 'results'))}", soft_wrap=True)
 
 
@@ -136,7 +152,7 @@ def show_run(run: "GradingRun", students: Sequence[str], folder: Path) -> None:
     """Print the results of a run for these students: the table, what needs attention, and what changed."""
     wanted = set(students)
     results = [one for one in views.current(run.gradebook) if one.student.id in wanted]
-    show(results, run.questions, folder / views.GRADES)
+    show(results, run.questions, folder / views.GRADES, unmatched, left_out)
     found = run.changes()
     if found:
         show_changes(found, len(results))
@@ -183,12 +199,13 @@ def wide(results: Sequence[Result], questions: Sequence[Question]) -> Table:
     for question in questions:
         grid.add_column(f"{question.id}\n/{question.points:g}", justify="right", no_wrap=True)
     for result in results:
-        grid.add_row(escape(_name(result)), _total(result), *(_cell(result.questions.get(q.id)) for q in questions))
+        cells = [_total(result), *(_cell(result.questions.get(q.id)) for q in questions)]
+        grid.add_row(escape(_name(result)), *(_plain(cell, plain) for cell in cells))
     return grid
 
 
-def narrow(results: Sequence[Result], questions: Sequence[Question]) -> Table:
-    """For a narrow terminal: only the questions that did not get full marks."""
+def narrow(results: Sequence[Result], questions: Sequence[Question], plain: bool = False) -> Table:
+    """For a narrow terminal: only the questions that did not get full marks; plain: marks in ASCII."""
     grid = Table(box=None, pad_edge=False, padding=(0, 1))
     grid.add_column("student", no_wrap=True, max_width=28)
     grid.add_column("total", justify="right")
@@ -203,7 +220,7 @@ def narrow(results: Sequence[Result], questions: Sequence[Question]) -> Table:
         states = {score.status for score in scores.values()}
         everything = len(short) == len(scores) and len(states) == 1 and bool(short)
         text = f"everything {states.pop().replace('_', ' ')}" if everything else "  ".join(short)
-        grid.add_row(escape(_name(result)), _total(result), text)
+        grid.add_row(escape(_name(result)), _plain(_total(result), plain), _plain(text, plain))
     return grid
 
 

@@ -28,7 +28,7 @@ EXIT_S = 10
 MOST_WAITED = 20
 """How many times its wall time a child may wait for a free core; then the machine is too busy to grade on."""
 LEAVE_S = 1.5
-"""How long a fork server may take to leave; its children end with it, however it ends."""
+"""How long a killed fork server may take to be gone, on a busy machine."""
 PROBE = re.compile(rb'\["probe","(\w+)"\]')
 STEP_KEYS = ("type", "message", "cell", "text")
 
@@ -137,15 +137,11 @@ class Sandbox:
         self._end()
 
     def _end(self) -> None:
-        """End the server, which notices that it is alone once it has loaded, and remove its scratch folder."""
-        with contextlib.suppress(OSError):
-            self._control.shutdown(socket.SHUT_WR)
+        """Kill the server, which has nothing to tidy up, and remove its scratch folder; its children end with it."""
         if self._server is not None:
-            try:
-                self._server.wait(LEAVE_S if self._loaded else 0)
-            except subprocess.TimeoutExpired:
+            with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._server.pid, signal.SIGKILL)
-                self._server.wait()
+            self._server.wait()
             self._control.settimeout(LEAVE_S)
             with contextlib.suppress(OSError):
                 # until process 1 of the namespaces, which holds the other end, ended
@@ -342,6 +338,9 @@ class Run:
             return self._fail(Status.CRASHED, f"the reply was malformed: {error}")
         except (EOFError, OSError):
             return self._fail(Status.CRASHED, "")
+        except BaseException:
+            self._fail(Status.CRASHED, "the grader was interrupted")  # whoever tidies up must not wait for this child
+            raise
 
     def changed(self) -> bool:
         """Return whether calls have changed shared names since the program ran, as the child reports it."""
