@@ -4,6 +4,7 @@ A hidden test calls `observe`; the request goes to a child, and the reply comes 
 NoObservation where there is none. `RunFactory` is what makes children, so that something else can stand in.
 """
 
+import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol
 
@@ -152,6 +153,22 @@ class Child:
             self._run = None
 
 
+class StoredFrame(tuple[bytes, bytearray]):
+    """A frame from a recording, whose digest is computed once however often it is judged."""
+
+    @functools.cached_property
+    def digest(self) -> bytes:
+        return _digest_of((self[0], self[1]))
+
+
+def _digest_of(frame: Frame) -> bytes:
+    """Return the digest of a frame: of each part for itself, as a forged one may be split at another place."""
+    if isinstance(frame, StoredFrame):
+        return frame.digest
+    header, body = frame
+    return digest(digest(header) + digest(body))
+
+
 class Observer:
     """The `observe` of one question of one submission. Asking twice gives the same observation."""
 
@@ -182,8 +199,7 @@ class Observer:
         if isinstance(reply, Failure):
             return None
         error = self._child.errors.get(self._question, "").encode(errors="replace")
-        # Each part for itself: a forged frame may hold another's bytes, split at another place.
-        return digest(b"".join(digest(bytes(part)) for part in (*reply, error)))
+        return digest(_digest_of(reply) + digest(error))
 
     def _read(self, reply: Frame | Failure) -> Observation | Failure:
         seen = read_reply(reply)
