@@ -33,6 +33,7 @@ from autograder.notebook import NotebookFile, parse_notebook
 from autograder.results import Student
 from autograder.submissions.reassemble import reassemble
 from autograder.submissions.submission import Submission, of_files
+from benchmarks import rescore
 
 ROUNDS = 5
 REFERENCE = "reference"
@@ -72,6 +73,21 @@ def bench(assignment: Assignment, progress: Callable[[str], None]) -> Iterator[R
         yield _start_up(assignment, folder / "first")
         progress(f"memory after {FEW} and {MANY} submissions")
         yield _memory(assignment, folder / "memory")
+        progress(f"rescoring {rescore.CLASS} submissions")
+        yield _rescoring(assignment, folder / "rescoring")
+
+
+def _rescoring(assignment: Assignment, folder: Path) -> Row:
+    folder.mkdir()
+    measured = rescore.measure(assignment, folder)
+    grading_s = measured.grading_s * rescore.CLASS
+    return Row(
+        what=f"rescoring {measured.judged} submissions after a change of every hidden test; beside it grading them",
+        ours=f"{measured.rescoring_s:.0f} s",
+        other=f"{grading_s:.0f} s",
+        ratio=f"{grading_s / measured.rescoring_s:.0f}",
+        aim="under 30 s",
+    )
 
 
 def to_markdown(rows: Sequence[Row]) -> str:

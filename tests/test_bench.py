@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from autograder.assignment_file import load_assignment
-from benchmarks import bench
+from benchmarks import bench, rescore
 
 
 def test_cpu_beside_a_bare_process(finished: Path, tmp_path: Path) -> None:
@@ -15,3 +15,8 @@ def test_cpu_beside_a_bare_process(finished: Path, tmp_path: Path) -> None:
     assert len(ratios) == 2
     assert all(ratio > 0 for ratio in ratios)
     assert bench.to_markdown(rows).count("\n") == len(rows) + 2
+
+
+def test_a_class_is_rescored_from_recordings(finished: Path, tmp_path: Path) -> None:
+    measured = rescore.measure(load_assignment("tiny", finished), tmp_path, count=10, distinct=4)
+    assert measured.judged == 10, "nobody's code is run again"

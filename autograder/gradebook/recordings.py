@@ -12,6 +12,7 @@ from sqlalchemy import Connection, func, select, update
 from autograder.gradebook import schema
 from autograder.gradebook.blobs import add_missing, read_lists, write_lists
 from autograder.gradebook.store import Gradebook, connect
+from autograder.grading.observe import StoredFrame
 from autograder.grading.recording import Facts, Lookup, Recording, Reply
 from autograder.results import Status
 from autograder.sandbox.channel import Frame, parts
@@ -93,7 +94,7 @@ def _unpack(answer: bytes, lists: dict[bytes, list[bytes]]) -> Frame | Failure |
         table = json.loads(content)
         return Failure(status=Status(table["status"]), message=table["message"])
     header, *tensors = lists[content]
-    return header, bytearray(b"".join(tensors))
+    return StoredFrame((header, bytearray(b"".join(tensors))))
 
 
 def open_lookup(url: str) -> Lookup:

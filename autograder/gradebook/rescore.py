@@ -245,6 +245,7 @@ def _judge_all(
     where = (assignment.name, assignment.home, gradebook.engine.url.render_as_string(hide_password=False), grader)
     if not tasks:
         return {}
+    tasks = sorted(tasks, key=lambda task: task.saved.result.sha256)  # what is the same is read once
     with contextlib.ExitStack() as stack:
         results: Iterator[Judged | None]
         if min(jobs, len(tasks)) == 1:

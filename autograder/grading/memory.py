@@ -71,5 +71,5 @@ class Memory:
             self._places.popitem(last=False)
 
 
-def digest(data: bytes) -> bytes:
+def digest(data: bytes | bytearray) -> bytes:
     return hashlib.blake2b(data, digest_size=16).digest()

@@ -4,6 +4,7 @@ A hidden test calls `observe`; the request goes to a child, and the reply comes 
 is raised. `RunFactory` starts children, so that recordings can take their place.
 """
 
+import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol
 
@@ -150,6 +151,22 @@ class Child:
         if self._run:
             self._run.close()
             self._run = None
+
+
+class StoredFrame(tuple[bytes, bytearray]):
+    """A frame from a recording, whose digest is computed once however often it is judged."""
+
+    @functools.cached_property
+    def digest(self) -> bytes:
+        return _digest_of((self[0], self[1]))
+
+
+def _digest_of(frame: Frame) -> bytes:
+    """Return the digest of a frame: of each part for itself, as a forged one may be split at another place."""
+    if isinstance(frame, StoredFrame):
+        return frame.digest
+    header, body = frame
+    return digest(digest(header) + digest(body))
 
 
 class Observer:
