@@ -49,8 +49,8 @@ def parser() -> argparse.ArgumentParser:
         epilog=EPILOG,
         allow_abbrev=False,
     )
-    parser.add_argument("--version", action="version", version=f"autograder {_version()}")
-    verbs = parser.add_subparsers(metavar="VERB", required=True, title="verbs")
+    found.add_argument("--version", action="version", version=f"autograder {_version()}")
+    verbs = found.add_subparsers(metavar="VERB", required=True, title="verbs")
     for group in (grading, showing, reports, export, authoring, admin):
         group.add(verbs)
     return found

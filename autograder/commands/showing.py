@@ -18,7 +18,7 @@ def add(verbs: Verbs) -> None:
     """Add the verb."""
     show = verb(verbs, "show", "show why a student lost points", _show)
     show.add_argument("student", metavar="STUDENT", help="an id, or a part of an id or name")
-    show.add_argument("question", nargs="?", default="", metavar="QUESTION", help="only this question, whole")
+    show.add_argument("question", nargs="?", default="", metavar="QUESTION", help="only this question, in full")
     results_folder(show)
     show.add_argument(
         "--returned", action="store_true", help="for staff: what came back in each failed test of QUESTION"

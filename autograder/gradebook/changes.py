@@ -68,7 +68,7 @@ def _tests(old: QuestionScore, new: QuestionScore) -> Iterator[tuple[str, str, s
 def _said(test: TestScore | None, *, same: bool) -> str:
     """What a test said; where its verdict is the same, its points."""
     if test is None:
-        return "not there"
+        return "no such test"
     if same:
         return f"{test.points:g} of {test.max_points:g}"
     return "passed" if test.status is Status.PASSED else test.message or test.status.value

@@ -158,7 +158,7 @@ class GradingRun:
         return list(since(self.gradebook, first))
 
     def end(self, folder: Path, *, finished: bool) -> Path | None:
-        """Write the views of what is there; where an edited grades.csv was kept, its path."""
+        """Write the views; return the path of an edited grades.csv that was kept, if any."""
         kept = write_views(self.gradebook, self.assignment, folder, self.touched)
         views.write_changes(folder, self.changes())
         if finished:

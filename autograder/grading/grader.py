@@ -167,7 +167,7 @@ def use_libraries(assignment: Assignment) -> None:
 
 
 def recorder_of(assignment: Assignment, start: Start, lookup: Lookup, found: Mapping[str, str]) -> Recorder:
-    """Return what records, and answers from recordings, in front of what starts children; found: the fingerprint."""
+    """Return a recorder that answers from recordings and starts children for the rest; found: the fingerprint."""
     probes = fingerprint.probe_digests(assignment.hidden_tests_dir)
     setting = fingerprint.setting(assignment, found)
     return Recorder(start=start, lookup=lookup, setting=setting, probes=probes, any_probe=found["probes"])

@@ -199,8 +199,7 @@ class Observer:
         if isinstance(reply, Failure):
             return None
         error = self._child.errors.get(self._question, "").encode(errors="replace")
-        # Each part separately: a forged frame may contain the same bytes split differently.
-        return digest(b"".join(digest(bytes(part)) for part in (*reply, error)))
+        return digest(_digest_of(reply) + digest(error))
 
     def _read(self, reply: Frame | Failure) -> Observation | Failure:
         seen = read_reply(reply)

@@ -348,7 +348,7 @@ def unanswered(one: Question, tests: Sequence[HiddenTest], status: Status) -> Qu
 
 
 def judge_case(case: Case, observe: Observe) -> Verdict:
-    """Run a case of a hidden test. Whatever it raises is a verdict, or a mistake of its author that a flag tells."""
+    """Run a case of a hidden test. Whatever it raises becomes a verdict, with a flag for a mistake of its author."""
     try:
         case.function(observe=observe, **case.parameters)
     except NoObservation as nothing:

@@ -122,8 +122,17 @@ def _outcome(result: Result) -> str:
     return f"{result.total:g} of {result.max_points:g}"
 
 
-def show(results: Sequence[Result], questions: Sequence[Question], grades: Path) -> None:
-    """Print the table of points, then submissions that need attention, then the paths of the results."""
+def show(
+    results: Sequence[Result],
+    questions: Sequence[Question],
+    grades: Path,
+    unmatched: Sequence[str] = (),
+    left_out: Sequence[tuple[str, str]] = (),
+) -> None:
+    """Print what needs a TA's eye, how each question went, everyone's points where they fit, and where they are.
+
+    unmatched, left_out: as for `attention`
+    """
     console = Console(highlight=False)
     plain = not _can_show(console.encoding)
     needed = 40 + sum(len(question.id) + 3 for question in questions)
@@ -148,8 +157,49 @@ def show(results: Sequence[Result], questions: Sequence[Question], grades: Path)
     console.print(f"grades: {escape(str(grades))}   reasons: {escape(str(grades.parent / 'results'))}", soft_wrap=True)
 
 
-def show_run(run: "GradingRun", students: Sequence[str], folder: Path) -> None:
-    """Print the results of a run for these students: the table, what needs attention, and what changed."""
+def _can_show(encoding: str) -> bool:
+    try:
+        "".join(map(chr, ASCII)).encode(encoding)
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
+
+
+def _plain(text: str, plain: bool) -> str:
+    return text.translate(ASCII) if plain else text
+
+
+def statistics_of(results: Sequence[Result], questions: Sequence[Question]) -> Table:
+    """Return medians and means per question, in two halves next to each other where there are many."""
+    rows = per_question(results, questions)
+    halves = 2 if len(rows) > MAX_STATISTICS else 1
+    height = -(-len(rows) // halves)
+    grid = Table(box=None, pad_edge=False, padding=(0, 1))
+    for half in range(halves):
+        if half:
+            grid.add_column("   ")
+        grid.add_column("question")
+        for name in ("median", "mean", "of"):
+            grid.add_column(name, justify="right")
+    for place in range(height):
+        cells: list[str] = []
+        for row in rows[place::height]:
+            cells += [*([""] if cells else []), row.id, f"{row.median:g}", f"{row.mean:.2f}", f"{row.points:g}"]
+        grid.add_row(*cells)
+    return grid
+
+
+def show_run(
+    run: "GradingRun",
+    students: Sequence[str],
+    folder: Path,
+    unmatched: Sequence[str] = (),
+    left_out: Sequence[tuple[str, str]] = (),
+) -> None:
+    """Print what a run found of these students: what needs a human's eye, the table, and what changed.
+
+    unmatched, left_out: as for `attention`
+    """
     wanted = set(students)
     results = [one for one in views.current(run.gradebook) if one.student.id in wanted]
     show(results, run.questions, folder / views.GRADES, unmatched, left_out)
@@ -191,8 +241,8 @@ def show_changes(found: "Sequence[Change]", total: int) -> None:
     print(changes.summary(found, total))
 
 
-def wide(results: Sequence[Result], questions: Sequence[Question]) -> Table:
-    """Return a column for every question."""
+def wide(results: Sequence[Result], questions: Sequence[Question], plain: bool = False) -> Table:
+    """A column for every question; plain: marks in ASCII."""
     grid = Table(box=None, pad_edge=False, padding=(0, 1))
     grid.add_column("student", no_wrap=True, max_width=28)
     grid.add_column("total", justify="right")
