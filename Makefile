@@ -9,7 +9,7 @@ OUT ?= out
 TESTS ?=
 export SUBMISSIONS OUT ASSIGNMENT
 
-.PHONY: help grade test release verify lint bench names clean
+.PHONY: help grade test release verify lint bench screenshots names clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -39,6 +39,9 @@ lint: $(READY)  ## check style, types and the direction of imports
 
 bench: $(READY)  ## measure speed and memory, compared with other ways to grade (some minutes)
 	$(BIN)/autograder bench
+
+screenshots: $(READY)  ## draw the pages of a class of 300 into docs/pictures (needs chromium)
+	$(BIN)/python -m benchmarks.screenshots
 
 names: $(READY)  ## download the classic names file and check it
 	$(BIN)/python data/fetch_names.py

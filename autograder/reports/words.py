@@ -1,5 +1,7 @@
 """Statuses, tests and attempts in the words that every report uses."""
 
+from collections.abc import Iterable
+
 from autograder.results import QuestionScore, Result, Status, TestScore
 
 IN_WORDS = {
@@ -43,6 +45,15 @@ def which_attempt(score: QuestionScore, failed: tuple[str, ...]) -> str:
 def lost(test: TestScore) -> str:
     """Return what a failed test says: its message, else its status."""
     return test.message or IN_WORDS[test.status]
+
+
+def by_message(tests: Iterable[TestScore]) -> dict[str, list[TestScore]]:
+    """Return the tests that were not passed by what they say: an error that all of them ran into is told once."""
+    found: dict[str, list[TestScore]] = {}
+    for test in tests:
+        if test.status is not Status.PASSED:
+            found.setdefault(lost(test), []).append(test)
+    return found
 
 
 def late_in_words(result: Result) -> str:

@@ -1,0 +1,98 @@
+"""Verbs that write pages: feedback, report."""
+
+import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from autograder.assignment import Assignment
+from autograder.commands.options import Verbs, chosen, results_folder, verb
+from autograder.errors import UsageError
+from autograder.gradebook.store import Gradebook
+from autograder.results import Result
+
+
+def add(verbs: Verbs) -> None:
+    """Add the verbs of this group."""
+    feedback = verb(verbs, "feedback", "write a page and a text for each student: every lost point and why", _feedback)
+    results_folder(feedback)
+    report = verb(verbs, "report", "write feedback, the report on the class and the similarity report", _report)
+    results_folder(report)
+    help_run = "as things stood after this run (default: the newest)"
+    report.add_argument("--run", dest="at_run", type=int, metavar="N", help=help_run)
+
+
+def _feedback(options: argparse.Namespace) -> int:
+    from autograder.reports.feedback import FOLDER
+
+    assignment = chosen(options)
+    with _opened(options) as gradebook:
+        count = _write_feedback(_results(gradebook, None), assignment, options.out)
+    print(f"feedback: {options.out / FOLDER} ({count} students)")
+    return 0
+
+
+def _report(options: argparse.Namespace) -> int:
+    from autograder.gradebook.changes import changes
+    from autograder.release.reference import reference_cells
+    from autograder.release.released import load_released
+    from autograder.reports.feedback import FOLDER
+    from autograder.reports.report import write_report
+    from autograder.reports.side_by_side import FILE, write_similarity
+
+    assignment = chosen(options)
+    with _opened(options) as gradebook:
+        run = _run(gradebook, options.at_run)
+        results = _results(gradebook, run)
+        before = {one.student.id: one for one in _results(gradebook, run - 1)}
+    count = _write_feedback(results, assignment, options.out)
+    released = load_released(assignment)
+    known = [cell.source for notebook in released.values() for cell in notebook.cells if cell.kind == "code"]
+    known += reference_cells(assignment, released).values()
+    found = [
+        change
+        for after in results
+        if (old := before.get(after.student.id))
+        for change in changes(old, after, "submission" if old.sha256 != after.sha256 else "tests")
+    ]
+    similarity = write_similarity(results, assignment, known, options.out)
+    report = write_report(results, assignment, options.out, found, {FILE: "Similarity"})
+    print(f"report: {report}")
+    print(f"similarity: {similarity}")
+    print(f"feedback: {options.out / FOLDER} ({count} students)")
+    return 0
+
+
+@contextmanager
+def _opened(options: argparse.Namespace) -> Iterator[Gradebook]:
+    from autograder.gradebook.store import open_gradebook
+
+    with open_gradebook(options.out, options.db, writing=False) as gradebook:
+        yield gradebook
+
+
+def _run(gradebook: Gradebook, wanted: int | None) -> int:
+    """Return the run that is asked for, the newest by default. Raises UsageError where there is no such run."""
+    runs = [one.id for one in gradebook.runs()]
+    if not runs:
+        raise UsageError("no run has been recorded", gradebook.engine.url.database, "run `autograder grade` first")
+    if wanted is not None and wanted not in runs:
+        known = ", ".join(map(str, runs[-10:]))
+        raise UsageError("no such run", f"--run {wanted}", f"give one of: {known}")
+    return wanted or runs[-1]
+
+
+def _results(gradebook: Gradebook, run: int | None) -> list[Result]:
+    from autograder.gradebook.views import current
+
+    return list(current(gradebook, run, tests=True))
+
+
+def _write_feedback(results: list[Result], assignment: Assignment, folder: Path) -> int:
+    from autograder.reports.feedback import write_feedback
+    from autograder.reports.terminal import counted
+
+    with counted(len(results), "writing feedback") as advance:
+        return write_feedback(
+            results, assignment, folder, written=lambda result: advance(result.student.id, result.status.value)
+        )
