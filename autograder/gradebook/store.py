@@ -131,10 +131,12 @@ class Gradebook:
         with self.engine.connect() as connection:
             return [_student(row) for row in connection.execute(select(schema.students).order_by(schema.students.c.id))]
 
-    def saved(self, run: int | None = None, *, tests: bool = True, student: str | None = None) -> Iterator[Saved]:
+    def saved(
+        self, run: int | None = None, *, tests: bool = True, student: str | None = None, question: str | None = None
+    ) -> Iterator[Saved]:
         """Yield the newest result of each student, in the order of their ids.
 
-        run: as things stood after this run (default: now); student: only this one
+        run: as things stood after this run (default: now); student, question: only this one
         tests: with tests and answers, which most views do not need
         """
         newest = select(func.max(schema.results.c.id)).group_by(schema.results.c.student)
@@ -153,7 +155,7 @@ class Gradebook:
         with self.engine.connect() as connection:
             rows = connection.execute(wanted).all()
             for start in range(0, len(rows), CHUNK):
-                yield from _assemble(connection, rows[start : start + CHUNK], tests=tests)
+                yield from _assemble(connection, rows[start : start + CHUNK], tests=tests, question=question)
 
 
 def database_url(folder: Path, url: str = "") -> str:
@@ -170,13 +172,14 @@ def open_gradebook(folder: Path, url: str = "", *, writing: bool = True) -> Iter
     Raises UsageError where it cannot be opened, or another run is writing into it.
     """
     path = folder / FILE
-    if not writing and not url and not path.is_file():
-        raise UsageError("no results here", folder, "give the folder that `autograder grade --out` wrote")
     with contextlib.ExitStack() as stack:
         if writing:
-            stack.enter_context(_locked(folder))
+            stack.enter_context(locked(folder))
         engine = connect(database_url(folder, url))
         stack.callback(engine.dispose)
+        file = engine.url.database if engine.url.get_backend_name() == "sqlite" else None
+        if not writing and file and not Path(file).is_file():
+            raise UsageError("no results here", url or folder, "give the folder that `autograder grade --out` wrote")
         try:
             schema.prepare(engine, str(path if not url else make_url(url).render_as_string()))
         except SQLAlchemyError as error:
@@ -205,7 +208,8 @@ def _settings(connection: Any, _: Any) -> None:
 
 
 @contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path) -> Iterator[None]:
+    """Hold the lock of the one writer of results. Raises UsageError when another process holds it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         file = (folder / LOCK).open("w")
@@ -298,16 +302,22 @@ def _submission(connection: Connection, result: Result) -> int:
     return int(connection.execute(new).scalar_one())
 
 
-def _assemble(connection: Connection, rows: Iterable[Row[Any]], *, tests: bool) -> Iterator[Saved]:
+def _assemble(
+    connection: Connection, rows: Iterable[Row[Any]], *, tests: bool, question: str | None
+) -> Iterator[Saved]:
     rows = list(rows)
     keys = [row.results_id for row in rows]
-    scores = _grouped(connection, select(schema.scores).order_by(schema.scores.c.position), schema.scores, keys)
+
+    def in_order(table: Any) -> Select[Any]:
+        query = select(table).order_by(table.c.position)
+        return query if question is None else query.where(table.c.question == question)
+
+    scores = _grouped(connection, in_order(schema.scores), schema.scores, keys)
     flags = _grouped(connection, select(schema.flags).order_by(schema.flags.c.position), schema.flags, keys)
     details: dict[int, list[Any]] = {}
     answers: dict[bytes, str] = {}
     if tests:
-        query = select(schema.tests).order_by(schema.tests.c.position)
-        details = _grouped(connection, query, schema.tests, keys)
+        details = _grouped(connection, in_order(schema.tests), schema.tests, keys)
         digests = {one.answer for found in scores.values() for one in found if one.answer is not None}
         answers = {key: body.decode() for key, body in read_blobs(connection, digests).items()}
     for row in rows:
