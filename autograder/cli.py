@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from importlib import metadata
 
-from autograder.commands import admin, authoring, grading, reports, results
+from autograder.commands import admin, authoring, grading, reports, results, review
 from autograder.errors import KitError
 
 EPILOG = "Run `autograder VERB --help` for the options of a verb. docs/ has a page for TAs, instructors and admins."
@@ -46,7 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"autograder {_version()}")
     verbs = parser.add_subparsers(metavar="VERB", required=True, title="verbs")
-    for group in (grading, reports, results, authoring, admin):
+    for group in (grading, reports, review, results, authoring, admin):
         group.add(verbs)
     return parser
 

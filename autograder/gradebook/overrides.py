@@ -268,7 +268,7 @@ def read_edited(text: str, current: Mapping[str, Result]) -> list[Decision]:
         result = current[student]
         for question, score in result.questions.items():
             cell = (row.get(question) or "").strip()
-            if cell and (points := _number(cell, f"line {number}, {question}")) != score.points:
+            if cell and (points := read_points(cell, f"line {number}, {question}")) != score.points:
                 found.append(Decision(student=student, question=question, points=points, comment=""))
     return found
 
@@ -278,12 +278,13 @@ def _from_row(row: Mapping[str, str | None], number: int) -> Decision:
     return Decision(
         student=(row.get("student") or "").strip(),
         question=(row.get("question") or "").strip() or WHOLE,
-        points=_number(points, f"line {number}") if points else None,
+        points=read_points(points, f"line {number}") if points else None,
         comment=(row.get("comment") or "").strip(),
     )
 
 
-def _number(text: str, where: str) -> float:
+def read_points(text: str, where: str) -> float:
+    """Return the points that a person wrote. Raises UsageError for what is no number."""
     try:
         return float(text.replace(",", "."))
     except ValueError:
