@@ -18,6 +18,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from autograder.errors import UsageError
 from autograder.gradebook import overrides, reviews
 from autograder.gradebook.overrides import WHOLE
 from autograder.gradebook.reviews import Kind
@@ -28,7 +29,7 @@ from autograder.review import pages
 from autograder.review.access import Access, Guard
 from autograder.review.desk import MOST_NOTE, Desk, Gone, Refused, points_of
 from autograder.review.pages import SAID, Form, View, Where
-from autograder.review.work import GROUP, RANDOM, Item, Queue, alias, in_order, progress, read_queue
+from autograder.review.work import GROUP, RANDOM, Item, Queue, alias, in_order, progress, read_queue, shown
 
 CHANGED = "The result has changed since this page was opened: look at it again. Nothing was saved."
 
@@ -171,11 +172,9 @@ class App:
             try:
                 if where.question == WHOLE:
                     saved = self._saved(gradebook, where.alias)
-                    shown = saved.result.sha256
                 else:
-                    item = self._at(gradebook, where)
-                    saved, shown = item.saved, item.shown
-                if form.shown != shown:
+                    saved = self._at(gradebook, where).saved
+                if form.shown != shown(saved.result):
                     raise Refused(CHANGED, 409)
                 self.desk.record(gradebook, [(saved, form.seen)], where.question, form)
             except Refused as error:
@@ -205,26 +204,26 @@ class App:
     ) -> Response:
         view = self._view(request)
         group = self._queue(gradebook, where.question).group(key)
-        rows = pages.preview_rows(view, group.items if group else (), points_of(form), chosen)
+        rows = pages.preview_rows(view, group.items if group else (), _given(form), chosen)
         html = pages.preview_html(view, where, key, rows, form, problem.problem if problem else "")
         return HTMLResponse(html, status_code=problem.status if problem else 200)
 
     def apply(self, request: Request, fields: FormData) -> Response:
         """Record one decision for the chosen members of a group."""
         where, form, key = _where(fields), _form(fields), _text(fields, "group")
-        shown = [str(one).split(" ") for one in fields.getlist("chosen")]
-        if any(len(one) != 3 for one in shown):
+        ticked = [str(one).split(" ") for one in fields.getlist("chosen")]
+        if any(len(one) != 3 for one in ticked):
             raise HTTPException(400, "The form is damaged: go back and open the preview again.")
         with self.desk.opened() as gradebook:
             group = self._queue(gradebook, where.question).group(key)
             members = {item.alias: item for item in group.items} if group else {}
             try:
-                if any(who not in members or members[who].shown != digest for _, digest, who in shown):
+                if any(who not in members or members[who].shown != digest for _, digest, who in ticked):
                     raise Refused(CHANGED, 409)
-                chosen = [(members[who].saved, stamp) for stamp, _, who in shown]
+                chosen = [(members[who].saved, stamp) for stamp, _, who in ticked]
                 self.desk.record(gradebook, chosen, where.question, form, "Apply")
             except Refused as error:
-                aliases = [who for _, _, who in shown]
+                aliases = [who for _, _, who in ticked]
                 return self._preview(request, gradebook, where, form, key, aliases, error)
         return _redirect(Where(question=where.question, alias=""), "applied")
 
@@ -355,6 +354,14 @@ def _form(fields: FormData) -> Form:
         seen=_text(fields, "seen"),
         shown=_text(fields, "shown"),
     )
+
+
+def _given(form: Form) -> float | None:
+    """The points of a form, None where there are none or they are no number."""
+    try:
+        return points_of(form)
+    except UsageError:
+        return None
 
 
 def _reused(queue: Queue, wanted: str) -> Form:

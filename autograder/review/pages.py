@@ -1,5 +1,6 @@
 """The pages of the review as HTML: typed objects in, text out. Nothing here reads or writes a gradebook."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,8 +17,8 @@ from autograder.reports.feedback import Part, Size, answer_code, part_of
 from autograder.reports.html import TEMPLATES, clipped, environment
 from autograder.reports.report import group_title
 from autograder.reports.words import by_message, points, sentence
-from autograder.results import QuestionScore, Result, Student, SubmissionStatus
-from autograder.review.work import GROUP, RANDOM, Group, Item, Progress, Queue, alias, batches, phrases
+from autograder.results import Flag, QuestionScore, Result, Student, SubmissionStatus
+from autograder.review.work import GROUP, RANDOM, Group, Item, Progress, Queue, alias, batches, phrases, shown
 
 OWN = Path(__file__).parent / "templates"
 SIZE = Size(code=20_000, text=2000)
@@ -53,6 +54,14 @@ class View:
         text = student.name or student.id if self.names else f"student {alias(self.seed, student.id)}"
         return clipped(text, MOST_LABEL)
 
+    def remark(self, flag: Flag, student: Student) -> str:
+        """Return the text of a flag, without who it is about where names are hidden: file names often tell."""
+        text = str(flag)
+        for known in (student.name, student.id):
+            if known and not self.names:
+                text = re.sub(re.escape(known), "…", text, flags=re.IGNORECASE)
+        return clipped(text, SIZE.text)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Where:
@@ -84,14 +93,14 @@ class Form:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """A member of a group in a preview: the points now and then, and what was decided by hand."""
+    """A member of a group in a preview: the points now and after, and what was decided by hand."""
 
     alias: str
     label: str
     seen: str
     shown: str
     now: float
-    then: float
+    after: float
     by_hand: str
     chosen: bool
 
@@ -181,7 +190,7 @@ def item_html(
         before=before.alias if before else "",
         after=after.alias if after else "",
         unreviewed=unreviewed.alias if unreviewed else "",
-        notes=[clipped(str(flag), SIZE.text) for flag in whole.flags if flag.question == key],
+        notes=[view.remark(flag, whole.student) for flag in whole.flags if flag.question == key],
         form=replace(form, seen=stamp(item.history), shown=item.shown),
         group=len(group.items) if group else 0,
         phrases=phrases(queue.history),
@@ -213,7 +222,7 @@ def preview_rows(view: View, items: Iterable[Item], given: float | None, chosen:
                 seen=stamp(item.history),
                 shown=item.shown,
                 now=item.score.points,
-                then=item.score.points if given is None else given,
+                after=item.score.points if given is None else given,
                 by_hand=f"{'points' if decided else 'comment'} by {by_hand.by}: {by_hand.comment}" if by_hand else "",
                 chosen=not decided if wanted is None else item.alias in wanted,
             )
@@ -248,7 +257,7 @@ def student_html(
         before=before,
         after=after,
         unreviewed=unreviewed,
-        notes=[clipped(str(flag), SIZE.text) for flag in result.flags],
+        notes=[view.remark(flag, result.student) for flag in result.flags if flag.kind != "override"],
         parts=[
             (_part(view, key, score, result), key in reviewed, reference_lines(view, key))
             for key, score in result.questions.items()
@@ -256,7 +265,7 @@ def student_html(
         flags=[one for one in marks if one.kind is Kind.FLAG and one.question == WHOLE],
         entries=of_whole,
         together={one.id: (one.id,) for one in of_whole},
-        form=replace(form, seen=stamp(of_whole), shown=result.sha256),
+        form=replace(form, seen=stamp(of_whole), shown=shown(result)),
         problem=problem,
         said=said,
     )

@@ -27,7 +27,7 @@ class Item:
     """One student's answer to one question.
 
     saved: with this question alone, as computed; result: with the overrides that count
-    group: a digest of its behaviour; shown: a digest of what a page shows, to notice a result that changed since
+    group: a digest of its behaviour; shown: see the function
     """
 
     alias: str
@@ -126,6 +126,11 @@ def alias(seed: str, student: str) -> str:
     return base64.b32encode(_digest(seed, student)[:5]).decode().lower()
 
 
+def shown(result: Result) -> str:
+    """Return a digest of what a page shows of a result, to notice that it changed since."""
+    return _digest(result.sha256, *(repr(behaviour(score)) for score in result.questions.values())).hex()[:16]
+
+
 def in_order(seed: str, students: Iterable[str], question: str = "") -> list[str]:
     """Return students in random order, the same as long as the seed is; each question has an order of its own."""
     return sorted(students, key=lambda student: _digest(seed, question, student))
@@ -178,7 +183,7 @@ def _item(
         result=result,
         score=result.questions[question],
         group=group,
-        shown=_digest(saved.result.sha256, group).hex()[:16],
+        shown=shown(saved.result),
         history=history,
         reviewed=next(current, None),
         flags=tuple(one for one in marks if one.kind is Kind.FLAG),
