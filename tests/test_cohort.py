@@ -179,7 +179,7 @@ def test_examples_are_anonymous_and_links_lead_to_feedback(tmp_path: Path) -> No
     assert "your result matches the double" in part
     assert "Ada" not in part
     assert "a b" not in part
-    assert 'href="../feedback/0_a%20b-' in html
+    assert 'href="../feedback/0_a%20b~' in html
     assert (tmp_path / "report" / "question-Q1.html").is_file()
 
 
