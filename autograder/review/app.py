@@ -279,7 +279,7 @@ class App:
 
     def gone(self, request: Request, error: Exception) -> Response:
         """Tell that there is no gradebook to read or write."""
-        text = f"{error}. Nothing was saved. Bring the results back, then load this page again."
+        text = f"{error}. A change that you just sent may not be saved: check its history when the results are back."
         html = pages.message_html(self._view(request), "The gradebook cannot be used", text)
         return HTMLResponse(html, status_code=503)
 

@@ -78,9 +78,9 @@ class Desk:
         except overrides.Overtaken as error:
             problem = f"Somebody else decided on this meanwhile: {_newest(gradebook, error.keys)}. Nothing was saved."
             raise Refused(f"{problem} {verb} again to decide after it.", 409) from error
+        self.publisher.touch(saved.result.student.id for saved, _ in chosen)
         if form.reviewed:
             self.mark(gradebook, [saved for saved, _ in chosen], question)
-        self.publisher.touch(saved.result.student.id for saved, _ in chosen)
 
     def decision(self, saved: Saved, question: str, form: Form) -> Decision:
         """Return what a form decides about a result. Raises Refused for a decision that cannot stand."""
