@@ -412,7 +412,7 @@ def test_of_two_who_decide_at_once_the_second_sees_the_first(folder: Path) -> No
     tess.decide("ada", points="2", comment="fine")
     answer = tim.post("/decide", late)
     assert answer.status_code == 409
-    assert "2 points by tess: fine" in Page(answer.text).text
+    assert "2 points by tess: “fine”" in Page(answer.text).text
     assert "wrong</textarea>" in answer.text
     assert entries(folder) == [("ada", "Q1", 2.0, "fine", "tess")]
     again = late | {"seen": field(answer.text, "seen")}
@@ -483,7 +483,7 @@ def test_a_group_is_decided_as_a_whole_or_not_at_all(folder: Path) -> None:
     fields = form | {"group": field(preview, "group"), "chosen": chosen(preview)}
     answer = tim.post("/apply", fields)
     assert answer.status_code == 409
-    assert "a comment by tess: look at the units" in Page(answer.text).text
+    assert "a comment by tess: “look at the units”" in Page(answer.text).text
     assert [one[0] for one in entries(folder)] == ["cy"]
     assert tim.post("/apply", fields | {"chosen": chosen(answer.text)}).status_code == 200
     assert sorted(one[0] for one in entries(folder)) == ["ada", "bob", "cy", "cy"]

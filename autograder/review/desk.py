@@ -13,6 +13,7 @@ from autograder.gradebook import overrides, reviews
 from autograder.gradebook.overrides import WHOLE, Decision, Entry
 from autograder.gradebook.reviews import Kind
 from autograder.gradebook.store import Gradebook, Saved, open_gradebook
+from autograder.reports.html import clipped
 from autograder.review.pages import Form
 from autograder.review.publish import Publisher
 from autograder.review.work import to_review
@@ -76,7 +77,7 @@ class Desk:
         try:
             overrides.record(gradebook, decisions, self.by, seen)
         except overrides.Overtaken as error:
-            problem = f"Somebody else decided on this meanwhile: {_newest(gradebook, error.keys)}. Nothing was saved."
+            problem = f"A newer decision is there: {_newest(gradebook, error.keys)}. Nothing was saved."
             raise Refused(f"{problem} {verb} again to decide after it.", 409) from error
         self.publisher.touch(saved.result.student.id for saved, _ in chosen)
         if form.reviewed:
@@ -132,4 +133,4 @@ def _told(entry: Entry) -> str:
     one = entry.override
     what = "a comment" if one.points is None else f"{one.points:g} points"
     undone = f", undone by {entry.undone}" if entry.undone else ""
-    return f"{what} by {one.by}: {one.comment[:200]}{undone}"
+    return f"{what} by {one.by}: “{clipped(one.comment, 200)}”{undone}"
