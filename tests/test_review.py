@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -113,9 +114,16 @@ def reviewed(folder: Path) -> set[tuple[str, str]]:
         return {(one.student, one.question) for one in reviews.marks(gradebook) if one.kind is Kind.REVIEWED}
 
 
+@pytest.fixture(scope="module")
+def saved_class(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = tmp_path_factory.mktemp("class")
+    save(home, *CLASS)
+    return home / FILE
+
+
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    save(tmp_path, *CLASS)
+def folder(tmp_path: Path, saved_class: Path) -> Path:
+    shutil.copy(saved_class, tmp_path)
     return tmp_path
 
 
