@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from importlib import metadata
 
-from autograder.commands import admin, authoring, export, grading, reports, showing
+from autograder.commands import admin, authoring, export, grading, reports, review, showing
 from autograder.errors import KitError
 
 EPILOG = "Run `autograder VERB --help` for the options of a verb. docs/ has a page for TAs, instructors and admins."
@@ -51,7 +51,7 @@ def parser() -> argparse.ArgumentParser:
     )
     found.add_argument("--version", action="version", version=f"autograder {_version()}")
     verbs = found.add_subparsers(metavar="VERB", required=True, title="verbs")
-    for group in (grading, showing, reports, export, authoring, admin):
+    for group in (grading, showing, reports, review, export, authoring, admin):
         group.add(verbs)
     return found
 

@@ -4,6 +4,8 @@ import csv
 import json
 import shutil
 import sqlite3
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,14 +14,15 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection, insert, select
 
 from autograder.errors import GraderFault, UsageError
-from autograder.gradebook import overrides, programs, recordings, schema, views
+from autograder.gradebook import overrides, programs, recordings, reviews, schema, views
 from autograder.gradebook.blobs import pack, unpack
 from autograder.gradebook.files import cell, file_stem
 from autograder.gradebook.overrides import WHOLE, Decision
 from autograder.gradebook.programs import Scored
+from autograder.gradebook.reviews import Kind
 from autograder.gradebook.store import FILE, Gradebook, open_gradebook
 from autograder.gradebook.takeover import take_over
 from autograder.grading.recording import Facts, Recording, Reply
@@ -382,6 +385,81 @@ def test_two_students_never_share_a_file(students: list[str]) -> None:
         assert "/" not in stem
         assert not stem.startswith(".")
         assert len(stem.encode()) < 200
+
+
+def decide_after(gradebook: Gradebook, seen: str, by: str) -> bool:
+    """Decide on Q1 of ada, having seen this much of its history; whether it was recorded."""
+    saved = next(gradebook.saved(student="ada"))
+    decision = Decision(student="ada", question="Q1", points=2.0, comment=by)
+    try:
+        overrides.record(gradebook, [(decision, saved)], by, {("ada", "Q1"): seen})
+    except overrides.Overtaken:
+        return False
+    return True
+
+
+def test_a_decision_on_a_history_that_has_gone_on_is_not_recorded(book: Gradebook) -> None:
+    save(book, result("ada"))
+    first = overrides.stamp(())
+    assert decide_after(book, first, "tess")
+    assert not decide_after(book, first, "tim")
+    second = overrides.stamp(overrides.history(book, "ada", "Q1"))
+    overrides.undo(book, "ada", "Q1", "tess")
+    assert not decide_after(book, second, "tim")
+    assert decide_after(book, overrides.stamp(overrides.history(book, "ada", "Q1")), "tim")
+    assert [one.override.by for one in overrides.history(book)] == ["tess", "tim"]
+
+
+def test_of_many_who_decide_at_the_same_moment_one_does(book: Gradebook, tmp_path: Path) -> None:
+    save(book, result("ada"))
+    ready = threading.Barrier(8)
+
+    def try_it(number: int) -> bool:
+        with open_gradebook(tmp_path, writing=False) as gradebook:
+            ready.wait()
+            return decide_after(gradebook, overrides.stamp(()), f"ta {number}")
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sorted(pool.map(try_it, range(8))) == [False] * 7 + [True]
+    assert len(overrides.history(book)) == 1
+
+
+def test_several_are_undone_in_one_step_and_each_once(book: Gradebook) -> None:
+    save(book, result("ada"), result("bob"))
+    decisions = [
+        (Decision(student=s.result.student.id, question="Q1", points=2.0, comment="x"), s) for s in book.saved()
+    ]
+    overrides.record(book, decisions, "tess")
+    ids = [one.id for one in overrides.history(book)]
+    assert overrides.undo_all(book, ids[:1], "tim") == 1
+    assert overrides.undo_all(book, [*ids, 99], "tess") == 1
+    assert [one.undone.partition(",")[0] for one in overrides.history(book)] == ["tim", "tess"]
+
+
+def test_one_question_is_read_without_the_others(book: Gradebook) -> None:
+    save(book, FULL, result("ada"))
+    for saved, whole in zip(book.saved(question="Q1"), book.saved(), strict=True):
+        assert saved.result == replace(whole.result, questions={"Q1": whole.result.questions["Q1"]})
+
+
+def test_marks_count_until_they_are_taken_back_and_stay_in_the_table(book: Gradebook) -> None:
+    save(book, result("ada"), result("bob"))
+    for by in ("tess", "tim"):
+        reviews.mark(book, [("ada", "1"), ("bob", "1")], "Q1", Kind.REVIEWED, "", by)
+    reviews.mark(book, [("ada", "1")], "Q1", Kind.FLAG, "look", "tess")
+    reviews.mark(book, [("ada", "1")], "Q1", Kind.FLAG, "you too", "tim")
+    kinds = [(one.student, one.kind, one.note, one.by) for one in reviews.marks(book, "Q1")]
+    assert kinds == [
+        ("ada", Kind.REVIEWED, "", "tess"),
+        ("bob", Kind.REVIEWED, "", "tess"),
+        ("ada", Kind.FLAG, "look", "tess"),
+        ("ada", Kind.FLAG, "you too", "tim"),
+    ]
+    reviews.take_back(book, "ada", "Q1", Kind.FLAG, "tim")
+    assert [one.kind for one in reviews.marks(book, student="ada")] == [Kind.REVIEWED]
+    with book.engine.connect() as connection:
+        rows = connection.execute(select(schema.reviews.c.undone_by).order_by(schema.reviews.c.id)).scalars().all()
+    assert rows == [None, None, "tim", "tim"]
 
 
 def first_version(folder: Path, *results: Result) -> None:

@@ -3,13 +3,15 @@
 A file of overrides is applied as a whole or not at all.
 """
 
+import contextlib
 import csv
 import io
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import Connection, insert, select, update
 
 from autograder.errors import UsageError
 from autograder.gradebook import schema
@@ -41,6 +43,14 @@ class Entry:
     override: Override
     sha256: str
     undone: str
+
+
+class Overtaken(Exception):
+    """Somebody else decided first. keys: student and question of each such decision."""
+
+    def __init__(self, keys: Sequence[tuple[str, str]]) -> None:
+        super().__init__(keys)
+        self.keys = keys
 
 
 def find_student(saved: Iterable[Saved], wanted: str) -> Saved:
@@ -84,8 +94,35 @@ def check(decision: Decision, saved: Saved, *, bonus: bool) -> Decision:
     return decision
 
 
-def record(gradebook: Gradebook, decisions: Sequence[tuple[Decision, Saved]], by: str) -> None:
-    """Record all of these decisions."""
+@contextlib.contextmanager
+def deciding(gradebook: Gradebook) -> Iterator[Connection]:
+    """Begin a transaction in which nobody else decides anything.
+
+    It waits for others who decide, not for a run that grades: the row that it locks is written by no run.
+    """
+    with gradebook.engine.begin() as connection:
+        version = schema.meta.c.key == "version"
+        connection.execute(update(schema.meta).where(version).values(value=schema.meta.c.value))
+        yield connection
+
+
+def stamp(entries: Iterable[Entry]) -> str:
+    """Return how far a history goes: its newest override, and how many are undone."""
+    known = list(entries)
+    return f"{max((one.id for one in known), default=0)}.{sum(bool(one.undone) for one in known)}"
+
+
+def record(
+    gradebook: Gradebook,
+    decisions: Sequence[tuple[Decision, Saved]],
+    by: str,
+    seen: Mapping[tuple[str, str], str] | None = None,
+) -> None:
+    """Record all of these decisions.
+
+    seen: by student and question, the stamp of the history that the decision was made on
+    Raises Overtaken, and records nothing, where such a history has gone on since.
+    """
     at = now()
     rows = [
         {
@@ -100,9 +137,22 @@ def record(gradebook: Gradebook, decisions: Sequence[tuple[Decision, Saved]], by
         }
         for decision, saved in decisions
     ]
-    if rows:
-        with gradebook.engine.begin() as connection:
-            connection.execute(insert(schema.overrides), rows)
+    if not rows:
+        return
+    with deciding(gradebook) as connection:
+        if seen is not None:
+            _check_seen(connection, seen)
+        connection.execute(insert(schema.overrides), rows)
+
+
+def _check_seen(connection: Connection, seen: Mapping[tuple[str, str], str]) -> None:
+    questions = {question for _, question in seen}
+    found: dict[tuple[str, str], list[Entry]] = {}
+    for row in connection.execute(select(schema.overrides).where(schema.overrides.c.question.in_(questions))):
+        found.setdefault((row.student, row.question), []).append(_entry(row))
+    overtaken = [key for key, known in seen.items() if stamp(found.get(key, ())) != known]
+    if overtaken:
+        raise Overtaken(overtaken)
 
 
 def computed_points(result: Result, question: str) -> float:
@@ -120,29 +170,38 @@ def undo(gradebook: Gradebook, student: str, question: str, by: str) -> Entry:
     entries = [one for one in history(gradebook, student) if one.question == question and not one.undone]
     if not entries:
         raise UsageError("there is no override to undo", f"{student} {question}", "see `autograder show`")
-    with gradebook.engine.begin() as connection:
-        newest = schema.overrides.c.id == entries[-1].id
-        connection.execute(update(schema.overrides).where(newest).values(undone_by=by, undone_at=now()))
+    undo_all(gradebook, [entries[-1].id], by)
     return entries[-1]
 
 
-def history(gradebook: Gradebook, student: str | None = None) -> list[Entry]:
-    """Return every override, oldest first, of all students or of one."""
+def undo_all(gradebook: Gradebook, ids: Collection[int], by: str) -> int:
+    """Undo the overrides with these ids; how many of them still counted."""
+    columns = schema.overrides.c
+    counting = update(schema.overrides).where(columns.id.in_(ids), columns.undone_at.is_(None))
+    with deciding(gradebook) as connection:
+        return connection.execute(counting.values(undone_by=by, undone_at=now())).rowcount
+
+
+def history(gradebook: Gradebook, student: str | None = None, question: str | None = None) -> list[Entry]:
+    """Return every override, oldest first, of all students or one, of all questions or one."""
     query = select(schema.overrides).order_by(schema.overrides.c.id)
     if student is not None:
         query = query.where(schema.overrides.c.student == student)
+    if question is not None:
+        query = query.where(schema.overrides.c.question == question)
     with gradebook.engine.connect() as connection:
-        return [
-            Entry(
-                id=row.id,
-                student=row.student,
-                question=row.question,
-                override=Override(points=row.points, comment=row.comment, by=row.by, at=row.at, computed=row.computed),
-                sha256=row.sha256,
-                undone=f"{row.undone_by}, {row.undone_at}" if row.undone_at else "",
-            )
-            for row in connection.execute(query)
-        ]
+        return [_entry(row) for row in connection.execute(query)]
+
+
+def _entry(row: Any) -> Entry:
+    return Entry(
+        id=row.id,
+        student=row.student,
+        question=row.question,
+        override=Override(points=row.points, comment=row.comment, by=row.by, at=row.at, computed=row.computed),
+        sha256=row.sha256,
+        undone=f"{row.undone_by}, {row.undone_at}" if row.undone_at else "",
+    )
 
 
 def apply(result: Result, entries: Sequence[Entry]) -> Result:
@@ -209,7 +268,7 @@ def read_edited(text: str, current: Mapping[str, Result]) -> list[Decision]:
         result = current[student]
         for question, score in result.questions.items():
             cell = (row.get(question) or "").strip()
-            if cell and (points := _number(cell, f"line {number}, {question}")) != score.points:
+            if cell and (points := read_points(cell, f"line {number}, {question}")) != score.points:
                 found.append(Decision(student=student, question=question, points=points, comment=""))
     return found
 
@@ -219,12 +278,13 @@ def _from_row(row: Mapping[str, str | None], number: int) -> Decision:
     return Decision(
         student=(row.get("student") or "").strip(),
         question=(row.get("question") or "").strip() or WHOLE,
-        points=_number(points, f"line {number}") if points else None,
+        points=read_points(points, f"line {number}") if points else None,
         comment=(row.get("comment") or "").strip(),
     )
 
 
-def _number(text: str, where: str) -> float:
+def read_points(text: str, where: str) -> float:
+    """Return the points that a person wrote. Raises UsageError for what is no number."""
     try:
         return float(text.replace(",", "."))
     except ValueError:

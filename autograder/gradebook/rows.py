@@ -116,17 +116,26 @@ def _submission(connection: Connection, result: Result) -> int:
     return int(connection.execute(new).scalar_one())
 
 
-def assemble(connection: Connection, rows: Iterable[Row[Any]], *, tests: bool) -> Iterator[Saved]:
-    """Yield the results of rows of `results`, joined with submissions and students; tests: with tests and answers."""
+def assemble(
+    connection: Connection, rows: Iterable[Row[Any]], *, tests: bool, question: str | None = None
+) -> Iterator[Saved]:
+    """Yield the results of rows of `results`, joined with submissions and students.
+
+    tests: with tests and answers; question: only this one
+    """
     rows = list(rows)
     keys = [row.results_id for row in rows]
-    scores = _grouped(connection, select(schema.scores).order_by(schema.scores.c.position), schema.scores, keys)
+
+    def in_order(table: Any) -> Select[Any]:
+        query = select(table).order_by(table.c.position)
+        return query if question is None else query.where(table.c.question == question)
+
+    scores = _grouped(connection, in_order(schema.scores), schema.scores, keys)
     flags = _grouped(connection, select(schema.flags).order_by(schema.flags.c.position), schema.flags, keys)
     details: dict[int, list[Any]] = {}
     answers: dict[bytes, str] = {}
     if tests:
-        query = select(schema.tests).order_by(schema.tests.c.position)
-        details = _grouped(connection, query, schema.tests, keys)
+        details = _grouped(connection, in_order(schema.tests), schema.tests, keys)
         digests = {one.answer for found in scores.values() for one in found if one.answer is not None}
         answers = {key: body.decode() for key, body in read_blobs(connection, digests).items()}
     for row in rows:

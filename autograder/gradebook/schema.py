@@ -159,6 +159,22 @@ overrides = Table(
 )
 Index("overrides_of_student", overrides.c.student)
 
+reviews = Table(
+    "reviews",
+    tables,
+    Column("id", Integer, primary_key=True),
+    Column("student", ID, ForeignKey("students.id"), nullable=False),
+    Column("question", String(20), nullable=False),  # or * for the whole submission
+    Column("kind", String(20), nullable=False),  # reviewed or flag
+    Column("note", Text, nullable=False),
+    Column("by", String(200), nullable=False),
+    Column("at", String(40), nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("undone_by", String(200)),
+    Column("undone_at", String(40)),
+)
+Index("reviews_of_question", reviews.c.question)
+
 blobs = Table(
     "blobs",
     tables,

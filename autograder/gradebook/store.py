@@ -127,10 +127,12 @@ class Gradebook:
                 student_of(row) for row in connection.execute(select(schema.students).order_by(schema.students.c.id))
             ]
 
-    def saved(self, run: int | None = None, *, tests: bool = True, student: str | None = None) -> Iterator[Saved]:
+    def saved(
+        self, run: int | None = None, *, tests: bool = True, student: str | None = None, question: str | None = None
+    ) -> Iterator[Saved]:
         """Yield the newest result of each student, in the order of their ids.
 
-        run: as things stood after this run (default: now); student: only this one
+        run: as things stood after this run (default: now); student, question: only this one
         tests: with tests and answers, which most views do not need
         """
         newest = select(func.max(schema.results.c.id)).group_by(schema.results.c.student)
@@ -149,7 +151,7 @@ class Gradebook:
         with self.engine.connect() as connection:
             rows = connection.execute(wanted).all()
             for start in range(0, len(rows), CHUNK):
-                yield from assemble(connection, rows[start : start + CHUNK], tests=tests)
+                yield from assemble(connection, rows[start : start + CHUNK], tests=tests, question=question)
 
 
 def database_url(folder: Path, url: str = "") -> str:
@@ -167,17 +169,18 @@ def open_gradebook(folder: Path, url: str = "", *, writing: bool = True) -> Iter
     later on, for instance because the disk is full or the file is damaged.
     """
     path = folder / FILE
-    if not writing and not url and not path.is_file():
-        raise UsageError("no results here", folder, "give the folder that `autograder grade --out` wrote")
     where = make_url(url).render_as_string() if url and "://" in url else url or str(path)
     with contextlib.ExitStack() as stack:
         if writing:
-            stack.enter_context(_locked(folder))
+            stack.enter_context(locked(folder))
         engine = connect(database_url(folder, url))
         stack.callback(engine.dispose)
+        file = engine.url.database if engine.url.get_backend_name() == "sqlite" else None
+        if not writing and file and not Path(file).is_file():
+            raise UsageError("no results here", url or folder, "give the folder that `autograder grade --out` wrote")
         try:
             if not writing and schema.version_of(engine, where) < schema.VERSION:
-                stack.enter_context(_locked(folder))
+                stack.enter_context(locked(folder))
                 writing = True
             if writing:
                 stack.enter_context(_database_locked(engine, where))
@@ -218,7 +221,8 @@ def _settings(connection: Any, _: Any) -> None:
 
 
 @contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path) -> Iterator[None]:
+    """Hold the lock of the one writer of results. Raises UsageError when another process holds it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -23,6 +23,7 @@ CASE = re.compile(r" \((?:case .*|\w+=[^()]*)\)$")
 """How a message ends that names the case of a test."""
 NO_ANSWER = (Status.NOT_ATTEMPTED, Status.MISSING)
 STOPPED = (Status.TIMED_OUT, Status.CRASHED)
+Behaviour = tuple[tuple[str, Status, str], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -258,14 +259,16 @@ def _mistakes(question: str, answered: Sequence[Result]) -> list[Mistake]:
     return sorted(found, key=lambda one: -one.count)
 
 
+def behaviour(score: QuestionScore) -> Behaviour:
+    """Return what an answer does in each test: answers with equal behaviour are one group."""
+    return tuple((test.name, test.status, without_place(test.message)) for test in score.tests)
+
+
 def clusters(question: str, answered: Iterable[Result]) -> list[Cluster]:
     """Group answers by their behaviour, the largest group first; full marks are one group."""
-    groups: dict[tuple[tuple[str, Status, str], ...], list[Result]] = {}
+    groups: dict[Behaviour, list[Result]] = {}
     for result in answered:
-        vector = tuple(
-            (test.name, test.status, without_place(test.message)) for test in result.questions[question].tests
-        )
-        groups.setdefault(vector, []).append(result)
+        groups.setdefault(behaviour(result.questions[question]), []).append(result)
     found = [_cluster(question, group) for group in groups.values()]
     return sorted(found, key=lambda one: (one.status is Status.PASSED, -len(one.members)))
 

@@ -107,7 +107,7 @@ def feedback_html(result: Result, assignment: Assignment, deduction: Deduction |
 
 
 def _page(result: Result, assignment: Assignment, deduction: Deduction | None, size: Size) -> str:
-    parts = [_part(key, score, result, assignment, size) for key, score in result.questions.items()]
+    parts = [part_of(key, score, result, assignment, size) for key, score in result.questions.items()]
     return render(
         "feedback.html",
         title=assignment.title,
@@ -172,7 +172,8 @@ def _notes(result: Result) -> list[str]:
     return list(dict.fromkeys(without_paths(str(flag)) for flag in flags))
 
 
-def _part(key: str, score: QuestionScore, result: Result, assignment: Assignment, size: Size) -> Part:
+def part_of(key: str, score: QuestionScore, result: Result, assignment: Assignment, size: Size) -> Part:
+    """Return one question of a result in the words of a page."""
     state = _state(score)
     return Part(
         id=key,
@@ -184,11 +185,11 @@ def _part(key: str, score: QuestionScore, result: Result, assignment: Assignment
         comment=_by_hand(score, size),
         failed=tuple(_told(score.tests, size)) if state != "nothing" else (),
         passed=tuple(sentence(test.name) for test in score.tests if test.status is Status.PASSED),
-        code=_code(key, score, assignment, size) if state in ("part", "none") or score.override else (),
+        code=answer_code(key, score, assignment, size) if state in ("part", "none") or score.override else (),
     )
 
 
-def _code(key: str, score: QuestionScore, assignment: Assignment, size: Size) -> tuple[Line, ...]:
+def answer_code(key: str, score: QuestionScore, assignment: Assignment, size: Size) -> tuple[Line, ...]:
     """Return the student's own lines, and those that an error was raised in."""
     if score.answer is None or not size.code:
         return ()
@@ -282,7 +283,7 @@ def _lines(result: Result, assignment: Assignment, deduction: Deduction | None, 
         yield f"Comment: {_one_line(comment)}"
     for note in _notes(result)[:5]:
         yield f"Note: {_one_line(clipped(note, size.text))}"
-    parts = [_part(key, score, result, assignment, size) for key, score in result.questions.items()]
+    parts = [part_of(key, score, result, assignment, size) for key, score in result.questions.items()]
     full = [part.id for part in parts if part.state == "full" and not part.in_full]
     if full:
         yield f"Full marks: {', '.join(full)}"

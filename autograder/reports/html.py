@@ -51,13 +51,14 @@ def coded(text: str) -> Markup:
 
 def render(template: str, **values: Any) -> str:
     """Return a page. Raises UndefinedError for a value that the template needs and did not get."""
-    return _environment().get_template(template).render(values)
+    return environment(TEMPLATES).get_template(template).render(values)
 
 
 @functools.cache
-def _environment() -> Environment:
+def environment(*folders: Path) -> Environment:
+    """Return the environment of the templates in these folders, the first of which wins."""
     environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
+        loader=FileSystemLoader(folders),
         autoescape=True,
         undefined=StrictUndefined,
         finalize=_finalize,

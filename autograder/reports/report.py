@@ -202,7 +202,7 @@ def _group(one: Cluster, question: QuestionFigures, people: Mapping[str, Student
 
     shown = one.sources[1 : 1 + MOST_OTHERS]
     return Group(
-        title=_title(one),
+        title=group_title(one),
         failed=tuple(
             (tuple(_short(sentence(test.name)) for test in tests), _short(message))
             for message, tests in by_message(one.failed).items()
@@ -215,7 +215,7 @@ def _group(one: Cluster, question: QuestionFigures, people: Mapping[str, Student
     )
 
 
-def _title(one: Cluster) -> str:
+def group_title(one: Cluster) -> str:
     """Return what a group has in common, in a few words."""
     if one.status is Status.PASSED:
         return "all tests passed"

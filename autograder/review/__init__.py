@@ -1,0 +1,1 @@
+"""The local page on which TAs review results. See docs/review.md."""
