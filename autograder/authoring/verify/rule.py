@@ -9,12 +9,22 @@ from autograder.errors import KitError
 Evidence = TypeVar("Evidence", contravariant=True)
 
 
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A figure that a rule found, to show whether the rule holds or not."""
+
+    text: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule(Generic[Evidence]):
-    """Something that must hold. `reasons` says in plain lines where it does not; none means that it does."""
+    """Something that must hold. `reasons` says in plain lines where it does not; none means that it does.
+
+    Among the reasons there may be notes, which break nothing.
+    """
 
     name: str
-    reasons: Callable[[Evidence], Iterable[str]]
+    reasons: Callable[[Evidence], Iterable[str | Note]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +33,7 @@ class Outcome:
 
     rule: str
     reasons: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def kept(self) -> bool:
@@ -33,10 +44,16 @@ def judge(rules: Sequence[Rule[Evidence]], evidence: Evidence, done: Callable[[O
     """Judge by these rules, calling `done` after each. An error in gathering what a rule looks at is a reason too."""
     outcomes = []
     for rule in rules:
+        reasons: list[str] = []
+        notes: list[str] = []
         try:
-            reasons = tuple(rule.reasons(evidence))
+            for found in rule.reasons(evidence):
+                if isinstance(found, Note):
+                    notes.append(found.text)
+                else:
+                    reasons.append(found)
         except KitError as error:
-            reasons = (str(error),)
-        outcomes.append(Outcome(rule=rule.name, reasons=reasons))
+            reasons.append(str(error))
+        outcomes.append(Outcome(rule=rule.name, reasons=tuple(reasons), notes=tuple(notes)))
         done(outcomes[-1])
     return outcomes
