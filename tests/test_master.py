@@ -59,9 +59,9 @@ MISTAKES = [
     Mistake(
         id="a master in Latin-1",
         file=MASTER,
-        old="# A half is a quotient.",
-        new="# H\xe4lfte",
-        at="# H\xe4lfte",
+        old="# ---\n",
+        new="# ---\n",
+        at="·",
         what="not text in UTF-8; save it as UTF-8",
         encoding="latin-1",
     ),

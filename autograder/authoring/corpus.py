@@ -37,7 +37,7 @@ Notebook = dict[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """One answer to one question, and what the hidden tests must say of it."""
+    """One answer to one question, and what the hidden tests must say of it. `line` is that of its entry, from 1."""
 
     question: str
     right: bool
@@ -46,6 +46,7 @@ class Answer:
     body: str
     before: str = ""
     after: str = ""
+    line: int = 0
 
     @property
     def id(self) -> str:
@@ -79,6 +80,7 @@ def read_answers(path: Path) -> list[Answer]:
                 body=text.get("answer", ""),
                 before=text.get("cell before", ""),
                 after=text.get("cell after", ""),
+                line=start,
             )
         )
 

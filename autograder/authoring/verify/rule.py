@@ -40,8 +40,16 @@ class Outcome:
         return not self.reasons
 
 
-def judge(rules: Sequence[Rule[Evidence]], evidence: Evidence, done: Callable[[Outcome], None]) -> list[Outcome]:
-    """Judge by these rules, calling `done` after each. An error in gathering what a rule looks at is a reason too."""
+def judge(
+    rules: Sequence[Rule[Evidence]],
+    evidence: Evidence,
+    done: Callable[[Outcome], None],
+    placed: Callable[[str], str] = str,
+) -> list[Outcome]:
+    """Judge by these rules, calling `done` after each. An error in gathering what a rule looks at is a reason too.
+
+    placed: puts the place that a reason speaks of before it
+    """
     outcomes = []
     for rule in rules:
         reasons: list[str] = []
@@ -51,7 +59,7 @@ def judge(rules: Sequence[Rule[Evidence]], evidence: Evidence, done: Callable[[O
                 if isinstance(found, Note):
                     notes.append(found.text)
                 else:
-                    reasons.append(found)
+                    reasons.append(placed(found))
         except KitError as error:
             reasons.append(str(error))
         outcomes.append(Outcome(rule=rule.name, reasons=tuple(reasons), notes=tuple(notes)))
