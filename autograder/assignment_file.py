@@ -5,6 +5,7 @@ A course is a folder with `solutions/*/assignment.toml`, found by walking up fro
 Every value is type-checked; an error is one MasterError with the line number.
 """
 
+import keyword
 import re
 import tomllib
 from collections.abc import Mapping
@@ -184,6 +185,8 @@ def load_assignment(name: str | None = None, home: Path | None = None) -> Assign
 
 def _from_table(root: TomlTable, name: str, home: Path) -> Assignment:
     notebooks = root.texts("notebooks")
+    if twice := {notebook for notebook in notebooks if notebooks.count(notebook) > 1}:
+        raise root.error(f"the notebook {min(twice)!r} is listed twice", "list it once", "notebooks")
     questions = root.table("questions")
     entries = questions.tables()
     limits, gate, gradescope = root.table("limits"), root.table("gate", {}), root.table("gradescope", {})
@@ -310,6 +313,9 @@ def _check_names(assignment: Assignment, entries: dict[str, TomlTable]) -> None:
             fix = "list the functions and classes of its region"
             raise entries[question.id].error(f"{question.id} defines nothing", fix, "defines")
         for name in question.defines:
+            if not name.isidentifier() or keyword.iskeyword(name):
+                what = f"{question.id} defines {name!r}, which is not a Python name"
+                raise entries[question.id].error(what, "list the functions and classes of its region", "defines")
             if name in owners:
                 what = f"{question.id} and {owners[name]} both define {name!r}"
                 raise entries[question.id].error(what, "rename one of them", "defines")

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from autograder.assignment_file import load_assignment
-from autograder.authoring.corpus import read_answers
+from autograder.authoring.claims import read_claims
+from autograder.authoring.corpus import read_corpus
 from autograder.authoring.master import read_masters
 from autograder.errors import MasterError
 from autograder.grading.hidden_tests import collect
@@ -16,7 +17,10 @@ from autograder.grading.hidden_tests import collect
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mistake:
-    """old, new: the first `old` in the file becomes `new`; at: what stands in the line that the error names."""
+    """old, new: the first `old` in the file becomes `new`; at: what stands in the line that the error names.
+
+    encoding: in which the changed file is written
+    """
 
     id: str
     file: str
@@ -24,6 +28,7 @@ class Mistake:
     new: str
     at: str
     what: str
+    encoding: str = "utf-8"
 
 
 def read_everything(home: Path) -> None:
@@ -31,8 +36,9 @@ def read_everything(home: Path) -> None:
     assignment = load_assignment("tiny", home)
     read_masters(assignment)
     collect(assignment)
-    for question in assignment.questions:
-        read_answers(assignment.corpus_dir / f"{question.id}.txt")
+    for name in assignment.notebooks:
+        read_claims(assignment.masters_dir / f"{name}.py")
+    read_corpus(assignment)
 
 
 def assert_one_line(authored: Path, folder: Path, mistake: Mistake) -> None:
@@ -43,7 +49,7 @@ def assert_one_line(authored: Path, folder: Path, mistake: Mistake) -> None:
     text = path.read_text(encoding="utf-8")
     assert mistake.old in text
     changed = text.replace(mistake.old, mistake.new, 1)
-    path.write_text(changed, encoding="utf-8")
+    path.write_bytes(changed.encode(mistake.encoding, "replace"))
     with pytest.raises(MasterError) as caught:
         read_everything(home)
     line = changed[: changed.index(mistake.at)].count("\n") + 1

@@ -121,6 +121,22 @@ MISTAKES = [
         what="Q2 depends on an unknown question 'Q9'",
     ),
     Mistake(
+        id="a notebook listed twice",
+        file=TOML,
+        old='notebooks = ["tiny"]',
+        new='notebooks = ["tiny", "tiny"]',
+        at="notebooks = [",
+        what="the notebook 'tiny' is listed twice",
+    ),
+    Mistake(
+        id="a keyword for a name",
+        file=TOML,
+        old='["mean_of_halves"]',
+        new='["class"]',
+        at='["class"]',
+        what="Q2 defines 'class', which is not a Python name",
+    ),
+    Mistake(
         id="a dependency cycle",
         file=TOML,
         old='defines = ["halve"]',

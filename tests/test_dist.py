@@ -74,11 +74,11 @@ def test_everything_is_there(products: Path) -> None:
             f"{stem}-solutions.zip",
             f"{stem}-gradescope.zip",
             f"{stem}-otter.zip",
-            "CHANGES-2031.2.md",
-            "SHA256SUMS",
+            "tiny-2031.2-CHANGES.md",
+            "tiny-2031.2-SHA256SUMS",
         ]
     )
-    for line in (products / "SHA256SUMS").read_text().splitlines():
+    for line in (products / "tiny-2031.2-SHA256SUMS").read_text().splitlines():
         digest, name = line.split("  ")
         assert hashlib.sha256((products / name).read_bytes()).hexdigest() == digest
 

@@ -12,6 +12,7 @@ from tests.mistakes import Mistake, assert_one_line, read_everything
 
 MASTER = "solutions/tiny/tiny.py"
 TESTS = "solutions/tiny/hidden_tests/test_questions.py"
+PROBES = "solutions/tiny/hidden_tests/probes.py"
 CORPUS = "solutions/tiny/corpus/Q1.txt"
 START = "    # *****START OF YOUR CODE (DO NOT DELETE/MODIFY THIS LINE)*****\n"
 END = "    # *****END OF YOUR CODE (DO NOT DELETE/MODIFY THIS LINE)*****\n"
@@ -19,7 +20,142 @@ REGION = f"{START}    # BEGIN SOLUTION NO PROMPT\n    return 1\n    # END SOLUTI
 Q1_ANSWER = "    half_of_the_number = x / 2\n    return half_of_the_number"
 QUESTION_END = "# %% [raw]\n# # END QUESTION\n"
 
+SECOND_CHECK = "def test_half_of_eight(env):\n    assert env['halve'](8) == 4\n"
+FIRST_CHECK = "def test_half_of_six(env):"
+
 MISTAKES = [
+    Mistake(
+        id="points that are no number in the raw cell",
+        file=MASTER,
+        old="# points: 2",
+        new="# points: 1.2.3",
+        at="# points: 1.2.3",
+        what="'1.2.3' is not a number of points",
+    ),
+    Mistake(
+        id="points that are no number in the heading",
+        file=MASTER,
+        old="Halve a number (2 points)",
+        new="Halve a number (1.2.3 points)",
+        at="Halve a number (",
+        what="'1.2.3' is not a number of points",
+    ),
+    Mistake(
+        id="points that are no number in the banner",
+        file=MASTER,
+        old="TODO Q1 (2 points)",
+        new="TODO Q1 (2..5 points)",
+        at="TODO Q1 (",
+        what="'2..5' is not a number of points",
+    ),
+    Mistake(
+        id="two test functions in one check cell",
+        file=MASTER,
+        old=FIRST_CHECK,
+        new=f"{SECOND_CHECK}\n\n{FIRST_CHECK}",
+        at=FIRST_CHECK,
+        what="a second function test_half_of_six in one check cell, the first is at line",
+    ),
+    Mistake(
+        id="a master in Latin-1",
+        file=MASTER,
+        old="# ---\n",
+        new="# ---\n",
+        at="·",
+        what="not text in UTF-8; save it as UTF-8",
+        encoding="latin-1",
+    ),
+    Mistake(
+        id="a master in UTF-16",
+        file=MASTER,
+        old="# ---\n",
+        new="# ---\n",
+        at="# ---\n",
+        what="not text in UTF-8; save it as UTF-8",
+        encoding="utf-16",
+    ),
+    Mistake(
+        id="a master with a byte order mark",
+        file=MASTER,
+        old="# ---\n",
+        new="# ---\n",
+        at="# ---\n",
+        what="the file starts with a byte order mark",
+        encoding="utf-8-sig",
+    ),
+    Mistake(
+        id="a corpus in Latin-1",
+        file=CORPUS,
+        old="=== wrong: the double",
+        new="=== wrong: das zw\xf6lffache",
+        at="=== wrong: das",
+        what="not text in UTF-8",
+        encoding="latin-1",
+    ),
+    Mistake(
+        id="points that are a text",
+        file=TESTS,
+        old='"Q1", points=1',
+        new='"Q1", points="one"',
+        at='@question("Q1", points="one"',
+        what="'one' is not a number of points",
+    ),
+    Mistake(
+        id="points below zero",
+        file=TESTS,
+        old='"Q1", points=1',
+        new='"Q1", points=-1',
+        at='@question("Q1", points=-1',
+        what="-1 is not a number of points",
+    ),
+    Mistake(
+        id="a hint that is none",
+        file=TESTS,
+        old='hint="Which of the two divisions rounds?"',
+        new="hint=None",
+        at='@question("Q1", points=1, hint=None',
+        what="the hint is None",
+    ),
+    Mistake(
+        id="a hidden test that pytest passes over",
+        file=TESTS,
+        old="def test_half_of_an_odd_number",
+        new="def odd_half_of_an_odd_number",
+        at="def odd_half",
+        what="the hidden test odd_half_of_an_odd_number is never run; begin its name with test_",
+    ),
+    Mistake(
+        id="a hidden test among the probes",
+        file=PROBES,
+        old="def halve(",
+        new='@question("Q1", points=1, hint="?")\ndef test_halve(observe):\n    pass\n\n\ndef halve(',
+        at="def test_halve",
+        what="the hidden test test_halve is never run; rename the file to test_*.py",
+    ),
+    Mistake(
+        id="probes that are no Python",
+        file=PROBES,
+        old="x: float) ->",
+        new="x: float ->",
+        at="(student: Any, x: float ->",
+        what="it cannot be imported (SyntaxError",
+    ),
+    Mistake(
+        id="an entry of the corpus with too few marks",
+        file=CORPUS,
+        old="=== wrong: rounded down",
+        new="== wrong: rounded down",
+        at="== wrong: rounded down",
+        what="'== wrong: rounded down' looks like the start of an entry or part",
+    ),
+    Mistake(
+        id="an entry of the corpus of another kind",
+        file=CORPUS,
+        old="=== wrong: rounded down",
+        new="=== worng: rounded down",
+        at="=== worng: rounded down",
+        what="'=== worng: rounded down' looks like the start of an entry or part",
+    ),
     Mistake(
         id="a solution that is never closed",
         file=MASTER,
@@ -228,4 +364,22 @@ def test_a_master_that_is_not_there(finished: Path, tmp_path: Path) -> None:
     shutil.copytree(finished, home)
     (home / MASTER).unlink()
     with pytest.raises(MasterError, match=r"tiny\.py: no such master; "):
+        read_everything(home)
+
+
+def test_a_corpus_file_of_no_question(finished: Path, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    shutil.copytree(finished, home)
+    (home / CORPUS).with_name("Q7.txt").write_text("=== right: as well\nreturn x / 2\n", encoding="utf-8")
+    with pytest.raises(MasterError, match=r"Q7\.txt:1: a corpus file of no question; name it after a question"):
+        read_everything(home)
+
+
+def test_an_uncollected_file_of_hidden_tests(finished: Path, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    shutil.copytree(finished, home)
+    (home / TESTS).rename((home / TESTS).with_name("tests_questions.py"))
+    with pytest.raises(
+        MasterError, match=r"tests_questions\.py:\d+: the hidden test .* rename the file to test_\*\.py"
+    ):
         read_everything(home)

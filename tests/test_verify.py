@@ -15,11 +15,19 @@ import pytest
 from autograder import cli
 from autograder.assignment import Limits
 from autograder.assignment_file import load_assignment
-from autograder.authoring.build import reference_text
-from autograder.authoring.verify import RULES, files, grading, notebooks
+from autograder.authoring.archives import version_on_disk
+from autograder.authoring.build import build_notebook, reference_text
+from autograder.authoring.corpus import released_tables
+from autograder.authoring.verify import RULES, Outcome, files, grading, notebooks
 from autograder.authoring.verify.links import broken_links
 from autograder.authoring.verify.rule import judge
+from autograder.errors import MasterError
+from autograder.notebook import parse_notebook
+from autograder.release import versions
 from autograder.release.reference import reference_file
+from autograder.release.released import load_released
+from autograder.reports import terminal
+from autograder.sandbox.confine import Layer
 from tests import tiny
 
 MASTER = "solutions/tiny/tiny.py"
@@ -28,6 +36,8 @@ TESTS = "solutions/tiny/hidden_tests/test_questions.py"
 NOTEBOOK = "assignments/tiny/tiny.ipynb"
 ANSWERS = "solutions/tiny/corpus/Q1.txt"
 REBUILT = "the committed release equals a rebuild"
+RECORDED = "a version on record is released as it was recorded"
+CORPUS = "every file of the corpus belongs to a question and can be read"
 FORM = "every question has the standard form, a check and three folded hints"
 LEAKS = "students get no solution, hidden test or private path"
 LINKS = "all links and images resolve"
@@ -103,6 +113,19 @@ def in_file(file: str, old: str, new: str) -> Callable[[Path], None]:
     return lambda home: edit(home, file, old, new)
 
 
+def record(change: Callable[[dict[str, Any]], None]) -> Callable[[Path], None]:
+    """Keep the record of the released version, with a change in it."""
+
+    def damage(home: Path) -> None:
+        assignment = load_assignment("tiny", home)
+        path = versions.keep(assignment, version_on_disk(assignment))
+        table = json.loads(path.read_text(encoding="utf-8"))
+        change(table)
+        path.write_text(json.dumps(table), encoding="utf-8")
+
+    return damage
+
+
 SECRET = b"if true:\n    halves = [halve(value) for value in values]  # so\n"
 PROBE = b"x = 1\ndef mean_of_halves(student: Any, values: list[float]) -> dict[str, Any]:\n"
 STOLEN = b"    return {'returned': student.mean_of_halves(given), 'values': given}\n"
@@ -128,7 +151,34 @@ BROKEN_FILES: list[tuple[str, Callable[[Path], None], str]] = [
         in_file(MASTER, "    # END SOLUTION\n", ""),
         r"tiny\.py:\d+: a solution is never closed; add",
     ),
+    (
+        "masters are well formed and agree with assignment.toml on points",
+        write(MASTER, "# %% [markdown]\n# Übung\n".encode("latin-1")),
+        r"tiny\.py:2: not text in UTF-8; save it as UTF-8",
+    ),
     (REBUILT, lambda home: shutil.rmtree(home / "assignments"), r"no release yet; run"),
+    (
+        REBUILT,
+        write("solutions/tiny/src/x.py", "x = 1\ny = 'ä'\n".encode("latin-1")),
+        r"src/x\.py:2: not text in UTF-8",
+    ),
+    (
+        RECORDED,
+        record(lambda table: table["files"].update({"requirements.txt": "0"})),
+        r"assignment\.toml:2: requirements\.txt is not that of version 1 on record; give a new",
+    ),
+    (
+        RECORDED,
+        record(lambda table: table["notebooks"]["tiny"][0].update(source="# Thirds")),
+        r"assignment\.toml:2: tiny\.ipynb is not that of version 1 on record",
+    ),
+    (
+        RECORDED,
+        record(lambda table: table["questions"]["Q1"].update(points=7)),
+        r"assignment\.toml:2: the table of questions is not that of version 1 on record",
+    ),
+    (CORPUS, write("solutions/tiny/corpus/Q9.txt", b""), r"Q9\.txt:1: a corpus file of no question"),
+    (FORM, write(NOTEBOOK, b"{}"), r"tiny\.ipynb: not a notebook \(KeyError: 'cells'\); run `autograder release`"),
     (FORM, in_cell("Q1-prompt", "<details>", "<p>"), r"Q1: it has 0 folded hints instead of 3"),
     (FORM, in_cell("Q1-check", '"Q1"', '"Q2"'), r'Q1: there is no cell `grader\.check\("Q1"\)`'),
     (
@@ -198,6 +248,50 @@ def test_a_release_that_a_rebuild_does_not_give(home: Path) -> None:
         f"tiny.ipynb differs from a rebuild; {fix}",
         f"solutions/tiny/reference.json differs from a rebuild; {fix}",
     )
+
+
+def test_a_release_that_is_as_recorded(home: Path) -> None:
+    record(lambda table: None)(home)
+    assert on_files(home, RECORDED) == ()
+
+
+@pytest.mark.parametrize("data", [b"", b"{}", b"%PDF-1.7", b'{"cells": [}'])
+def test_an_author_is_not_told_to_hand_in_the_notebook(home: Path, data: bytes) -> None:
+    (home / NOTEBOOK).write_bytes(data)
+    assignment = load_assignment("tiny", home)
+    for read in (load_released, released_tables):
+        with pytest.raises(MasterError, match=r"tiny\.ipynb: no usable release \(.+\); run") as caught:
+            read(assignment)
+        assert "hand in" not in str(caught.value)
+
+
+def test_comments_that_look_like_magics_stay_comments(home: Path) -> None:
+    edit(home, MASTER, "from collections.abc", "# ls\n# copy the list\n# %time is a magic\nfrom collections.abc")
+    built = build_notebook(load_assignment("tiny", home), "tiny")
+    (cell,) = [cell for cell in parse_notebook(built.student) if "collections.abc" in cell.source]
+    assert cell.source.startswith("# ls\n# copy the list\n# %time is a magic\n")
+
+
+def test_a_heading_that_looks_like_a_question(home: Path) -> None:
+    edit(home, MASTER, "# A demonstration shows", "# ## K2 and other mountains\n#\n# A demonstration shows")
+    built = build_notebook(load_assignment("tiny", home), "tiny")
+    (cell,) = [cell for cell in parse_notebook(built.student) if "other mountains" in cell.source]
+    assert (cell.question, cell.role, cell.id) == ("", "text", "k2-and-other-mountains-text")
+
+
+def test_places_and_commands_are_printed_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    place = "solutions/an_assignment_with_a_long_name/hidden_tests/test_of_the_first_questions.py:1234"
+    reason = f"{place}: the hidden tests of Q1 add up to 4 points, not 3; correct the points here"
+    missing = Layer(name="namespaces", required=False, reason="not allowed", means="hides other processes", get=place)
+    first = Outcome(rule="r", reasons=(reason, "b"), notes=("Q1 3 of 4",))
+    terminal.show_rules("long", [first, Outcome(rule="s", reasons=("b",))])
+    terminal.show_layers([missing])
+    lines = capsys.readouterr().out.splitlines()
+    assert f"  {reason}" in lines
+    assert f"to enable namespaces: {place}" in lines
+    assert "r: Q1 3 of 4" in lines
+    assert lines.count("  b") == 1
+    assert "release check; 0 of 2 checks passed, 2 failed" in lines
 
 
 def test_what_is_allowed_is_no_leak(home: Path) -> None:
@@ -316,7 +410,7 @@ def test_from_new_to_grades(
     shutil.copytree(finished / "assignments", home / "assignments")
     shutil.copy(finished / "solutions/tiny/reference.json", home / "solutions/tiny")
     assert cli.main(["verify", "--assignment", "tiny"]) == 0
-    assert f"{len(RULES)} of {len(RULES)} checks passed" in capsys.readouterr().out
+    assert f"release check; {len(RULES)} of {len(RULES)} checks passed" in capsys.readouterr().out
 
     batch = tmp_path / "batch"
     for student in ("ada", "bob"):

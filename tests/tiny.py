@@ -52,6 +52,16 @@ FILLED = {
 """The replacement for each line to fill in, by its placeholder."""
 
 
+EQUIVALENT = """\
+[[mutant]]
+question = "Q2"
+line = "halves = [halve(value) for value in values]"
+becomes = "halves = [halve(value) for value in values]; halves = [halve(value) for value in values]"
+reason = "the same statement a second time computes the same value again"
+"""
+"""The mutants of the reference answers that are right too."""
+
+
 def fill_in(text: str, filled: Mapping[str, str] = FILLED) -> str:
     """The text with each line that holds FILL IN replaced, in that line's indent."""
     lines = []
@@ -81,3 +91,4 @@ def fill_in_all(home: Path) -> None:
     """Fill in every authored file below the folder."""
     for path in (*home.rglob("*.py"), *home.rglob("*.toml"), *home.rglob("*.txt")):
         path.write_text(fill_in(path.read_text(encoding="utf-8")), encoding="utf-8")
+    (home / "solutions" / NAME / "equivalent_mutants.toml").write_text(EQUIVALENT, encoding="utf-8")

@@ -21,6 +21,7 @@ from autograder.authoring.build import MANIFEST, requirements
 from autograder.authoring.changes import changes
 from autograder.errors import MasterError, UsageError
 from autograder.release import versions
+from autograder.release.released import load_released
 
 PACKAGE = Path(__file__).resolve().parent.parent
 CONTAINER = PACKAGE / "hosts" / "container"
@@ -54,8 +55,9 @@ def student_files(assignment: Assignment) -> Files:
 
 
 def version_on_disk(assignment: Assignment) -> versions.Version:
-    """Return the version of the release on disk."""
+    """Return the version of the release on disk. Raises MasterError if it is no usable release."""
     files = student_files(assignment)
+    load_released(assignment)  # its errors name the notebook
     return versions.current(assignment, {path.relative_to(assignment.name): data for path, data in files.items()})
 
 
@@ -139,10 +141,10 @@ def products(assignment: Assignment) -> dict[str, bytes]:
         f"{stem}-solutions.zip": archive(solution_files(assignment)),
         f"{stem}-gradescope.zip": archive(gradescope_files(assignment)),
         f"{stem}-otter.zip": archive(otter_files(assignment)),
-        f"CHANGES-{assignment.version}.md": page.encode(),
+        f"{stem}-CHANGES.md": page.encode(),
     }
     sums = [f"{hashlib.sha256(data).hexdigest()}  {name}\n" for name, data in sorted(found.items())]
-    return found | {"SHA256SUMS": "".join(sums).encode()}
+    return found | {f"{stem}-SHA256SUMS": "".join(sums).encode()}
 
 
 def write_products(assignment: Assignment, out: Path) -> list[Path]:

@@ -11,12 +11,13 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from autograder.assignment import Assignment
+from autograder.authored import authored_text
 from autograder.authoring import master
 from autograder.authoring.claims import without_claims
 from autograder.authoring.master import read_masters
@@ -29,6 +30,8 @@ MANIFEST = "MANIFEST.json"
 HEADING = re.compile(r"^#+\s+(.*)$", re.MULTILINE)
 CHECK = re.compile(r"^(import otter\b|grader\b)", re.MULTILINE)
 QUESTION = re.compile(r"([A-Z]+\d+)\b")
+PERCENT = {"extension": ".py", "format_name": "percent", "comment_magics": False}
+"""How masters are read: a comment such as `# ls` is a comment, not a magic that jupytext once commented out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +56,7 @@ def release_files(assignment: Assignment) -> dict[PurePosixPath, bytes]:
         files[PurePosixPath(f"{name}.ipynb")] = built.student
         files |= {PurePosixPath("tests", check): text for check, text in built.checks.items()}
     for path in sorted((assignment.masters_dir / "src").glob("*.py")):
+        authored_text(path)  # its error names the line
         files[PurePosixPath("src", path.name)] = path.read_bytes()
     files[PurePosixPath(MANIFEST)] = manifest(assignment, files)
     return dict(sorted(files.items()))
@@ -101,7 +105,10 @@ def build_notebook(assignment: Assignment, name: str) -> BuiltNotebook:
         student = json.loads((out / "student" / f"{name}.ipynb").read_bytes())
         solution = json.loads((out / "autograder" / f"{name}.ipynb").read_bytes())
         checks = {path.name: path.read_bytes() for path in sorted((out / "student" / "tests").glob("*.py"))}
-    return BuiltNotebook(student=settle(student, name), solution=settle(solution, name), checks=checks)
+    questions = {one.id for one in assignment.in_notebook(name)}
+    return BuiltNotebook(
+        student=settle(student, name, questions), solution=settle(solution, name, questions), checks=checks
+    )
 
 
 def _otter_assign(master: Path, folder: Path) -> Path:
@@ -110,7 +117,7 @@ def _otter_assign(master: Path, folder: Path) -> Path:
     import nbformat
 
     notebook = folder / f"{master.stem}.ipynb"
-    nbformat.write(jupytext.read(master), notebook)
+    nbformat.write(jupytext.read(master, fmt=PERCENT), notebook)
     out = folder / "out"
     command = [sys.executable, "-m", "otter", "assign", "--no-run-tests", str(notebook), str(out)]
     environment = os.environ | {"TMPDIR": str(folder)}  # otter leaves temporary folders behind
@@ -121,8 +128,11 @@ def _otter_assign(master: Path, folder: Path) -> Path:
     return out
 
 
-def settle(notebook: Mapping[str, Any], name: str) -> bytes:
-    """Return the notebook with stable ids, question and role of each cell, without outputs or traces of the machine."""
+def settle(notebook: Mapping[str, Any], name: str, questions: Collection[str]) -> bytes:
+    """Return the notebook with stable ids, question and role of each cell, without outputs or traces of the machine.
+
+    questions: the ids of its questions; a heading that begins with one of them opens the question's cells
+    """
     cells: list[dict[str, Any]] = []
     taken: dict[str, int] = {}
     section, question, answered = name, "", False
@@ -132,7 +142,8 @@ def settle(notebook: Mapping[str, Any], name: str) -> bytes:
             continue
         if cell["cell_type"] == "markdown" and (heading := HEADING.search(source)):
             section, answered = heading[1], False
-            question = found[1] if (found := QUESTION.match(section)) else ""
+            found = QUESTION.match(section)
+            question = found[1] if found and found[1] in questions else ""
         role = _role(cell, source, prompt=bool(question) and not answered)
         answered |= role == Role.ANSWER
         base = f"{question or _slug(section)}-{role}"

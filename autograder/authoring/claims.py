@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from autograder.authored import authored_text
 from autograder.errors import MasterError
 
 CLAIM = re.compile(r"[ \t]*# CLAIM:(.*)$")
@@ -57,7 +58,7 @@ def read_claims(master: Path) -> dict[str, list[Claim]]:
 
     Raises MasterError for a claim that is not a Python expression.
     """
-    text = master.read_text(encoding="utf-8")
+    text = authored_text(master)
     starts = [found.end() + 1 for found in CELL.finditer(text)]
     found: dict[str, list[Claim]] = {}
     for start, end in zip(starts, [*starts[1:], len(text) + 1], strict=True):

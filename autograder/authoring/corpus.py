@@ -22,11 +22,14 @@ from pathlib import Path
 from typing import Any
 
 from autograder.assignment import Assignment
+from autograder.authored import authored_text
 from autograder.errors import MasterError
-from autograder.release.released import ReleasedNotebook
+from autograder.release.released import ReleasedNotebook, load_released
 
 ENTRY = re.compile(r"^=== (right|wrong): (.+)$")
 PART = re.compile(r"^--- (cell before|answer|cell after)$")
+ALMOST = re.compile(r"^\s*(={3}|-{3}|=+\s*(right|wrong)\b|-+\s*(cell|answer)\b)", re.IGNORECASE)
+"""A line that was meant to be one of the above, and would become part of an answer."""
 
 Notebook = dict[str, Any]
 """A notebook as its JSON table."""
@@ -34,7 +37,7 @@ Notebook = dict[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """One answer to one question, with the verdict that the hidden tests must give."""
+    """One answer to one question, with the verdict that the hidden tests must give; line: of its entry, from 1."""
 
     question: str
     right: bool
@@ -43,6 +46,7 @@ class Answer:
     body: str
     before: str = ""
     after: str = ""
+    line: int = 0
 
     @property
     def id(self) -> str:
@@ -76,15 +80,19 @@ def read_answers(path: Path) -> list[Answer]:
                 body=text.get("answer", ""),
                 before=text.get("cell before", ""),
                 after=text.get("cell after", ""),
+                line=start,
             )
         )
 
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(authored_text(path).splitlines(), start=1):
         if entry := ENTRY.match(line):
             finish()
             kind, name, expect, part, start, parts = entry[1], entry[2], "", "answer", number, {}
         elif found := PART.match(line):
             part = found[1]
+        elif ALMOST.match(line):
+            fix = "write `=== right: name`, `=== wrong: name`, `--- cell before`, `--- answer` or `--- cell after`"
+            raise MasterError(f"{line!r} looks like the start of an entry or part", f"{path}:{number}", fix)
         elif line.startswith("expect: ") and not parts:
             expect = line.removeprefix("expect: ").strip()
         elif name:
@@ -95,8 +103,22 @@ def read_answers(path: Path) -> list[Answer]:
     return answers
 
 
+def read_corpus(assignment: Assignment) -> dict[str, list[Answer]]:
+    """Return the answers of the corpus by question.
+
+    Raises MasterError as `read_answers`, and for a file that belongs to no question.
+    """
+    files = {f"{one.id}.txt": one.id for one in assignment.questions}
+    for path in sorted(assignment.corpus_dir.glob("[!.]*")):
+        if path.name not in files:
+            what = "a corpus file of no question"
+            raise MasterError(what, f"{path}:1", "name it after a question, such as Q1.txt, or delete it")
+    return {question: read_answers(assignment.corpus_dir / name) for name, question in files.items()}
+
+
 def released_tables(assignment: Assignment) -> dict[str, Notebook]:
-    """Return the released notebooks as JSON tables. Raises OSError if one is missing."""
+    """Return the released notebooks as JSON tables. Raises MasterError if one is missing or unusable."""
+    load_released(assignment)
     folder = assignment.release_dir
     return {name: json.loads((folder / f"{name}.ipynb").read_bytes()) for name in assignment.notebooks}
 

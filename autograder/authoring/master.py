@@ -11,14 +11,16 @@ from pathlib import Path
 
 from autograder.assignment import Assignment
 from autograder.assignment_file import line_of
+from autograder.authored import authored_text
 from autograder.errors import MasterError
 from autograder.regions import BANNER, END, START
 
 NAME = re.compile(r"# name:\s*(\S+)\s*$")
-POINTS = re.compile(r"# points:\s*([0-9.]+)\s*$")
-STATED = re.compile(r"\(([0-9.]+) points?\)")
+POINTS = re.compile(r"# points:\s*([^\s:]+)\s*$")
+STATED = re.compile(r"\(([0-9][0-9.]*) points?\)")
 HEADING = re.compile(r"# #+ ([A-Z]+[0-9]+)\b")
-CHECK = re.compile(r"def test_\w+\(")
+CHECK = re.compile(r"def (test_\w+)\(")
+NEW_CELL = re.compile(r"# %%")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,7 @@ class MasterQuestion:
     """One question as its master describes it. Line numbers start at 1; 0 if there is no such line.
 
     answer: the reference answer, that is the lines between the solution markers, with their indent
+    check, check_cell: the last function of its public checks, and the cell that was open then
     stated: the points given in the master, as (line, points, where)
     """
 
@@ -70,6 +73,7 @@ class MasterQuestion:
     region: int = 0
     solution: int = 0
     check: int = 0
+    check_cell: int = 0
     banner: int = 0
     answer: list[str] = field(default_factory=list)
     stated: list[tuple[int, float, str]] = field(default_factory=list)
@@ -78,7 +82,7 @@ class MasterQuestion:
 def read_master(path: Path) -> dict[str, MasterQuestion]:
     """Return the questions of a master by id. Raises MasterError for the first structural error, with its line."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = authored_text(path)
     except FileNotFoundError:
         fix = "write it, or remove its notebook from assignment.toml"
         raise MasterError("no such master", path, fix) from None
@@ -152,16 +156,25 @@ class _Reader:
         elif one is None:
             return
         elif inside == "question" and (found := POINTS.match(line)):
-            one.stated.append((number, float(found[1]), "its BEGIN QUESTION cell"))
+            one.stated.append((number, self._points(found[1], number), "its BEGIN QUESTION cell"))
         elif inside == "question" and (found := HEADING.match(line)) and (stated := STATED.search(line)):
             if found[1] == one.id:
-                one.stated.append((number, float(stated[1]), "its heading"))
+                one.stated.append((number, self._points(stated[1], number), "its heading"))
         elif inside == "solution cell" and (found := BANNER.match(line)):
             self._banner(one, found[1], number, line)
-        elif inside == "public check" and CHECK.match(line):
-            one.check = number
+        elif inside == "public check" and NEW_CELL.match(line):
+            one.check_cell = number
+        elif inside == "public check" and (found := CHECK.match(line)):
+            self._check(one, found[1], number)
         elif inside in ("region", "solution"):
             one.answer.append(line)
+
+    def _check(self, one: MasterQuestion, name: str, number: int) -> None:
+        """Note a function of a public check; of two in one cell Otter would drop the second."""
+        if one.check > one.check_cell:
+            what = f"a second function {name} in one check cell, the first is at line {one.check}"
+            raise self._error(what, number, "put it into a cell of its own")
+        one.check = number
 
     def _named(self, name: str, number: int) -> None:
         if name in self.questions:
@@ -178,7 +191,15 @@ class _Reader:
         if not stated:
             fix = f"write '# TODO {name} (3 points): ...'"
             raise self._error(f"the banner of {name} does not give the points", number, fix)
-        question.stated.append((number, float(stated[1]), "its banner"))
+        question.stated.append((number, self._points(stated[1], number), "its banner"))
+
+    def _points(self, text: str, number: int) -> float:
+        try:
+            return float(text)
+        except ValueError:
+            raise self._error(
+                f"{text!r} is not a number of points", number, "write a number such as 2 or 1.5"
+            ) from None
 
     def _unclosed(self) -> MasterError:
         block, line = self._open[-1]

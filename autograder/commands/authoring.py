@@ -1,6 +1,7 @@
 """Verbs for instructors: init, new, release, verify, calibrate, sample."""
 
 import argparse
+import math
 from pathlib import Path
 
 from autograder.assignment_file import assignment_names, load_assignment
@@ -33,6 +34,18 @@ def add(verbs: Verbs) -> None:
 
     check = verb(verbs, "verify", "check a release before it is published", _verify, assignment=False)
     check.add_argument("--assignment", metavar="NAME", help="which assignment (default: all of them)")
+    depth = check.add_mutually_exclusive_group()
+    depth.add_argument(
+        "--quick", action="store_true", help="grade neither mutants of the reference nor the whole corpus"
+    )
+    depth.add_argument(
+        "--mutants",
+        nargs="?",
+        const="",
+        metavar="Q1,Q2",
+        help="grade all mutants and the whole corpus, of these questions or of all; takes long"
+        " (default: only where there are few)",
+    )
 
     calibrate = verb(verbs, "calibrate", "measure the thresholds of loss tests", _calibrate)
     calibrate.add_argument("files", nargs="+", type=user_path, metavar="FILE", help="data files to train on")
@@ -96,14 +109,21 @@ def _release(options: argparse.Namespace) -> int:
 
 def _verify(options: argparse.Namespace) -> int:
     from autograder.authoring.verify import RULES, verify
+    from autograder.authoring.verify.grading import MOST
     from autograder.reports import terminal
 
     home = course(options)
+    chosen_ones = frozenset(filter(None, (options.mutants or "").split(",")))
+    most = 0 if options.quick else MOST if options.mutants is None else math.inf
     passed = True
     for name in [options.assignment] if options.assignment else assignment_names(home):
         assignment = load_assignment(name, home)
+        if unknown := chosen_ones - {one.id for one in assignment.questions}:
+            raise UsageError(f"{name} has no question {min(unknown)}", "--mutants", "give ids of its questions")
         with terminal.counted(len(RULES), "checking") as advance:
-            outcomes = verify(assignment, lambda one: advance(one.rule, "passed" if one.kept else "failed"))
+            outcomes = verify(
+                assignment, lambda one: advance(one.rule, "passed" if one.kept else "failed"), most, chosen_ones
+            )
         terminal.show_rules(assignment.name, outcomes)
         passed = passed and all(one.kept for one in outcomes)
     return 0 if passed else 1

@@ -1,8 +1,10 @@
 """Hidden tests, collected by pytest once per worker: functions with their question, points and hint."""
 
+import ast
+import math
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,12 +12,14 @@ from typing import Any
 import pytest
 
 from autograder.assignment import Assignment
-from autograder.authored import forget, load_module
+from autograder.authored import authored_text, forget, load_module
 from autograder.errors import MasterError
 from autograder.grading.observe import Observe
 
 PLACE = re.compile(r'^(?:E +File ")?([^\s":]+\.py)(?:", line |:)(\d+)', re.MULTILINE)
 """The location in a pytest error report, as written in a traceback or a syntax error."""
+COLLECTED = "test_*.py"
+"""The files that hidden tests are collected from."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,15 +97,20 @@ class _Collector:
 def collect(assignment: Assignment) -> dict[str, tuple[HiddenTest, ...]]:
     """Return the hidden tests by question, in the order of the files.
 
-    Raises MasterError for a test that cannot be imported, has no question or shares its name with another test of the
-    question, and for points that do not add up.
+    Raises MasterError for a file that cannot be read or imported, for a test that has no question, would not be
+    collected, or has the name of another test of its question, and for points that do not add up.
     """
     folder = assignment.hidden_tests_dir
+    check_files(folder)
     collector = _Collector()
     options = ["--collect-only", "--noconftest", "--assert=plain", "--disable-plugin-autoload", "--capture=no"]
     options += ["-p", "no:terminal", "-p", "no:cacheprovider"]
     forget(folder)
-    options += [f"--config-file={os.devnull}", f"--rootdir={assignment.home}"]
+    options += [
+        f"--config-file={os.devnull}",
+        f"--rootdir={assignment.home}",
+        f"--override-ini=python_files={COLLECTED}",
+    ]
     code = pytest.main([*options, str(folder)], plugins=[collector])
     if collector.errors:
         raise collector.errors[0]
@@ -145,13 +154,48 @@ def _hidden_test(where: str, name: str, items: Sequence[pytest.Function]) -> Hid
             )
         case = _case_name(callspec.id, parameters) if callspec else ""
         cases.append(Case(name=case, function=item.function, parameters=parameters))
+    points, hint = mark.kwargs["points"], mark.kwargs["hint"]
+    if isinstance(points, bool) or not isinstance(points, int | float) or not 0 <= points < math.inf:
+        raise MasterError(f"{points!r} is not a number of points", where, "give a number such as 2 or 0.5")
+    if not isinstance(hint, str):
+        raise MasterError(f"the hint is {hint!r}", where, "write a sentence for a student who fails this test")
     return HiddenTest(
         name=name.removeprefix("test_"),
         question=str(mark.args[0]),
-        points=float(mark.kwargs["points"]),
-        hint=str(mark.kwargs["hint"]),
+        points=float(points),
+        hint=hint,
         cases=tuple(cases),
     )
+
+
+def check_files(folder: Path) -> None:
+    """Read every module next to the hidden tests, probes too, which the sandbox could only fail to load.
+
+    Raises MasterError for one that is not UTF-8 or not Python, and for a hidden test that would never be collected.
+    """
+    for path in sorted(folder.glob("*.py")):
+        text = authored_text(path)
+        try:
+            tree = ast.parse(text)
+        except (SyntaxError, ValueError) as error:
+            line = getattr(error, "lineno", None) or 1
+            what = f"it cannot be imported ({type(error).__name__}: {getattr(error, 'msg', error)})"
+            raise MasterError(what, f"{path}:{line}", "fix that line") from None
+        for function, fix in _not_collected(path, tree):
+            raise MasterError(f"the hidden test {function.name} is never run", f"{path}:{function.lineno}", fix)
+
+
+def _not_collected(path: Path, tree: ast.Module) -> Iterator[tuple[ast.FunctionDef, str]]:
+    """Yield the functions marked with `@question` that pytest would pass over, each with what to rename."""
+    for function in tree.body:
+        marks = function.decorator_list if isinstance(function, ast.FunctionDef) else []
+        names = {mark.func.id for mark in marks if isinstance(mark, ast.Call) and isinstance(mark.func, ast.Name)}
+        if not isinstance(function, ast.FunctionDef) or "question" not in names:
+            continue
+        if not path.match(COLLECTED):
+            yield function, f"rename the file to {COLLECTED}"
+        elif not function.name.startswith("test"):
+            yield function, "begin its name with test_"
 
 
 def _case_name(case_id: str, parameters: Mapping[str, Any]) -> str:

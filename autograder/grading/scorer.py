@@ -16,7 +16,7 @@ from autograder.assignment import Assignment, Question
 from autograder.errors import printable
 from autograder.grading.hidden_tests import Case, HiddenTest
 from autograder.grading.memory import Memory, Verdict
-from autograder.grading.observe import Child, NoObservation, Observe, Observer, RunFactory, Starter
+from autograder.grading.observe import Child, NoObservation, Observe, Observer, RunFactory, Running, Starter
 from autograder.program import Program
 from autograder.results import SEVERITY, Audience, Flag, GradedAnswer, QuestionScore, Status, TestScore
 from autograder.sandbox.client import Stopped
@@ -76,6 +76,7 @@ class Scorer:
 
     tests: by question; reference: the answer cell of each question with its reference answer
     start: starts a program in a child
+    reseeded: 0 in grading; with another number all code draws other random numbers
     """
 
     assignment: Assignment
@@ -83,6 +84,7 @@ class Scorer:
     reference: Mapping[str, str]
     start: RunFactory
     memory: Memory = field(default_factory=Memory)
+    reseeded: int = 0
 
     def score(
         self,
@@ -97,6 +99,16 @@ class Scorer:
         starter = Starter(self.start)
         scores, flags = replace(self, start=starter)._score(program, questions, scored)
         return scores, _once([*flags, *starter.flags])
+
+    def first_failure(self, program: Program, one: Question) -> TestScore | None:
+        """Return the first hidden test of a question that a program fails, in one attempt; None when it passes all."""
+        needed = self.assignment.dependencies(one) | {one.id}
+        child = Child(self.start, [program.only(frozenset(needed))], _seed(one.notebook, self.reseeded))
+        try:
+            results = self._results(one, self._observer(child, one), [], first_failure_ends=True)
+        finally:
+            child.close()
+        return None if results[-1].status is Status.PASSED else results[-1]
 
     def _score(
         self, program: Program, questions: Sequence[Question], scored: Scored
@@ -140,12 +152,12 @@ class Scorer:
         shared: dict[str, QuestionScore | None] = {}
         if len(answered) < 2:
             return shared, []
-        run = self.start(program, _seed(program.notebook))
+        run = self.start(program, _seed(program.notebook, self.reseeded))
         try:
             for one in answered:
                 if one is not answered[0] and run.changed():
                     break
-                results = self._results(one, Observer(run, one.id, seed_of(one)), [], first_failure_ends=True)
+                results = self._results(one, self._observer(run, one), [], first_failure_ends=True)
                 shared[one.id] = None
                 if all(result.status is Status.PASSED for result in results):
                     shared[one.id] = score = _question_score(one, results, "own", program)
@@ -223,10 +235,10 @@ class Scorer:
     def _try(self, one: Question, attempt: Attempt) -> Tried:
         """Run the tests on the first program that finishes."""
         programs = [program.with_answers(attempt.reference) for program in attempt.programs]
-        child = Child(self.start, programs, notebook_seed(one))
+        child = Child(self.start, programs, notebook_seed(one, self.reseeded))
         flags = list(attempt.flags)
         try:
-            results = self._results(one, Observer(child, one.id, seed_of(one)), flags)
+            results = self._results(one, self._observer(child, one), flags)
         finally:
             child.close()
         dependencies = "reference" if attempt.reference else "own"
@@ -241,6 +253,9 @@ class Scorer:
             left_out_added=child.left_out_added,
             disturbed=child.disturbed,
         )
+
+    def _observer(self, child: Child | Running, one: Question) -> Observer:
+        return Observer(child, one.id, seed_of(one, self.reseeded))
 
     def _results(
         self, one: Question, observer: Observer, flags: list[Flag], *, first_failure_ends: bool = False
@@ -283,18 +298,18 @@ class Scorer:
         return verdict, name
 
 
-def seed_of(one: Question) -> int:
+def seed_of(one: Question, reseeded: int = 0) -> int:
     """Return the random seed for student code while this question is graded."""
-    return _seed(one.id)
+    return _seed(one.id, reseeded)
 
 
-def notebook_seed(one: Question) -> int:
-    """The seed of the random numbers that the notebook's own code draws."""
-    return _seed(one.notebook)
+def notebook_seed(one: Question, reseeded: int = 0) -> int:
+    """Return the random seed for the notebook's own code."""
+    return _seed(one.notebook, reseeded)
 
 
-def _seed(name: str) -> int:
-    return zlib.crc32(name.encode())
+def _seed(name: str, reseeded: int) -> int:
+    return zlib.crc32(name.encode()) ^ reseeded
 
 
 def _alone_in(program: Program, questions: frozenset[str], beside: frozenset[str]) -> tuple[Program, ...]:

@@ -127,7 +127,10 @@ def load_released(assignment: Assignment) -> dict[str, ReleasedNotebook]:
         try:
             cells = parse_notebook(path.read_bytes())
             released[name] = released_notebook(name, assignment.version, cells, assignment.in_notebook(name), older)
-        except (OSError, NotANotebook, ValueError) as error:
+        except NotANotebook as error:
+            reason = str(error).partition(";")[0]  # the rest tells a student what to hand in
+            raise MasterError(f"no usable release ({reason})", path, "run `autograder release`") from error
+        except (OSError, ValueError) as error:
             raise MasterError(f"no usable release ({error})", path, "run `autograder release`") from error
     return released
 

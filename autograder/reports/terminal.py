@@ -59,14 +59,17 @@ MAX_REASONS = 40
 
 
 def show_layers(layers: Sequence[Layer]) -> None:
-    """Print each layer of the sandbox: whether it is active, what it does, and how to enable it."""
-    table = Table("layer", "", "effect", "how to enable it", title="Sandbox layers on this machine")
+    """Print each layer of the sandbox: whether it is active, what it does, and below how to enable what is not."""
+    table = Table("layer", "", "effect", title="Sandbox layers on this machine")
     for layer in layers:
         state = "[green]active" if layer.active else "[red]missing" if layer.required else "[yellow]not active"
         reason = "" if layer.active else f"; here: {layer.reason}"
-        table.add_row(layer.name, state, escape(layer.means + reason), "" if layer.active else escape(layer.get))
-    console = Console()
+        table.add_row(layer.name, state, escape(layer.means + reason))
+    console = Console(highlight=False)
     console.print(table)
+    for layer in layers:  # not in the table, whose columns would break a command
+        if not layer.active and layer.get:
+            console.print(f"to enable {layer.name}: {layer.get}", markup=False, soft_wrap=True)
     if any(layer.required and not layer.active for layer in layers):
         console.print("`autograder grade` refuses to run here unless --unsafe is given; every result then says so.")
 
@@ -288,19 +291,27 @@ def _cell(score: QuestionScore | None) -> str:
 
 
 def show_rules(name: str, outcomes: "Sequence[RuleOutcome]") -> None:
-    """Print each rule of the release check with a tick or the reasons for its failure, each reason once."""
+    """Print each rule of the release check with a tick or a cross, then the reasons for failures, each reason once.
+
+    Reasons stand below the table, one per line: a column would cut their places.
+    """
     console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=120)
-    table = Table("", "check", "what to fix", title=f"release check: {name}", title_justify="left")
+    table = Table("", "check", "", title=f"release check: {name}", title_justify="left")
+    for one in outcomes:
+        mark = "[green]✓[/]" if one.kept else "[red]✗[/]"
+        table.add_row(mark, escape(one.rule), "" if one.kept else f"{len(one.reasons)} to fix")
+    console.print(table)
     told: set[str] = set()
     for one in outcomes:
-        fresh = [reason for reason in one.reasons if reason not in told]
+        fresh = [reason for reason in dict.fromkeys(one.reasons) if reason not in told]
+        told |= set(fresh)
         lines = fresh[:MAX_REASONS] + [f"… and {len(fresh) - MAX_REASONS} more"] * (len(fresh) > MAX_REASONS)
-        mark = "[green]✓[/]" if one.kept else "[red]✗[/]"
-        table.add_row(mark, escape(one.rule), escape("\n".join(lines) or ("" if one.kept else "as above")))
-        told |= set(one.reasons)
-    console.print(table)
+        for note in one.notes:
+            console.print(f"{one.rule}: {note}", markup=False, soft_wrap=True)
+        if not one.kept:
+            console.print(f"[red]✗[/] {escape(one.rule)}", soft_wrap=True)
+            for line in lines or ["as above"]:
+                console.print(f"  {line}", markup=False, soft_wrap=True)
     broken = sum(not one.kept for one in outcomes)
     failed = f", {broken} failed" if broken else ""
     console.print(f"release check; {len(outcomes) - broken} of {len(outcomes)} checks passed{failed}")

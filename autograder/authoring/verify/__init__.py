@@ -1,26 +1,42 @@
 """The release check: what a release must satisfy before it is published, with a plain reason for each failure.
 
-`files.py` contains the checks on files and text (`leaks.py` and `links.py` do the searching), `grading.py` those that
-grade in the sandbox, `notebooks.py` those that run notebooks in a Jupyter kernel. The three groups run in parallel.
+`files.py` contains the checks on files and text (`leaks.py` and `links.py` do the searching), `grading.py` and
+`answers.py` those that grade in the sandbox, `notebooks.py` those that run notebooks in a Jupyter kernel. The three
+groups run in parallel.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from autograder.assignment import Assignment
-from autograder.authoring.verify import files, grading, notebooks
-from autograder.authoring.verify.rule import Outcome, judge
+from autograder.authoring.verify import answers, files, grading, notebooks
+from autograder.authoring.verify.places import with_places
+from autograder.authoring.verify.rule import Evidence, Outcome, Rule, judge
 
 __all__ = ["RULES", "Outcome", "verify"]
 
-RULES = (*files.RULES, *grading.RULES, *notebooks.RULES)
+RULES = (*files.RULES, *grading.RULES, *answers.RULES, *notebooks.RULES)
 
 
-def verify(assignment: Assignment, done: Callable[[Outcome], None]) -> list[Outcome]:
-    """Run every check on an assignment. `done` is called with each outcome as it comes, from several threads."""
+def verify(
+    assignment: Assignment,
+    done: Callable[[Outcome], None],
+    most: float = grading.MOST,
+    chosen: frozenset[str] = frozenset(),
+) -> list[Outcome]:
+    """Run every check on an assignment. `done` is called with each outcome as it comes, from several threads.
+
+    most, chosen: as for Grading
+    """
+    placed = with_places(assignment)
+
+    def judged(rules: Sequence[Rule[Evidence]], evidence: Evidence) -> list[Outcome]:
+        return judge(rules, evidence, done, placed)
+
     with ThreadPoolExecutor(2) as pool:
-        on_files = pool.submit(judge, files.RULES, files.Files(assignment), done)
-        on_notebooks = pool.submit(judge, notebooks.RULES, notebooks.Runs(assignment), done)
-        with grading.Grading(assignment) as graded:  # not in the pool: pytest needs the main thread
-            on_grading = judge(grading.RULES, graded, done)
+        on_files = pool.submit(judged, files.RULES, files.Files(assignment))
+        on_notebooks = pool.submit(judged, notebooks.RULES, notebooks.Runs(assignment))
+        # Not in the pool: pytest, which it uses, wants the main thread.
+        with grading.Grading(assignment, most, chosen) as graded:
+            on_grading = judged((*grading.RULES, *answers.RULES), graded)
         return [*on_files.result(), *on_grading, *on_notebooks.result()]

@@ -8,6 +8,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from autograder.assignment import Assignment, Question
+from autograder.assignment_file import line_of
+from autograder.authored import authored_text
+from autograder.authoring import corpus
+from autograder.authoring.archives import version_on_disk
 from autograder.authoring.build import reference_text, release_files
 from autograder.authoring.master import mistakes, read_master
 from autograder.authoring.verify.leaks import leaks
@@ -16,6 +20,7 @@ from autograder.authoring.verify.rule import Rule
 from autograder.errors import MasterError
 from autograder.notebook import Role
 from autograder.regions import indent_of
+from autograder.release import versions
 from autograder.release.reference import reference_file
 
 BANNER_WIDTH = 76
@@ -47,7 +52,8 @@ class Files:
     def given_out(self) -> dict[str, bytes]:
         """Everything that students get, by path: the release, and the archives and list of changes in `dist/`."""
         dist = self.assignment.home / "dist"
-        archives = [*sorted(dist.glob(f"{self.assignment.name}-*-student.zip")), *sorted(dist.glob("CHANGES-*.md"))]
+        name = self.assignment.name
+        archives = [*sorted(dist.glob(f"{name}-*-student.zip")), *sorted(dist.glob(f"{name}-*-CHANGES.md"))]
         files = {str(path): data for path, data in self.released.items()}
         return files | {f"dist/{path.name}": path.read_bytes() for path in archives}
 
@@ -59,7 +65,11 @@ class Files:
             path = PurePosixPath(f"{name}.ipynb")
             if path not in self.released:
                 raise MasterError(f"{path} is not released", self.assignment.release_dir, "run `autograder release`")
-            found[name] = json.loads(self.released[path])["cells"]
+            try:
+                found[name] = list(json.loads(self.released[path])["cells"])
+            except (ValueError, KeyError, TypeError) as error:
+                what = f"not a notebook ({type(error).__name__}: {error})"
+                raise MasterError(what, self.assignment.release_dir / path, "run `autograder release`") from error
         return found
 
     def cells_of(self, question: Question) -> list[dict[str, Any]]:
@@ -74,7 +84,7 @@ def nothing_left_to_fill_in(files: Files) -> Iterator[str]:
     assignment = files.assignment
     for path in sorted(assignment.masters_dir.rglob("*")):
         if path.suffix in (".py", ".toml", ".txt"):
-            for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+            for number, line in enumerate(authored_text(path).splitlines(), start=1):
                 if found := FILL_IN.search(line):
                     yield f"{_short(path, assignment)}:{number}: {found[1]}"
 
@@ -103,6 +113,31 @@ def release_is_rebuilt(files: Files) -> Iterator[str]:
     answers = reference_file(files.assignment)
     if not answers.is_file() or answers.read_text(encoding="utf-8") != reference_text(files.assignment):
         yield f"{_short(answers, files.assignment)} differs from a rebuild; {fix}"
+
+
+def version_is_the_recorded_one(files: Files) -> Iterator[str]:
+    """A version that went out never changes: its record, if there is one, is compared with the release."""
+    assignment = files.assignment
+    record = assignment.masters_dir / versions.FOLDER / f"{assignment.version}.json"
+    if not record.is_file():
+        return
+    kept = next(one for one in versions.recorded(assignment) if one.name == assignment.version)
+    now = version_on_disk(assignment)
+    changed = [path for path in sorted({*kept.files, *now.files}) if kept.files.get(path) != now.files.get(path)]
+    for name in sorted({*kept.notebooks, *now.notebooks}):
+        if kept.notebooks.get(name) != now.notebooks.get(name):
+            changed.append(f"{name}.ipynb")
+    if (kept.points, kept.defines) != (now.points, now.defines):
+        changed.append("the table of questions")
+    line = line_of(authored_text(assignment.toml), "", "version")
+    for what in changed:
+        where = f"{_short(assignment.toml, assignment)}:{line}"
+        yield f"{where}: {what} is not that of version {assignment.version} on record; give a new `release --version`"
+
+
+def corpus_is_readable(files: Files) -> Iterator[str]:
+    corpus.read_corpus(files.assignment)
+    yield from ()
 
 
 def cells_are_in_order(files: Files) -> Iterator[str]:
@@ -162,6 +197,8 @@ RULES = (
     Rule(name="no placeholders are left", reasons=nothing_left_to_fill_in),
     Rule(name="masters are well formed and agree with assignment.toml on points", reasons=masters_agree),
     Rule(name="the committed release equals a rebuild", reasons=release_is_rebuilt),
+    Rule(name="a version on record is released as it was recorded", reasons=version_is_the_recorded_one),
+    Rule(name="every file of the corpus belongs to a question and can be read", reasons=corpus_is_readable),
     Rule(name="every question has the standard form, a check and three folded hints", reasons=cells_are_in_order),
     Rule(name="students get no solution, hidden test or private path", reasons=nothing_leaks),
     Rule(name="all links and images resolve", reasons=links_resolve),

@@ -1,5 +1,6 @@
 """Checks that grade the reference, the release itself, and wrong answers of the corpus, one question at a time."""
 
+import ast
 import contextlib
 import functools
 import tempfile
@@ -9,13 +10,22 @@ from pathlib import Path
 from types import TracebackType
 
 from autograder.assignment import Assignment, Question
+from autograder.assignment_file import line_of
+from autograder.authored import authored_text
 from autograder.authoring import corpus
+from autograder.authoring.verify import chance
 from autograder.authoring.verify.rule import Rule
 from autograder.grading.grader import Grader, open_grader
 from autograder.grading.hidden_tests import HiddenTest, collect
+from autograder.grading.memory import Memory
+from autograder.program import Program
 from autograder.results import Flag, QuestionScore, Result, Status, Student
+from autograder.submissions.notebooks import read_files
+from autograder.submissions.reassemble import reassemble
 from autograder.submissions.submission import of_files
 
+MOST = 100
+"""Answers that a rule grades in every release check; more take too long."""
 SPARE = 2.0
 """The limits of assignment.toml must be at least this many times what the reference takes."""
 
@@ -30,10 +40,16 @@ class Graded:
 
 
 class Grading:
-    """A grader of one assignment, started when it is first needed. Use it as a context manager."""
+    """A grader of one assignment, started when it is first needed. Use it as a context manager.
 
-    def __init__(self, assignment: Assignment) -> None:
+    most: how many answers a rule may grade; one that would need more is left out
+    chosen: the questions that such a rule looks at, all when there are none
+    """
+
+    def __init__(self, assignment: Assignment, most: float = MOST, chosen: frozenset[str] = frozenset()) -> None:
         self.assignment = assignment
+        self.most = most
+        self.chosen = chosen
         self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> "Grading":
@@ -76,6 +92,38 @@ class Grading:
         folder = self._hand_in(stubs)
         return {one.id: self.grade(folder, one) for one in self.assignment.questions}
 
+    @functools.cached_property
+    def again(self) -> dict[str, Graded]:
+        """The reference once more: other random numbers for its code, and every hidden test judges anew."""
+        scorer = replace(self.grader.scorer, memory=Memory(), reseeded=1)
+        grader = replace(self.grader, scorer=scorer)
+        folder = self._hand_in(scorer.reference)
+        return {one.id: self.grade(folder, one, grader) for one in self.assignment.questions}
+
+    @functools.cached_property
+    def with_dependencies(self) -> dict[str, Graded]:
+        """Each question of the reference, with answers only to the questions that it depends on."""
+        graded = {}
+        for one in self.assignment.questions:
+            needed = {one.id, *self.assignment.dependencies(one)}
+            answers = {key: cell for key, cell in self.grader.scorer.reference.items() if key in needed}
+            graded[one.id] = self.grade(self._hand_in(answers), one)
+        return graded
+
+    @property
+    def questions(self) -> list[Question]:
+        """The questions that rules look at that grade many answers."""
+        return [one for one in self.assignment.questions if not self.chosen or one.id in self.chosen]
+
+    @functools.cached_property
+    def programs(self) -> dict[str, Program]:
+        """The reference as a program, by notebook."""
+        names = self.assignment.notebooks
+        folder = self._hand_in(self.grader.scorer.reference)
+        submission = of_files(Student(id="s"), [folder / f"{name}.ipynb" for name in names])
+        files = read_files(submission, self.assignment).notebooks
+        return {name: reassemble(self.grader.released[name], files[name], self.assignment) for name in names}
+
     def failed_tests(self, answer: corpus.Answer, left: frozenset[str]) -> set[str]:
         """Return which of the hidden tests `left` this answer fails, with the reference for all other answers."""
         folder = self._hand_in(dict(self.grader.scorer.reference) | {answer.question: answer})
@@ -94,7 +142,10 @@ class Grading:
 
     def _hand_in(self, answers: Mapping[str, str | corpus.Answer]) -> Path:
         """Return a folder with a submission of these answers."""
-        folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="verify-")))
+        return self.hand_in(Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="verify-"))), answers)
+
+    def hand_in(self, folder: Path, answers: Mapping[str, str | corpus.Answer]) -> Path:
+        """Write a submission of these answers into a folder."""
         return corpus.write(folder, corpus.submission(self._tables, self.grader.released, answers))
 
     @functools.cached_property
@@ -129,6 +180,32 @@ def release_gets_nothing(grading: Grading) -> Iterator[str]:
                 yield f"{question}: the hidden test {test.name} passes on the released stub"
 
 
+def tests_are_steady(grading: Grading) -> Iterator[str]:
+    """Compare two gradings of the reference, and look for hidden tests that draw without a seed or read the clock."""
+    for question, graded in grading.again.items():
+        then = {test.name: test.status for test in grading.reference[question].score.tests}
+        for test in graded.score.tests:
+            if test.status is not then[test.name]:
+                what = f"the hidden test {test.name} is {then[test.name]}, and {test.status} with other random numbers"
+                yield f"{question}: {what} ({test.message})"
+    for path in sorted(grading.assignment.hidden_tests_dir.glob("*.py")):
+        if not path.name.startswith("probes"):  # those run in the sandbox, where everything is seeded
+            where = path.relative_to(grading.assignment.home).as_posix()
+            yield from (f"{where}:{line}: {what}" for line, what in chance.found(authored_text(path)))
+
+
+def dependencies_are_declared(grading: Grading) -> Iterator[str]:
+    toml = grading.assignment.toml
+    for question, graded in grading.with_dependencies.items():
+        score = graded.score
+        if score.points < score.max_points and grading.reference[question].score.points == score.max_points:
+            failed = next(test for test in score.tests if test.status is not Status.PASSED)
+            where = f"{toml.relative_to(grading.assignment.home).as_posix()}:"
+            where += str(line_of(authored_text(toml), f"questions.{question}"))
+            what = f"{question} gets {score.points:g} of {score.max_points:g} points with answers only to its `depends`"
+            yield f"{where}: {what} ({failed.name}: {failed.message}); add what it uses to `depends`"
+
+
 def time_is_enough(grading: Grading) -> Iterator[str]:
     limit = grading.assignment.limits.cpu_s
     for question, graded in grading.reference.items():
@@ -143,10 +220,19 @@ def wrong_answers_fail(grading: Grading) -> Iterator[str]:
         path = grading.assignment.corpus_dir / f"{question}.txt"
         left = frozenset(test.name for test in tests)
         for answer in corpus.read_answers(path):
-            if not answer.right and left:
+            if not answer.right and left and _is_python(answer.body):
                 left -= grading.failed_tests(answer, left)
         where = path.relative_to(grading.assignment.home).as_posix()
         yield from (f"{question}: no wrong answer in {where} fails the hidden test {name}" for name in sorted(left))
+
+
+def _is_python(body: str) -> bool:
+    """Whether an answer can be parsed; one that cannot fails every test, and shows nothing about them."""
+    try:
+        ast.parse(body)
+    except (SyntaxError, ValueError):
+        return False
+    return True
 
 
 RULES = (
@@ -154,5 +240,7 @@ RULES = (
     Rule(name="the reference gets full marks in every question", reasons=reference_gets_everything),
     Rule(name="the release gets no points and counts as not_attempted", reasons=release_gets_nothing),
     Rule(name="the reference needs at most half of the CPU limit", reasons=time_is_enough),
+    Rule(name="hidden tests judge the reference the same way every time", reasons=tests_are_steady),
+    Rule(name="depends names every question whose answer is used", reasons=dependencies_are_declared),
     Rule(name="every hidden test fails on a wrong answer of the corpus", reasons=wrong_answers_fail),
 )

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from autograder.assignment import Assignment
+from autograder.authored import authored_text
 from autograder.authoring.master import reference_answers
 
 MIN_SOLUTION = 21
@@ -59,7 +60,7 @@ def hidden_lines(assignment: Assignment) -> dict[str, str]:
     """Return the secret lines of hidden tests, probes and their helpers, with their origin."""
     lines: dict[str, str] = {}
     for path in sorted(assignment.hidden_tests_dir.glob("*.py")):
-        for line in map(plain, path.read_text(encoding="utf-8").splitlines()):
+        for line in map(plain, authored_text(path).splitlines()):
             if len(line) >= MIN_HIDDEN and not IMPORT.match(line) and not _allowed(assignment, line):
                 lines[line] = f"a line of {path.name}"
     return lines
@@ -73,7 +74,7 @@ def private_words(assignment: Assignment) -> list[str]:
     """Return words that may appear nowhere: markers, paths, names of private files, hints of hidden tests."""
     words = {*WORDS, str(assignment.home), str(Path.home())}
     for path in assignment.hidden_tests_dir.glob("*.py"):
-        words |= {path.name, *HINT.findall(path.read_text(encoding="utf-8"))}
+        words |= {path.name, *HINT.findall(authored_text(path))}
     return sorted(word for word in words if len(word) >= MIN_WORD and word not in PUBLIC_NAMES)
 
 
