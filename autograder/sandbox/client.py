@@ -25,8 +25,7 @@ from autograder.sandbox import channel, confine, scratch
 
 START_S = 120
 EXIT_S = 10
-LEAVE_S = 1.5
-"""How long a killed fork server may take to be gone, on a busy machine."""
+LEAVE_S = 1.5  # until a killed fork server is gone, on a busy machine
 PROBE = re.compile(rb'\["probe","(\w+)"\]')
 STEP_KEYS = ("type", "message", "cell", "text")
 
@@ -54,7 +53,7 @@ class Sandbox:
     """One fork server. Use it as a context manager; it serves one child at a time.
 
     Entering it starts the server, which then loads on its own; `ready` waits for it, and so does the first child.
-    Raises GraderFault when the server does not start or goes away.
+    Raises GraderFault when the server does not start or goes.
     """
 
     def __init__(
@@ -86,7 +85,7 @@ class Sandbox:
         try:
             self._start(theirs)
         except BaseException:
-            self._end()
+            self.__exit__(None, None, None)
             raise
         return self
 
@@ -131,9 +130,6 @@ class Sandbox:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._end()
-
-    def _end(self) -> None:
         """Kill the server, which has nothing to tidy up, and remove its scratch folder; its children end with it."""
         if self._server is not None:
             with contextlib.suppress(ProcessLookupError):
@@ -141,8 +137,8 @@ class Sandbox:
             self._server.wait()
             self._control.settimeout(LEAVE_S)
             with contextlib.suppress(OSError):
-                while self._control.recv(1 << 16):  # until process 1 of the namespaces, which holds the other end, ends
-                    pass
+                while self._control.recv(1 << 16):
+                    pass  # it ends when all who held the other end are gone
         self._control.close()
         scratch.remove(self._scratch)
 
