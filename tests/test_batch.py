@@ -1,6 +1,8 @@
 """A batch: graded once, recorded as it comes, resumed where it was, and never grown by the class."""
 
+import contextlib
 import tracemalloc
+from collections.abc import Iterator
 from concurrent.futures import Executor, Future
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
@@ -13,7 +15,9 @@ from autograder.gradebook import run as runs
 from autograder.gradebook.store import Gradebook, open_gradebook
 from autograder.grading.batch import TRIES, Batch, InlineExecutor
 from autograder.grading.graded import Graded
+from autograder.grading.workers import workers
 from autograder.results import QuestionScore, Result, Status, Student, SubmissionStatus
+from autograder.sandbox.client import ServerGone
 from autograder.submissions.intake import Wanted, take_in
 from autograder.submissions.submission import HandIn, Submission
 from tests import corpus, downloads
@@ -167,6 +171,88 @@ def test_a_submission_at_which_workers_die_again_and_again_gets_a_row(book: Grad
     worker = Worker()
     grade(book, hand_ins[:1], worker)
     assert worker.calls == [("ada", ("B1", "B3"))], "the next run tries again"
+
+
+class Killed(Executor):
+    """A pool that dies at one submission, and takes with it what is under way; before that, nothing is finished."""
+
+    def __init__(self, killer: str) -> None:
+        self.killer = killer
+        self.dead = False
+        self.under_way: list[Future[Any]] = []
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        self.under_way.append(future)
+        if args[0].student.id == self.killer:
+            for one in self.under_way:
+                one.set_exception(BrokenProcessPool("killed"))
+            self.under_way, self.dead = [], True
+        elif self.dead:
+            future.set_result(fn(*args, **kwargs))
+            self.under_way = []
+        return future
+
+
+def test_nobody_pays_for_a_neighbour_that_kills_workers(book: Gradebook, tmp_path: Path) -> None:
+    """All that was under way at the first death is graded again, one by one; only the killer dies again."""
+    for student in ("ada", "bob", "cem", "dan"):
+        (tmp_path / "s" / student).mkdir(parents=True)
+        (tmp_path / "s" / student / "batchnorm.ipynb").write_text(f'{{"cells": [], "who": "{student}"}}')
+    hand_ins = take_in([tmp_path / "s"], Wanted(notebooks=ASSIGNMENT.notebooks)).hand_ins
+    worker = Worker()
+    run = grade(book, hand_ins, worker, executor=Killed("cem"))
+    assert run.failed == 1
+    assert [saved.result.student.id for saved in book.saved() if saved.result.flags] == ["cem"]
+    assert sorted(student for student, _ in worker.calls) == ["ada", "bob", "dan"]
+
+
+class Servers:
+    """Stands for the graders that a keeper opens: each one's fork server dies as often as told."""
+
+    def __init__(self, deaths: int) -> None:
+        self.deaths = deaths
+        self.opened = 0
+
+    @contextlib.contextmanager
+    def __call__(self, *arguments: Any, **options: Any) -> Iterator["Servers"]:
+        self.opened += 1
+        yield self
+
+    def graded(self, submission: Submission, questions: Any) -> Graded:
+        if self.deaths:
+            self.deaths -= 1
+            raise ServerGone("it ended or hangs", "fork server", "x")
+        return Worker()(submission, tuple(one.id for one in questions))
+
+
+@pytest.mark.parametrize(("deaths", "opened", "failed"), [(0, 1, 0), (1, 2, 0), (2, 3, 1)])
+def test_a_killed_fork_server_is_started_again(
+    book: Gradebook, hand_ins: list[HandIn], monkeypatch: pytest.MonkeyPatch, deaths: int, opened: int, failed: int
+) -> None:
+    """Once costs a retry; twice at one submission is a row that says so, and the next submission is graded."""
+    servers = Servers(deaths)
+    monkeypatch.setattr("autograder.grading.grader.open_grader", servers)
+    run = runs.begin(book, ASSIGNMENT, (B1, B3), GRADER, "grade")
+    with workers(ASSIGNMENT, 1) as (executor, do):
+        Batch(executor=executor, grade=do, jobs=1, wanted=run.wanted, record=run.record).run(hand_ins)
+    ada, bob = [saved.result for saved in book.saved()]
+    assert (servers.opened, run.failed) == (opened, failed)
+    assert [flag.kind for flag in ada.flags] == ["grader_failed"] * failed
+    assert bob.status is SubmissionStatus.GRADED
+
+
+def test_a_finished_submission_is_recorded_before_the_next_is_begun(book: Gradebook, hand_ins: list[HandIn]) -> None:
+    """A run that hangs at the next one, and is stopped there, has kept it."""
+    seen: list[list[str]] = []
+
+    class Looking(Worker):
+        def __call__(self, submission: Submission, questions: tuple[str, ...]) -> Graded:
+            seen.append([one.id for one in book.students()])
+            return super().__call__(submission, questions)
+
+    grade(book, hand_ins, Looking())
+    assert seen == [[], ["ada"]]
 
 
 def test_memory_does_not_grow_with_the_class(tmp_path: Path) -> None:

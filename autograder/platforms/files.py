@@ -25,7 +25,19 @@ MAX_DEPTH = 50
 MAX_ARCHIVE = 256 << 20
 """Maximum bytes of an archive inside an archive, which is read into memory."""
 MAX_NAME = 255
-JUNK = frozenset({"__MACOSX", ".DS_Store", ".ipynb_checkpoints", "Thumbs.db", "desktop.ini", "__pycache__", ".git"})
+JUNK = frozenset(
+    {
+        "__MACOSX",
+        ".DS_Store",
+        ".ipynb_checkpoints",
+        "Thumbs.db",
+        "desktop.ini",
+        "__pycache__",
+        ".git",
+        ".sample-batch",
+    }
+)
+"""Names of systems, editors and this kit, which nobody hands in."""
 DAMAGED = "the archive is damaged or password-protected; zip the notebooks again"
 
 

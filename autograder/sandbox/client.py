@@ -88,7 +88,7 @@ class Sandbox:
         try:
             self._start(theirs)
         except BaseException:
-            self._end()
+            self.__exit__(None, None, None)
             raise
         return self
 
@@ -134,9 +134,6 @@ class Sandbox:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._end()
-
-    def _end(self) -> None:
         """Kill the server, which has nothing to tidy up, and remove its scratch folder; its children end with it."""
         if self._server is not None:
             with contextlib.suppress(ProcessLookupError):
@@ -144,9 +141,8 @@ class Sandbox:
             self._server.wait()
             self._control.settimeout(LEAVE_S)
             with contextlib.suppress(OSError):
-                # until process 1 of the namespaces, which holds the other end, ended
                 while self._control.recv(1 << 16):
-                    pass
+                    pass  # it ends when all who held the other end are gone
         self._control.close()
         scratch.remove(self._scratch)
 
