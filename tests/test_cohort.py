@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import zipfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -28,7 +29,7 @@ from autograder.reports.cohort import (
 )
 from autograder.reports.html import visible
 from autograder.reports.report import index_html, question_html, write_report
-from autograder.results import Flag, Override, QuestionScore, Result, Status, SubmissionStatus
+from autograder.results import Flag, LmsIdentity, Override, QuestionScore, Result, Status, Student, SubmissionStatus
 from tests import HOME, corpus
 from tests.classroom import HOSTILE, TESTS, lecture_class, result, score, small, unanswered
 from tests.html_text import Page
@@ -250,6 +251,22 @@ def test_the_verb_feedback_writes_feedback_alone(folder: Path) -> None:
     assert run("feedback", "--out", str(folder)) == 0
     assert len(list((folder / "feedback").iterdir())) == 8
     assert not (folder / "report").exists()
+
+
+def test_the_zip_for_an_lms_holds_the_pages_as_written(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from_canvas = LmsIdentity(system="canvas", user="7", attachments=("70",), stem="lovelaceada_7_70")
+    with open_gradebook(folder) as gradebook:
+        number = gradebook.begin_run("grade", json.dumps({}), "grade")
+        one = replace(lecture_class(1)[0], student=Student(id="lms", lms=from_canvas))
+        gradebook.save(number, one, {})
+        gradebook.end_run(number)
+    assert run("feedback", "--zip", "canvas", "--out", str(folder)) == 0
+    with zipfile.ZipFile(folder / "feedback-canvas.zip") as archive:
+        (name,) = archive.namelist()
+        assert archive.read(name) == (folder / "feedback" / "lms.html").read_bytes()
+    told = capsys.readouterr()
+    assert "(1 files)" in told.out
+    assert told.err.count("not in the zip: ") == 4
 
 
 @pytest.mark.parametrize("wanted", ["0", "3", "-1"])

@@ -135,5 +135,4 @@ def test_every_page_is_in_the_index() -> None:
 def test_the_readme_is_short_and_true() -> None:
     readme = TEXT["README.md"]
     assert len(readme.splitlines()) <= 130
-    assert len(RULES) == 16
-    assert "sixteen checks" in readme
+    assert f"{len(RULES)} checks" in readme

@@ -16,7 +16,7 @@ MAX_FILE_NAME = 180
 """Maximum bytes of a student's id in a file name, which leaves room for the rest of the name."""
 
 
-def write_whole(path: Path, text: str) -> None:
+def write_whole(path: Path, content: str | bytes) -> None:
     """Replace a file atomically, so that neither a reader nor a killed run leaves half of one.
 
     Raises UsageError if it cannot be written, for instance because the disk is full.
@@ -24,8 +24,8 @@ def write_whole(path: Path, text: str) -> None:
     with writing(path):
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f"{UNFINISHED}{path.name[:40]}-")
         try:
-            with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace", newline="") as file:
-                file.write(text)
+            with os.fdopen(handle, "wb") as file:
+                file.write(content if isinstance(content, bytes) else content.encode(errors="backslashreplace"))
             os.chmod(name, 0o644)
             os.replace(name, path)
         except BaseException:
