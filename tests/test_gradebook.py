@@ -20,7 +20,7 @@ from autograder.gradebook import overrides, reviews, schema, views
 from autograder.gradebook.files import cell, file_stem
 from autograder.gradebook.overrides import WHOLE, Decision
 from autograder.gradebook.reviews import Kind
-from autograder.gradebook.store import FILE, Gradebook, connect, open_gradebook
+from autograder.gradebook.store import FILE, Gradebook, open_gradebook
 from autograder.results import (
     Audience,
     Flag,
@@ -367,15 +367,11 @@ def test_a_decision_on_a_history_that_has_gone_on_is_not_recorded(book: Gradeboo
 
 def test_of_many_who_decide_at_the_same_moment_one_does(book: Gradebook) -> None:
     save(book, result("ada"))
-    url = book.engine.url.render_as_string(hide_password=False)
     ready = threading.Barrier(8)
 
     def try_it(number: int) -> bool:
-        engine = connect(url)
         ready.wait()
-        recorded = decide_after(Gradebook(engine), overrides.stamp(()), f"ta {number}")
-        engine.dispose()
-        return recorded
+        return decide_after(book, overrides.stamp(()), f"ta {number}")
 
     with ThreadPoolExecutor(8) as pool:
         assert sorted(pool.map(try_it, range(8))) == [False] * 7 + [True]
