@@ -249,6 +249,8 @@ def _patterns(table: TomlTable, key: str) -> tuple[re.Pattern[str], ...]:
             patterns.append(re.compile(text))
         except re.error as error:
             raise table.error(f"{text!r} is no regular expression ({error})", "mend the pattern", key) from error
+        if any(patterns[-1].match(anything) for anything in ("", "\0")):
+            raise table.error(f"{text!r} matches every line", "write a pattern of lines that give nothing away", key)
     return tuple(patterns)
 
 

@@ -21,6 +21,7 @@ from autograder.errors import MasterError
 FILE = "equivalent_mutants.toml"
 KEYS = ("question", "line", "becomes", "reason")
 PLAIN = (ast.Assign, ast.AnnAssign, ast.AugAssign, ast.Expr)
+DECORATED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 BLOCKS = (ast.If, ast.For, ast.While, ast.With)
 
 Key = tuple[str, str, str]
@@ -111,7 +112,7 @@ def _statements(tree: ast.Module, *, torch: bool) -> Iterator[Change]:
                         block[index : index + 1] = new
                         yield node.lineno, name, ast.unparse(ast.fix_missing_locations(tree))
                         block[index : index + len(new)] = [node]
-                elif block is getattr(parent, "decorator_list", None):
+                elif isinstance(parent, DECORATED) and block is parent.decorator_list:
                     del block[index]
                     yield node.lineno, (f"@{ast.unparse(node)}", "pass"), ast.unparse(tree)
                     block.insert(index, node)
