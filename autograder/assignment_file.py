@@ -302,6 +302,8 @@ def _patterns(table: TomlTable, key: str) -> tuple[re.Pattern[str], ...]:
         except re.error as error:
             what = f"{text!r} is not a valid regular expression ({error})"
             raise table.error(what, "correct the pattern", key) from error
+        if any(patterns[-1].match(anything) for anything in ("", "\0")):
+            raise table.error(f"{text!r} matches every line", "write a pattern of lines that give nothing away", key)
     return tuple(patterns)
 
 

@@ -89,6 +89,14 @@ MISTAKES = [
         what="unknown key vresion",
     ),
     Mistake(
+        id="a pattern of every line",
+        file=TOML,
+        old="'def '",
+        new="''",
+        at="allowed =",
+        what="'' matches every line",
+    ),
+    Mistake(
         id="a broken pattern",
         file=TOML,
         old="'def '",

@@ -18,7 +18,7 @@ from autograder.assignment_file import load_assignment
 from autograder.authoring.archives import version_on_disk
 from autograder.authoring.build import build_notebook, reference_text
 from autograder.authoring.corpus import released_tables
-from autograder.authoring.verify import RULES, Outcome, files, grading, notebooks
+from autograder.authoring.verify import RULES, Outcome, answers, chance, files, grading, notebooks, verify
 from autograder.authoring.verify.links import broken_links
 from autograder.authoring.verify.rule import judge
 from autograder.errors import MasterError
@@ -35,6 +35,7 @@ TOML = "solutions/tiny/assignment.toml"
 TESTS = "solutions/tiny/hidden_tests/test_questions.py"
 NOTEBOOK = "assignments/tiny/tiny.ipynb"
 ANSWERS = "solutions/tiny/corpus/Q1.txt"
+MUTANTS = "solutions/tiny/equivalent_mutants.toml"
 REBUILT = "the committed release equals a rebuild"
 RECORDED = "a version on record is released as it was recorded"
 CORPUS = "every file of the corpus belongs to a question and can be read"
@@ -340,7 +341,7 @@ def test_broken_rules_of_grading(home: Path) -> None:
     slow = replace(assignment, limits=Limits(wall_s=20, cpu_s=1e-4, memory_mib=512))
     with grading.Grading(slow) as graded:
         found = reasons(grading.RULES, graded)
-    complete, reference, release, time, corpus = (found[rule.name] for rule in grading.RULES)
+    complete, reference, release, time, _, _, corpus = (found[rule.name] for rule in grading.RULES)
     assert complete == ("Q1: the hidden test half_of_an_odd_number has no hint",)
     assert reference[0].startswith(
         "Q1: the reference gets 0 of 2 points (half_of_an_even_number: your result is 2 where 3"
@@ -353,6 +354,92 @@ def test_broken_rules_of_grading(home: Path) -> None:
         "Q2: no wrong answer in solutions/tiny/corpus/Q2.txt fails the hidden test the_values_are_left_as_they_are"
         in corpus
     )
+
+
+def plant(home: Path) -> list[tuple[str, str, str]]:
+    """Make mistakes that one check can tell at once; each as its file, what stands in its line, and what is said."""
+    record(lambda table: table["files"].update({"requirements.txt": "0"}))(home)
+    edit(home, MASTER, "# A half is a quotient.", "# FILL IN Q1 hint 1")
+    edit(home, TOML, 'depends = ["Q1"]', "depends = []")
+    edit(home, TESTS, "import pytest\n", "import random\nimport time\n\nimport pytest\n")
+    edit(home, TESTS, 'hint="Which of the two divisions rounds?"', 'hint=" "')
+    edit(home, TESTS, "values = [4.0, 1.0, 7.0]", "return")
+    edit(home, TESTS, '    seen = observe("halve", x=7.0)', '    seen = observe("halve", x=7.0 + 0 * random.random())')
+    edit(home, TESTS, '    seen = observe("halve", x=x)', '    seen = observe("halve", x=x + 0 * time.time())')
+    edit(home, ANSWERS, "return 0.5 * x", "return 0.25 * x")
+    edit(home, ANSWERS, "expect: the double of x", "expect: three times x")
+    edit(
+        home,
+        ANSWERS,
+        "=== wrong: rounded down",
+        "=== wrong: as it should be\nexpect: x\nreturn x / 2\n\n=== wrong: rounded down",
+    )
+    edit(home, MUTANTS, "]; halves = [halve(value) for value in values]", "]; more")
+    write_reference(home)
+    return [
+        (TOML, 'version = "1"', "requirements.txt is not that of version 1 on record"),
+        (MASTER, "# FILL IN", "Q1 hint 1"),
+        (TOML, "[questions.Q2]", "Q2 gets 1 of 3 points with answers only to its `depends`"),
+        (TESTS, "def test_half_of_an_odd_number", "Q1: the hidden test half_of_an_odd_number has no hint"),
+        (TESTS, "def test_the_values_are", "Q2: the hidden test the_values_are_left_as_they_are passes on the stub"),
+        (TESTS, "random.random()", "`random.random()` draws without a seed"),
+        (TESTS, "time.time()", "`time.time()` reads the clock"),
+        (ANSWERS, "=== right: by a product", "a right answer gets 0 of 2 points"),
+        (ANSWERS, "=== wrong: the double", "no message matches 'three times x'"),
+        (ANSWERS, "=== wrong: as it should be", "a wrong answer gets full marks"),
+        (MUTANTS, "[[mutant]]", "Q2 has no such mutant"),
+        (MASTER, "    halves = [", "no hidden test of Q2 notices `halves = [halve(value) for value in values]`"),
+    ]
+
+
+def test_every_planted_mistake_is_named_on_a_line_with_its_place(home: Path) -> None:
+    planted = plant(home)
+    found = [reason for one in verify(load_assignment("tiny", home), lambda outcome: None) for reason in one.reasons]
+    for file, at, said in planted:
+        text = (home / file).read_text(encoding="utf-8")
+        place = f"{file}:{text[: text.index(at)].count(chr(10)) + 1}: "
+        assert [reason for reason in found if reason.startswith(place) and said in reason], (place, said, found)
+    assert all("\n" not in reason for reason in found)
+
+
+@pytest.mark.parametrize(
+    ("source", "line"),
+    [
+        ("import random\nrandom.shuffle(x)", 2),
+        ("random.Random()", 1),
+        ("np.random.default_rng()", 1),
+        ("torch.rand(3)", 1),
+        ("datetime.now()", 1),
+        ("datetime.date.today()", 1),
+        ("time.perf_counter()", 1),
+    ],
+)
+def test_chance_and_time_in_a_hidden_test(source: str, line: int) -> None:
+    assert [number for number, _ in chance.found(source)] == [line]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "random.Random(3).shuffle(x)",
+        "np.random.default_rng(seed=3).normal()",
+        "torch.rand(3, generator=g)",
+        "x.random()",
+        "time.sleep(0)",
+        "now()",
+    ],
+)
+def test_what_is_seeded_is_no_chance(source: str) -> None:
+    assert list(chance.found(source)) == []
+
+
+def test_answers_that_would_take_too_long_are_left_out(home: Path) -> None:
+    with grading.Grading(load_assignment("tiny", home), most=0) as graded:
+        outcomes = judge(answers.RULES, graded, lambda outcome: None)
+    assert [(one.kept, one.notes) for one in outcomes] == [
+        (True, ("skipped, as there are 26 answers to grade; `autograder verify --mutants` grades them all",)),
+        (True, ("skipped, as there are 6 answers to grade; `autograder verify --mutants` grades them all",)),
+    ]
 
 
 def test_points_of_hidden_tests_that_do_not_add_up(home: Path) -> None:

@@ -21,6 +21,7 @@ from autograder.errors import MasterError
 FILE = "equivalent_mutants.toml"
 KEYS = ("question", "line", "becomes", "reason")
 PLAIN = (ast.Assign, ast.AnnAssign, ast.AugAssign, ast.Expr)
+DECORATED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 BLOCKS = (ast.If, ast.For, ast.While, ast.With)
 
 Key = tuple[str, str, str]
@@ -102,7 +103,7 @@ def _changed_line(original: str, body: str) -> tuple[str, str] | None:
 def _statements(tree: ast.Module, *, torch: bool) -> Iterator[Change]:
     """Delete or double one statement at a time, and put it under `no_grad` or take it out."""
     for parent in list(ast.walk(tree)):
-        for field, block in ast.iter_fields(parent):
+        for _, block in ast.iter_fields(parent):
             if not isinstance(block, list):
                 continue
             for index, node in enumerate(list(block)):
@@ -111,7 +112,7 @@ def _statements(tree: ast.Module, *, torch: bool) -> Iterator[Change]:
                         block[index : index + 1] = new
                         yield node.lineno, name, ast.unparse(ast.fix_missing_locations(tree))
                         block[index : index + len(new)] = [node]
-                elif field == "decorator_list":
+                elif isinstance(parent, DECORATED) and block is parent.decorator_list:
                     del block[index]
                     yield node.lineno, (f"@{ast.unparse(node)}", "pass"), ast.unparse(tree)
                     block.insert(index, node)

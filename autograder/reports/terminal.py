@@ -65,7 +65,7 @@ def show_layers(layers: Sequence[Layer]) -> None:
         state = "[green]active" if layer.active else "[red]missing" if layer.required else "[yellow]not active"
         reason = "" if layer.active else f"; here: {layer.reason}"
         table.add_row(layer.name, state, escape(layer.means + reason))
-    console = Console(highlight=False)
+    console = Console(highlight=False, emoji=False)
     console.print(table)
     for layer in layers:  # not in the table, whose columns would break a command
         if not layer.active and layer.get:
@@ -295,7 +295,7 @@ def show_rules(name: str, outcomes: "Sequence[RuleOutcome]") -> None:
 
     Reasons stand below the table, one per line: a column would cut their places.
     """
-    console = Console(highlight=False)
+    console = Console(highlight=False, emoji=False)  # to rich, `:1234:` is an emoji
     table = Table("", "check", "", title=f"release check: {name}", title_justify="left")
     for one in outcomes:
         mark = "[green]✓[/]" if one.kept else "[red]✗[/]"

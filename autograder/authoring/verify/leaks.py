@@ -8,13 +8,14 @@ import io
 import json
 import re
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from autograder.assignment import Assignment
 from autograder.authored import authored_text
 from autograder.authoring.master import reference_answers
+from autograder.authoring.verify.tokens import normal, occurs, patterns
 
 MIN_SOLUTION = 21
 """Minimum characters of a line; shorter ones, such as `model.eval()`, reveal nothing and are everywhere."""
@@ -34,6 +35,7 @@ def leaks(assignment: Assignment, files: Mapping[str, bytes]) -> list[str]:
     Raises MasterError for an error in a master.
     """
     found = []
+    expressions = list(solution_expressions(assignment))
     solutions, hidden, words = solution_lines(assignment), hidden_lines(assignment), private_words(assignment)
     for name, data in unpacked(files):
         text = text_of(name, data)
@@ -42,6 +44,10 @@ def leaks(assignment: Assignment, files: Mapping[str, bytes]) -> list[str]:
         found += [f"{name} contains {word!r}" for word in words if word in text]
         found += [f"{name} contains {source}: {line}" for line, source in solutions.items() if line in whole]
         found += [f"{name} contains {hidden[line]}: {line}" for line in sorted(hidden.keys() & set(lines))]
+        told = normal(text)
+        found += [
+            f"{name} contains {source}, in other words: {code}" for code, source in rewritten(told, expressions, whole)
+        ]
     return found
 
 
@@ -54,6 +60,23 @@ def solution_lines(assignment: Assignment) -> dict[str, str]:
             if len(line) >= MIN_SOLUTION and not _allowed(assignment, line):
                 lines[line] = f"a line of the solution of {question}"
     return lines
+
+
+def solution_expressions(assignment: Assignment) -> Iterator[tuple[str, str, str, re.Pattern[str]]]:
+    """The long expressions of solutions: text, where it comes from, and by what `tokens.occurs` finds it."""
+    for question, answer in reference_answers(assignment).items():
+        for text, part, pattern in patterns(answer):
+            if not any(_allowed(assignment, line) for line in (plain(text), f"return {plain(text)}")):
+                yield text, f"an expression of the solution of {question}", part, pattern
+
+
+def rewritten(
+    text: str, expressions: Iterable[tuple[str, str, str, re.Pattern[str]]], lines: str
+) -> Iterator[tuple[str, str]]:
+    """Yield the expressions in a text of tokens that do not stand in its lines as they are, which is told already."""
+    for code, source, part, pattern in expressions:
+        if occurs(text, part, pattern) and plain(code) not in lines:
+            yield code, source
 
 
 def hidden_lines(assignment: Assignment) -> dict[str, str]:
