@@ -341,12 +341,16 @@ def test_broken_rules_of_grading(home: Path) -> None:
     slow = replace(assignment, limits=Limits(wall_s=20, cpu_s=1e-4, memory_mib=512))
     with grading.Grading(slow) as graded:
         found = reasons(grading.RULES, graded)
-    complete, reference, release, time, _, _, corpus = (found[rule.name] for rule in grading.RULES)
+    complete, reference, release, time, teeth, _, _, corpus = (found[rule.name] for rule in grading.RULES)
     assert complete == ("Q1: the hidden test half_of_an_odd_number has no hint",)
     assert reference[0].startswith(
         "Q1: the reference gets 0 of 2 points (half_of_an_even_number: your result is 2 where 3"
     )
     assert release == ("Q2: the hidden test the_values_are_left_as_they_are passes on the released stub",)
+    assert set(teeth) == {
+        f"Q2: the hidden test the_values_are_left_as_they_are passes on a function that returns {what}"
+        for what in ("nothing", "its input")
+    }
     assert re.fullmatch(
         r"Q1: the reference took 0\.\d s of CPU, more than 1/2 of limits\.cpu_s = 0\.0001; raise the limit", time[0]
     )

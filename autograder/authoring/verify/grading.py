@@ -15,10 +15,12 @@ from autograder.authored import authored_text
 from autograder.authoring import corpus
 from autograder.authoring.verify import chance
 from autograder.authoring.verify.rule import Rule
+from autograder.authoring.verify.stand_ins import stand_ins
 from autograder.grading.grader import Grader, open_grader
 from autograder.grading.hidden_tests import HiddenTest, collect
 from autograder.grading.memory import Memory
 from autograder.program import Program
+from autograder.release.reference import reference_answers
 from autograder.results import Flag, QuestionScore, Result, Status, Student
 from autograder.submissions.notebooks import read_files
 from autograder.submissions.reassemble import reassemble
@@ -180,6 +182,21 @@ def release_gets_nothing(grading: Grading) -> Iterator[str]:
                 yield f"{question}: the hidden test {test.name} passes on the released stub"
 
 
+def tests_have_teeth(grading: Grading) -> Iterator[str]:
+    """Grade functions that return nothing, their input or zeros, the other answers being the reference."""
+    answers = reference_answers(grading.assignment)
+    for one in grading.assignment.questions:
+        released = grading.grader.released[one.notebook]
+        cell, program = grading.grader.scorer.reference[one.id], grading.programs[one.notebook]
+        found = stand_ins(cell, released.regions[one.id][1], answers[one.id], torch=grading.assignment.uses_torch)
+        for name, body in found.items():
+            stand_in = program.with_answers({one.id: corpus.answer_cell(released, one.id, body)})
+            score = grading.grader.scorer.score(stand_in, [one])[0][one.id]
+            for test in score.tests:
+                if test.status is Status.PASSED:
+                    yield f"{one.id}: the hidden test {test.name} passes on a function that returns {name}"
+
+
 def tests_are_steady(grading: Grading) -> Iterator[str]:
     """Compare two gradings of the reference, and look for hidden tests that draw without a seed or read the clock."""
     for question, graded in grading.again.items():
@@ -240,6 +257,7 @@ RULES = (
     Rule(name="the reference gets full marks in every question", reasons=reference_gets_everything),
     Rule(name="the release gets no points and counts as not_attempted", reasons=release_gets_nothing),
     Rule(name="the reference needs at most half of the CPU limit", reasons=time_is_enough),
+    Rule(name="no hidden test passes on a function without an answer", reasons=tests_have_teeth),
     Rule(name="hidden tests judge the reference the same way every time", reasons=tests_are_steady),
     Rule(name="depends names every question whose answer is used", reasons=dependencies_are_declared),
     Rule(name="every hidden test fails on a wrong answer of the corpus", reasons=wrong_answers_fail),
