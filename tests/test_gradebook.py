@@ -294,7 +294,7 @@ def test_students_are_found_by_part_of_their_name(book: Gradebook) -> None:
     save(book, result("ada_1"), result("adam_2"), FULL)
     assert overrides.find_student(book.saved(), "ada_1").result.student.id == "ada_1"
     assert overrides.find_student(book.saved(), "ZOË").result.student.id == "zoë_7"
-    with pytest.raises(UsageError, match=r"2 students fit.*ada_1, adam_2"):
+    with pytest.raises(UsageError, match=r"2 students match.*ada_1, adam_2"):
         overrides.find_student(book.saved(), "ada")
     with pytest.raises(UsageError, match="no such student"):
         overrides.find_student(book.saved(), "eve")
