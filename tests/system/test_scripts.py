@@ -13,7 +13,7 @@ from autograder.release.released import load_released
 from autograder.submissions.reassemble import reassemble
 from autograder.submissions.scripts import read_script
 from tests import corpus
-from tests.test_reassemble import answers
+from tests.content.test_reassemble import answers
 
 NAME = "batchnorm"
 

@@ -14,7 +14,17 @@ from autograder.release.released import load_released
 from autograder.results import Status
 from autograder.submissions.reassemble import reassemble
 from tests import corpus
-from tests.test_reassemble import NAME, RELEASED, Notebook, answer_index, answers, edit, file_of, program, solved
+from tests.content.test_reassemble import (
+    NAME,
+    RELEASED,
+    Notebook,
+    answer_index,
+    answers,
+    edit,
+    file_of,
+    program,
+    solved,
+)
 
 ANSWER = corpus.reference()["B3"]
 STUB = RELEASED.regions["B3"][0].source

@@ -6,7 +6,7 @@ from pathlib import Path
 from autograder.gradebook import changes, views
 from autograder.results import Status, to_json
 from tests import HOME
-from tests.test_gradebook import FULL
+from tests.kit.test_gradebook import FULL
 
 PAGE = (HOME / "docs" / "results.md").read_text(encoding="utf-8")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from autograder.cli import main
-from tests.test_rescore import ANSWERS, TESTS, autograder, edit, write_submission
+from tests.kit.test_rescore import ANSWERS, TESTS, autograder, edit, write_submission
 
 
 @pytest.fixture(scope="module")

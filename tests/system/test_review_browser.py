@@ -16,7 +16,7 @@ from autograder.gradebook.reviews import Kind
 from autograder.gradebook.store import open_gradebook
 from tests import HOME
 from tests.classroom import lecture_class
-from tests.test_pages import ARGUMENTS, CHROMIUM, SCHEMES, WIDTHS, violations
+from tests.system.test_pages import ARGUMENTS, CHROMIUM, SCHEMES, WIDTHS, violations
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

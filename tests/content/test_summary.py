@@ -11,9 +11,9 @@ from rich.console import Console
 
 from autograder.reports import terminal
 from autograder.results import Flag, QuestionScore, Result, Status, Student, SubmissionStatus
-from tests import corpus
+from tests import HOME, corpus
 
-GOLDEN = Path(__file__).parent / "golden"
+GOLDEN = HOME / "tests" / "golden"
 QUESTIONS = [corpus.assignment().question(key) for key in ("B3", "B4", "B10")]
 
 

@@ -14,7 +14,7 @@ from autograder.reports.report import write_report
 from autograder.reports.side_by_side import write_similarity
 from tests import HOME, corpus
 from tests.classroom import HOSTILE, lecture_class, result, small
-from tests.test_feedback import hostile, varied
+from tests.content.test_feedback import hostile, varied
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

@@ -22,7 +22,7 @@ from tests import HOME, corpus
 from tests.classroom import HOSTILE, TESTS, lecture_class, result, score, small, unanswered
 from tests.html_text import Page
 
-GOLDEN = Path(__file__).parent / "golden"
+GOLDEN = HOME / "tests" / "golden"
 STAFF = "Tess Assistant"
 
 

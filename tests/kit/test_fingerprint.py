@@ -12,7 +12,7 @@ from autograder.grading import fingerprint
 from autograder.grading.fingerprint import JUDGING, PACKAGE, READING, RUNNING
 from autograder.grading.missing_names import definitions
 from autograder.notebook import Cell, NotebookFile
-from tests.test_rescore import PROBES, TESTS, edit
+from tests.kit.test_rescore import PROBES, TESTS, edit
 
 GATHERING = {"autograder.grading.batch", "autograder.grading.workers"}
 
