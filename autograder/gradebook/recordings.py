@@ -16,7 +16,7 @@ from autograder.grading.observe import StoredFrame
 from autograder.grading.recording import Facts, Lookup, Recording, Reply
 from autograder.results import Status
 from autograder.sandbox.channel import Frame, parts
-from autograder.sandbox.client import Failure, Stopped
+from autograder.sandbox.replies import Failure, Stopped
 
 FAILURE, ANSWER, FRAME = b"f", b"a", b"d"
 """What an answer in the database begins with: a failure as JSON, yes or no, or the digest of a frame's parts."""

@@ -12,7 +12,7 @@ from autograder.grading.memory import digest
 from autograder.program import Program
 from autograder.results import Flag, Status
 from autograder.sandbox.channel import Frame, Value
-from autograder.sandbox.client import Failure, Stopped, probe_request, read_reply
+from autograder.sandbox.replies import Failure, Stopped, probe_request, read_reply
 
 RESTARTS = 1
 """Children per question after crashes; a time-out ends the question at once."""

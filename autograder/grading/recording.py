@@ -18,7 +18,7 @@ from autograder.grading.memory import digest
 from autograder.grading.observe import Running
 from autograder.program import Program
 from autograder.sandbox.channel import Frame
-from autograder.sandbox.client import Failure, Stopped, probe_of
+from autograder.sandbox.replies import Failure, Stopped, probe_of
 
 START = b""
 """The place before anything was asked."""

@@ -19,7 +19,7 @@ from autograder.grading.memory import Memory, Verdict
 from autograder.grading.observe import Child, NoObservation, Observe, Observer, RunFactory, Running, Starter
 from autograder.program import Program
 from autograder.results import SEVERITY, Audience, Flag, GradedAnswer, QuestionScore, Status, TestScore
-from autograder.sandbox.client import Stopped
+from autograder.sandbox.replies import Stopped
 
 MAX_MESSAGE = 600
 ADDED_CODE_FAILED = "added_code_failed"

@@ -9,7 +9,7 @@ from autograder.grading.scorer import Scorer, judge_case, notebook_seed, seed_of
 from autograder.program import Program
 from autograder.results import QuestionScore, Status
 from autograder.sandbox.channel import Value
-from autograder.sandbox.client import Failure
+from autograder.sandbox.replies import Failure
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

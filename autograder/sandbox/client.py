@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import re
 import select
 import signal
 import socket
@@ -12,16 +11,17 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from autograder.assignment import Assignment, Limits
-from autograder.errors import GraderFault, printable
+from autograder.errors import GraderFault
 from autograder.program import Step
 from autograder.results import Status
 from autograder.sandbox import channel, confine, scratch
+from autograder.sandbox.replies import Failure, Stopped, note_failure
 
 START_S = 120
 EXIT_S = 10
@@ -29,27 +29,6 @@ MOST_WAITED = 20
 """How many times its wall time a child may wait for a free core; then the machine is too busy to grade on."""
 LEAVE_S = 1.5
 """How long a killed fork server may take to be gone, on a busy machine."""
-PROBE = re.compile(rb'\["probe","(\w+)"\]')
-STEP_KEYS = ("type", "message", "cell", "text")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stopped:
-    """A failure in code outside the answers, as the child reports it: number of statements and first error."""
-
-    statements: int
-    error: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Failure:
-    """Takes the place of an observation if the student's code produced none: error, time-out or crash.
-
-    The message contains text of the student's.
-    """
-
-    status: Status
-    message: str
 
 
 class Sandbox:
@@ -305,7 +284,7 @@ class Run:
         stopped: list[Stopped] = []
         for step, outcome in zip(steps, outcomes, strict=True):
             if outcome is not None:
-                _note(step, outcome, errors, stopped)
+                note_failure(step, outcome, errors, stopped)
         self.errors, self.stopped = errors, stopped
 
     def _deadline(self) -> float:
@@ -384,49 +363,3 @@ class Run:
             name = signal.Signals(-code).name if -code in set(signal.Signals) else str(-code)
             return Status.CRASHED, f"the process was killed by {name}"
         return Status.CRASHED, f"the process exited (exit code {code})"
-
-
-def _note(step: Step, outcome: Any, errors: dict[str, str], stopped: list[Stopped]) -> None:
-    """Add the failure of a step, as the child reports it, to the errors of answers or to those outside them."""
-    error = error_text(outcome)
-    table = outcome if isinstance(outcome, dict) else {}
-    failed, own = table.get("failed"), table.get("own") is not False
-    if not step.question or own:
-        errors[step.label] = error
-    if step.added or (step.question and not own):
-        stopped.append(Stopped(statements=max(1, failed) if type(failed) is int else 1, error=error))
-
-
-def probe_request(probe: str, inputs: Mapping[str, Any], seed: int) -> bytes:
-    """Return a request to call a probe on these inputs, with its random numbers seeded."""
-    return channel.encode({"probe": probe, "inputs": dict(inputs), "seed": seed})
-
-
-def probe_of(request: bytes) -> str:
-    """Return the name of the probe that a request asks for, empty if none."""
-    found = PROBE.search(request[:200])
-    return found[1].decode() if found else ""
-
-
-def read_reply(reply: channel.Frame | Failure) -> Mapping[str, Any] | Failure:
-    """Return what the probe saw according to the reply, which may be forged, or the failure instead."""
-    if isinstance(reply, Failure):
-        return reply
-    try:
-        value = channel.decode(*reply)
-    except channel.ChannelError as error:
-        return Failure(status=Status.CRASHED, message=f"the reply was malformed: {error}")
-    if isinstance(value, dict) and set(value) == {"seen"} and isinstance(value["seen"], dict):
-        return value["seen"]
-    if isinstance(value, dict) and set(value) == {"error"}:
-        return Failure(status=Status.ERROR, message=error_text(value["error"]))
-    return Failure(status=Status.CRASHED, message="the reply was malformed")
-
-
-def error_text(error: Any) -> str:
-    """Return an error that a child described as one readable line, without malformed parts."""
-    table = error if isinstance(error, dict) else {}
-    kind, message, cell, text = (str(table.get(key, ""))[:300] for key in STEP_KEYS)
-    line = table.get("line")
-    place = f" (line {line} of {cell}: {text.strip()})" if cell and isinstance(line, int) and text else ""
-    return printable(f"{kind or 'Error'}: {message}{place}")

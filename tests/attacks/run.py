@@ -21,7 +21,7 @@ from autograder.assignment import Limits
 from autograder.grading.grader import Grader, open_grader
 from autograder.program import Step
 from autograder.results import Student, to_json
-from autograder.sandbox.client import Failure, probe_request, read_reply
+from autograder.sandbox.replies import Failure, probe_request, read_reply
 from autograder.submissions.submission import Submission, of_files
 from tests import corpus
 

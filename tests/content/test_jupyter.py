@@ -16,7 +16,7 @@ from autograder.grading.grader import Grader
 from autograder.notebook import NotebookFile, Role, parse_notebook
 from autograder.program import Step
 from autograder.results import Student, to_json
-from autograder.sandbox.client import Failure, probe_request, read_reply
+from autograder.sandbox.replies import Failure, probe_request, read_reply
 from autograder.submissions.reassemble import reassemble
 from autograder.submissions.submission import of_files
 from tests import corpus

@@ -15,7 +15,8 @@ from autograder.assignment import Limits
 from autograder.grading.grader import Grader, open_grader
 from autograder.program import Step
 from autograder.results import Status
-from autograder.sandbox.client import Failure, Run, probe_request, read_reply, waited_s
+from autograder.sandbox.client import Run, waited_s
+from autograder.sandbox.replies import Failure, probe_request, read_reply
 from tests import corpus
 
 X = torch.arange(12.0, dtype=torch.float64).reshape(4, 3)

@@ -10,7 +10,8 @@ import torch
 from autograder.grading.grader import Grader
 from autograder.program import Step
 from autograder.sandbox import cells
-from autograder.sandbox.client import Failure, Run, probe_request, read_reply
+from autograder.sandbox.client import Run
+from autograder.sandbox.replies import Failure, probe_request, read_reply
 
 INPUTS = {"x": torch.ones(2, 3), "gamma": torch.ones(3), "beta": torch.zeros(3), "eps": None}
 REQUEST = probe_request("batchnorm_forward_plain", INPUTS, seed=1)

@@ -44,7 +44,7 @@ from autograder.results import (
     to_json,
 )
 from autograder.sandbox.channel import Frame, encode, split
-from autograder.sandbox.client import Failure, Stopped
+from autograder.sandbox.replies import Failure, Stopped
 
 
 def question(points: float = 1.0, most: float = 2.0) -> QuestionScore:

@@ -14,7 +14,7 @@ from autograder.program import Program, Step
 from autograder.results import Status
 from autograder.sandbox import libraries
 from autograder.sandbox.channel import Frame
-from autograder.sandbox.client import Failure, Stopped, probe_request
+from autograder.sandbox.replies import Failure, Stopped, probe_request
 from autograder.sandbox.state import Snapshot
 from autograder.sandbox.with_torch import TorchLibraries
 
