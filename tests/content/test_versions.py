@@ -258,8 +258,9 @@ def test_choosing_a_version_changes_one_line(home: Path) -> None:
 
 def test_a_wrong_version_is_one_line(home: Path) -> None:
     assignment = load_assignment(home=home)
-    with pytest.raises(UsageError, match="'next' is not a valid version; use numbers"):
-        versions.choose(assignment, "next")
+    for name in ("next", ""):
+        with pytest.raises(UsageError, match=f"'{name}' is not a valid version; use numbers"):
+            versions.choose(assignment, name)
     versions.keep(assignment, versions.current(assignment, files_of(assignment)))
     with pytest.raises(UsageError, match=f"2020.1 is older than {assignment.version}, which students have"):
         versions.choose(assignment, "2020.1")

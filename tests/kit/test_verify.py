@@ -500,8 +500,12 @@ def test_from_new_to_grades(
     tiny.fill_in_all(home)
     shutil.copytree(finished / "assignments", home / "assignments")
     shutil.copy(finished / "solutions/tiny/reference.json", home / "solutions/tiny")
-    assert cli.main(["verify", "--assignment", "tiny"]) == 0
-    assert f"release check; {len(RULES)} of {len(RULES)} checks passed" in capsys.readouterr().out
+    assert cli.main(["verify", "--assignment", "tiny", "--quick"]) == 0
+    printed = capsys.readouterr().out
+    assert f"release check; {len(RULES)} of {len(RULES)} checks passed" in printed
+    assert "skipped, as there are 26 answers to grade" in printed
+    assert cli.main(["verify", "--assignment", "tiny", "--mutants", "Q1,Q9"]) == 2
+    assert "--mutants: tiny has no question Q9; give ids of its questions" in capsys.readouterr().err
 
     batch = tmp_path / "batch"
     for student in ("ada", "bob"):
