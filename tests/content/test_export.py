@@ -144,7 +144,7 @@ def test_who_was_not_graded_keeps_what_the_file_says(status: str) -> None:
     [
         (canvas("Other"), "", "no column is called Homework 6"),
         (canvas(other=TITLE), "", "2 columns are called Homework 6"),
-        (b"name,points\r\nx,1\r\n", "", "not a gradebook of Canvas"),
+        (b"name,points\r\nx,1\r\n", "", "not a Canvas gradebook"),
         (b"", "", "the file is empty"),
         (canvas(), "Final Score", "no column is called Final Score"),
     ],
@@ -187,7 +187,7 @@ def test_moodle_in_german(mark: bytes, ends: str) -> None:
 def test_another_maximum_is_said() -> None:
     filled = fill_in("canvas", canvas().replace(b"100.00", b"20.00"), [on("canvas", "1")], TITLE, "", "t")
     assert filled.warnings == [
-        "the file's maximum is 20.00, that of the results 100; set it in the LMS before you upload"
+        "the file's maximum is 20.00, that of the results 100; correct it in the LMS before you upload"
     ]
 
 
@@ -202,6 +202,16 @@ def test_a_table_comes_back_as_it_was(cells: list[str], ends: str, delimiter: st
     assert table.replaced({}) == text.encode()
     if table.delimiter == delimiter or len(cells) == 1:
         assert [cell.text for cell in table.rows[1]] == cells
+
+
+@given(st.lists(st.floats(0, 100).map(lambda points: round(points, 2)), min_size=1, max_size=6))
+def test_what_is_filled_in_reads_as_the_points(points: list[float]) -> None:
+    people = [f"s{number}" for number in range(len(points))]
+    template = lines("id,points,note", *(f"{person},,x" for person in people))
+    results = [result(Student(id=person), value) for person, value in zip(people, points, strict=True)]
+    filled = fill_in("csv", template, results, TITLE, "points", "t")
+    read = {row["id"]: float(row["points"]) for row in csv.DictReader(io.StringIO(filled.data.decode()))}
+    assert read == dict(zip(people, points, strict=True))
 
 
 @pytest.fixture
