@@ -21,7 +21,7 @@ def test_a_corrected_answer_never_lowers_a_score(finished: Path, tmp_path: Path)
     with open_grader(assignment) as grader:
         for number, pair in enumerate(itertools.product([None, *wrong["Q1"]], [None, *wrong["Q2"]])):
             changed = {key: body for key, body in zip(("Q1", "Q2"), pair, strict=True) if body}
-            folder = write_submission(finished, tmp_path / str(number), changed).parent
+            folder = write_submission(finished, tmp_path / str(number), changed)
             (hand_in,) = take_in([folder], Wanted(notebooks=assignment.notebooks)).hand_ins
             result = grader.grade(hand_in.load(), assignment.questions)
             scores[pair] = {key: score.points for key, score in result.questions.items()}
