@@ -1,5 +1,6 @@
 """Fixtures that several test modules share."""
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +9,12 @@ from hypothesis import settings
 
 from autograder.grading.grader import Grader, open_grader
 from tests import corpus, postgresql, tiny
+
+for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    if (
+        signal.getsignal(number) is signal.SIG_IGN
+    ):  # by `nohup` or a background shell; tests send these to their children
+        signal.signal(number, handler)
 
 settings.register_profile("kit", deadline=None)  # no test depends on the clock
 settings.load_profile("kit")
