@@ -6,6 +6,7 @@ import io
 import re
 import signal
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -110,7 +111,7 @@ def test_an_unanswered_question_says_what_to_do(question: Question) -> None:
 
 @contextlib.contextmanager
 def silent_and_limited() -> Iterator[None]:
-    """Discard what is printed, end what takes too long, and switch autograd on again afterwards."""
+    """Discard what is printed and warned of, end what takes too long, and switch autograd on again afterwards."""
 
     def stop(*_: object) -> None:
         raise TimeoutError(f"more than {ANSWER_LIMIT_S} s")
@@ -118,7 +119,8 @@ def silent_and_limited() -> Iterator[None]:
     before = signal.signal(signal.SIGALRM, stop)
     signal.alarm(ANSWER_LIMIT_S)
     try:
-        with contextlib.redirect_stdout(io.StringIO()):
+        with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # those of an answer are its author's
             yield
     finally:
         signal.alarm(0)

@@ -80,10 +80,10 @@ def test_the_column_of_canvas_may_be_named(column: str) -> None:
 @pytest.mark.parametrize(
     ("text", "column", "message"),
     [
-        (CANVAS, "Nothing", "no column is called Nothing; name one with --column; there is Home, work; Other"),
+        (CANVAS, "Nothing", "no column is called Nothing; choose one with --column: Home, work; Other"),
         (CANVAS, "Final Score", "no column is called"),
         (CANVAS.replace("Other (78)", '"Home, work (78)"'), "", "2 columns are called Home, work"),
-        ("a,b\n1,2\n", "", "this is not a gradebook of Canvas"),
+        ("a,b\n1,2\n", "", "not a Canvas gradebook"),
         ("", "", "the file is empty"),
     ],
 )

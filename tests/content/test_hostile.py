@@ -94,7 +94,7 @@ def test_a_file_of_gigabytes_is_not_read(tmp_path: Path) -> None:
         assert tracemalloc.get_traced_memory()[1] < 16 << 20
     finally:
         tracemalloc.stop()
-    assert file.reason.startswith("the file has 8192.0 MiB, more than the limit")
+    assert file.reason.startswith("the file is 8192.0 MiB, more than the limit")
 
 
 def test_a_class_download_with_hostile_names(tmp_path: Path) -> None:

@@ -75,7 +75,7 @@ def test_every_value_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        ("grace_minutes = 5", "there is no late.deadline"),
+        ("grace_minutes = 5", "late.deadline is missing"),
         ("deadline = 2026-11-20T23:59:00", "no time zone"),
         ('deadline = "tomorrow"', "late.deadline is not a date with a time"),
         ("deadline = 2026-11-20", "late.deadline is not a date with a time"),

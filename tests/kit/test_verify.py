@@ -385,7 +385,11 @@ def plant(home: Path) -> list[tuple[str, str, str]]:
         (MASTER, "# FILL IN", "Q1 hint 1"),
         (TOML, "[questions.Q2]", "Q2 gets 1 of 3 points with answers only to its `depends`"),
         (TESTS, "def test_half_of_an_odd_number", "Q1: the hidden test half_of_an_odd_number has no hint"),
-        (TESTS, "def test_the_values_are", "Q2: the hidden test the_values_are_left_as_they_are passes on the stub"),
+        (
+            TESTS,
+            "def test_the_values_are",
+            "Q2: the hidden test the_values_are_left_as_they_are passes on the released stub",
+        ),
         (TESTS, "random.random()", "`random.random()` draws without a seed"),
         (TESTS, "time.time()", "`time.time()` reads the clock"),
         (ANSWERS, "=== right: by a product", "a right answer gets 0 of 2 points"),

@@ -20,6 +20,7 @@ from otter.test_files import GradingResults
 from autograder.authoring import archives
 from autograder.authoring.sample import expected_statuses, sample, write_sample
 from autograder.cli import main
+from autograder.gradebook.store import open_gradebook
 from autograder.hosts import otter_plugin
 from autograder.results import from_json, to_json
 from tests import HOME, corpus
@@ -62,7 +63,18 @@ def test_sample_verdict(graded: tuple[Path, Path], student: str) -> None:
 def test_grades_csv_follows_the_contract(graded: tuple[Path, Path]) -> None:
     table = rows(graded[1])
     assert list(table) == sorted(sample(corpus.assignment()))
-    header = ["student", "submission", "status", "total", "max_points", *QUESTIONS, "flags"]
+    header = [
+        "student",
+        "submission",
+        "status",
+        "total",
+        "max_points",
+        *QUESTIONS,
+        "flags",
+        "name",
+        "late",
+        "submitted",
+    ]
     assert all(list(row) == header for row in table.values())
     assert float(table["s01-reference"]["total"]) == corpus.assignment().max_points
     assert float(table["s02-untouched"]["total"]) == 0
@@ -99,7 +111,7 @@ def test_a_second_run_takes_the_results_of_the_first(
 ) -> None:
     submissions, out = graded
     before = {path.name: path.stat().st_mtime_ns for path in (out / "results").iterdir()}
-    (out / "results" / "s02-untouched.json").write_text("{ half a file")
+    (out / "results" / "s02-untouched.json").unlink()
     assert main(["grade", str(submissions), "--out", str(out), "--jobs", "1"]) == 0
     after = {path.name: path.stat().st_mtime_ns for path in (out / "results").iterdir()}
     assert {name for name in before if before[name] != after[name]} == {"s02-untouched.json"}
@@ -118,11 +130,13 @@ def test_a_killed_run_goes_on_where_it_was(graded: tuple[Path, Path], tmp_path: 
         first = run.stderr.readline()
         run.kill()
         run.communicate(timeout=120)  # comes to an end only when no worker is left that holds the other end
-    finished = {path: path.stat().st_mtime_ns for path in (tmp_path / "results").glob("[!.]*.json")}
+    with open_gradebook(tmp_path, writing=False) as gradebook:
+        finished = {saved.result.student.id for saved in gradebook.saved()}
     assert first.startswith("1/3 ")
     assert 0 < len(finished) < len(students)
     assert main(command[3:]) == 0
-    assert {path: path.stat().st_mtime_ns for path in finished} == finished
+    with open_gradebook(tmp_path, writing=False) as gradebook:
+        assert {saved.result.student.id for saved in gradebook.saved() if saved.run == 1} == finished
     assert {key: row["B3"] for key, row in rows(tmp_path).items()} == {
         key: rows(graded[1])[key]["B3"] for key in students
     }
@@ -168,7 +182,7 @@ def test_every_submission_gets_the_same_points_under_otter(
     subprocess.run([*command, "--jobs", "2"], cwd=source / "kit", env=environment, check=True, capture_output=True)
 
     monkeypatch.setattr(
-        otter_plugin, "grade", lambda path, kit, assignment: result(tmp_path / "out", digests[by_copy[path]])
+        otter_plugin, "grade", lambda path, kit, assignment: from_json(result(tmp_path / "out", digests[by_copy[path]]))
     )
     config = json.loads((source / "otter_config.json").read_text())
     by_copy: dict[Path, Path] = {}

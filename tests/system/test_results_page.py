@@ -19,7 +19,7 @@ def table(after: str) -> list[str]:
 
 def test_the_keys_of_a_result() -> None:
     written = to_json(FULL)
-    assert table("## results/") == [*written, "run", "grader"]
+    assert table("## results/") == [*written, "grader"]
     assert table("A question:") == list(written["questions"]["Q1"])
     documented = PAGE[PAGE.index("## results/") :]
     for inner in (written["files"][0], written["flags"][0], written["lms"], written["questions"]["Q1"]["tests"][0]):
