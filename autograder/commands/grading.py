@@ -195,7 +195,7 @@ def grade(
         if kept:
             print(f"grades.csv had been edited; the edited copy is {kept}", file=sys.stderr)
         if stopped:
-            print(f"{len(done)} of {len(ids)} graded; run the same command to continue", file=sys.stderr)
+            print(f"{len(done)} of {len(ids)} graded; run the same command to go on", file=sys.stderr)
             return 130
         terminal.show_run(run, ids, options.out, intake.unmatched, intake.left_out)
         return 3 if run.failed else 0

@@ -75,7 +75,10 @@ def test_three_commands_from_the_download_to_the_upload(course: Path, capsys: py
     expected = GRADEBOOK.replace("ada@example.edu,S1,", "ada@example.edu,S1,5.00")
     expected = expected.replace("ada2@example.edu,S1,", "ada2@example.edu,S1,2.00")
     assert (course / "upload.csv").read_text(encoding="utf-8") == expected
-    decide, undo = commands(BLOCKS[1])
+    feedback, _ = commands(BLOCKS[1])
+    assert main(feedback) == 0
+    assert (course / "results" / "feedback-canvas.zip").is_file()
+    decide, undo = commands(BLOCKS[2])
     for command, points in ((decide, "1.5"), (undo, "2.0")):
         assert main(command) == 0
         with (course / "results" / "grades.csv").open(newline="", encoding="utf-8") as file:
