@@ -392,7 +392,7 @@ def plant(home: Path) -> list[tuple[str, str, str]]:
         ),
         (TESTS, "random.random()", "`random.random()` draws without a seed"),
         (TESTS, "time.time()", "`time.time()` reads the clock"),
-        (ANSWERS, "=== right: by a product", "a right answer gets 0 of 2 points"),
+        (ANSWERS, "=== right: multiplication", "a right answer gets 0 of 2 points"),
         (ANSWERS, "=== wrong: the double", "no message matches 'three times x'"),
         (ANSWERS, "=== wrong: as it should be", "a wrong answer gets full marks"),
         (MUTANTS, "[[mutant]]", "Q2 has no such mutant"),
