@@ -6,7 +6,7 @@ is raised. `RunFactory` starts children, so that recordings can take their place
 
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from autograder.grading.memory import digest
 from autograder.program import Program
@@ -63,6 +63,13 @@ class Observation(Mapping[str, Value]):
         if name not in self._seen:
             raise NoObservation(Failure(status=Status.CRASHED, message=f"the reply has no value {name!r}"))
         return self._seen[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._seen
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return the value of a name, or the default where the reply has none."""
+        return self._seen.get(name, default)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._seen)
