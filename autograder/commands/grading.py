@@ -29,6 +29,12 @@ if TYPE_CHECKING:  # a verb imports what it needs when it runs
 
 def add(verbs: Verbs) -> None:
     """Add the verbs of this group."""
+    _add_grade(verbs)
+    _add_rescore(verbs)
+    _add_override(verbs)
+
+
+def _add_grade(verbs: Verbs) -> None:
     grade = verb(verbs, "grade", "grade a download from an LMS, a folder of submissions, or a notebook", _grade)
     grade.add_argument(
         "paths",
@@ -72,6 +78,8 @@ def add(verbs: Verbs) -> None:
         help="grade even if student code cannot be sandboxed; every result then says so (default: refuse)",
     )
 
+
+def _add_rescore(verbs: Verbs) -> None:
     rescore = verb(
         verbs, "rescore", "apply changed hidden tests to recorded replies, without running student code", _rescore
     )
@@ -83,11 +91,12 @@ def add(verbs: Verbs) -> None:
     rescore.add_argument(
         "--jobs", type=_jobs, default=cores(), metavar="N", help="worker processes (default: %(default)s)"
     )
-
     rescore.add_argument(
         "--unsafe", action="store_true", help="run code for new requests even if it cannot be sandboxed"
     )
 
+
+def _add_override(verbs: Verbs) -> None:
     override = verb(verbs, "override", "give points or a comment by hand", _override)
     override.add_argument("student", nargs="?", metavar="STUDENT", help="an id, or a part of an id or name")
     override.add_argument("question", nargs="?", metavar="QUESTION", help="a question, or * for the whole submission")

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autograder.grading.memory import Memory, Verdict
-from autograder.grading.observe import Observer
+from autograder.grading.observe import NoObservation, Observation, Observer
 from autograder.results import Status
 from autograder.sandbox.channel import Frame
 from autograder.sandbox.client import Run
@@ -107,3 +107,13 @@ def test_a_forged_frame_is_never_taken_for_the_reply_whose_bytes_it_holds(forged
     honest = Replier((b"header", bytearray(b"body")))
     digests = [Observer(cast(Run, one), "B3", seed=1).ask(b"ask") for one in (honest, forged)]
     assert digests[0] != digests[1]
+
+
+def test_a_name_that_the_reply_lacks_ends_the_test_unless_it_is_optional() -> None:
+    seen = Observation({"y": 1.0, "none": None})
+    assert seen.get("x") is None
+    assert seen.get("x", 2.0) == 2.0
+    assert "x" not in seen
+    assert "none" in seen
+    with pytest.raises(NoObservation, match="no value 'x'"):
+        seen["x"]
