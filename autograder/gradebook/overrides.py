@@ -100,7 +100,7 @@ def deciding(gradebook: Gradebook) -> Iterator[Connection]:
 
     It waits for others who decide, not for a run that grades: the row that it locks is written by no run.
     """
-    with gradebook.engine.begin() as connection:
+    with gradebook.writing() as connection:
         version = schema.meta.c.key == "version"
         connection.execute(update(schema.meta).where(version).values(value=schema.meta.c.value))
         yield connection

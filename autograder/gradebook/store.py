@@ -73,18 +73,18 @@ class Gradebook:
 
     def set_meta(self, key: str, value: str) -> None:
         """Store a text under a key."""
-        with self.engine.begin() as connection:
+        with self.writing() as connection:
             connection.execute(schema.meta.delete().where(schema.meta.c.key == key))
             connection.execute(insert(schema.meta).values(key=key, value=value))
 
     def begin_run(self, kind: str, kit: str, command: str) -> int:
         """Record that a run has started; return its id."""
         row = {"kind": kind, "kit": kit, "command": command, "started": now()}
-        with self.engine.begin() as connection:
+        with self.writing() as connection:
             return int(connection.execute(insert(schema.runs).values(**row).returning(schema.runs.c.id)).scalar_one())
 
     def end_run(self, run: int) -> None:
-        with self.engine.begin() as connection:
+        with self.writing() as connection:
             connection.execute(update(schema.runs).where(schema.runs.c.id == run).values(finished=now()))
 
     def runs(self) -> list[Run]:
