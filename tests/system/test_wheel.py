@@ -72,5 +72,5 @@ def test_from_nothing_to_grades(programs: Path, tmp_path: Path) -> None:
 def test_outside_of_a_course_is_one_line(programs: Path, tmp_path: Path) -> None:
     said = run(programs, tmp_path, "verify", code=2)
     assert said.startswith("autograder: ")
-    assert "no course here or above" in said
+    assert "no solutions/*/assignment.toml" in said
     assert len(said.splitlines()) == 1
