@@ -90,8 +90,12 @@ class Program:
         """Return the answer cell of a question as it is executed."""
         return next((step.source for step in self.steps if step.question == question), "")
 
-    def text(self) -> str:
-        """Return all that would be executed after the shared steps: a line of JSON for each step, and for the rest."""
-        steps = ([step.label, step.source, step.question, step.added] for step in self.own)
+    def text(self, numbers: Collection[int] | None = None) -> str:
+        """Return all that would be executed after the shared steps: a line of JSON for each step, and for the rest.
+
+        numbers: only these of the own steps
+        """
+        chosen = [step for number, step in enumerate(self.own) if numbers is None or number in numbers]
+        steps = ([step.label, step.source, step.question, step.added] for step in chosen)
         everything = [[self.notebook, sorted(self.modules.items())], *steps]
         return "\n".join(json.dumps(line, ensure_ascii=False) for line in everything)

@@ -82,7 +82,7 @@ def _from_recording(
 
     one = assignment.question(options.question)
     found = {**fingerprint.parts(assignment), "sandbox": saved.grader.get("sandbox", "")}
-    scorer = replaying_scorer(assignment, recordings.remembering(gradebook), found)
+    scorer = replaying_scorer(assignment, recordings.Remembering(gradebook), found)
     try:
         traced = trace(scorer, program, one, saved.result.questions)
     except NeedsChild:

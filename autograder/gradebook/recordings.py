@@ -1,7 +1,6 @@
 """Recordings in the gradebook: executed programs and their replies; equal tensors are stored once."""
 
 import collections
-import functools
 import json
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -24,14 +23,22 @@ CACHED = 64
 """Recordings that a reader keeps, as classmates' submissions hold the same programs."""
 
 
-def save(connection: Connection, recordings: Iterable[Recording], made_with: str) -> None:
+def save(connection: Connection, recordings: Iterable[Recording], made_with: str, owner: str = "") -> None:
     """Keep recordings; replies that are there already are left as they are, unless only a failure was there.
 
     made_with: versions of kit, Python and libraries, as JSON
+    owner: the student whose programs these are, for whom they are also found by their parts
     """
+    parts: dict[bytes, bytes] = {}
     for one in recordings:
         if one.facts is not None:
             _save(connection, one, one.facts, made_with)
+            parts |= dict.fromkeys(one.parts if one.facts.stateless else (), one.key)
+    if parts and owner:
+        table = schema.parts
+        connection.execute(table.delete().where(table.c.owner == owner, table.c.part.in_(list(parts))))
+        rows = [{"owner": owner, "part": part, "program": key} for part, key in parts.items()]
+        connection.execute(table.insert(), rows)
 
 
 def _save(connection: Connection, one: Recording, facts: Facts, made_with: str) -> None:
@@ -97,24 +104,42 @@ def _unpack(answer: bytes, lists: dict[bytes, list[bytes]]) -> Frame | Failure |
     return StoredFrame((header, bytearray(b"".join(tensors))))
 
 
+class Recorded:
+    """A reader of the recordings in a gradebook."""
+
+    def __init__(self, gradebook: Gradebook) -> None:
+        self._gradebook = gradebook
+
+    def __call__(self, key: bytes) -> Recording | None:
+        return load(self._gradebook, key)
+
+    def parts(self, owner: str) -> dict[bytes, bytes]:
+        """Return the keys of a student's programs by the parts that their questions need."""
+        table = schema.parts
+        with self._gradebook.engine.connect() as connection:
+            rows = connection.execute(select(table.c.part, table.c.program).where(table.c.owner == owner))
+            return {row.part: row.program for row in rows}
+
+
+class Remembering(Recorded):
+    """A reader that keeps what it read last; for a gradebook that nobody adds recordings to meanwhile."""
+
+    def __init__(self, gradebook: Gradebook) -> None:
+        super().__init__(gradebook)
+        self._kept: collections.OrderedDict[bytes, Recording | None] = collections.OrderedDict()
+
+    def __call__(self, key: bytes) -> Recording | None:
+        if key not in self._kept:
+            self._kept[key] = super().__call__(key)
+            if len(self._kept) > CACHED:
+                self._kept.popitem(last=False)
+        self._kept.move_to_end(key)
+        return self._kept[key]
+
+
 def open_lookup(url: str) -> Lookup:
     """Open, in a worker, a reader of the recordings in the gradebook at this URL."""
-    return functools.partial(load, Gradebook(connect(url)))
-
-
-def remembering(gradebook: Gradebook) -> Lookup:
-    """Return a reader that keeps what it read last; for a gradebook that nobody adds recordings to meanwhile."""
-    kept: collections.OrderedDict[bytes, Recording | None] = collections.OrderedDict()
-
-    def lookup(key: bytes) -> Recording | None:
-        if key not in kept:
-            kept[key] = load(gradebook, key)
-            if len(kept) > CACHED:
-                kept.popitem(last=False)
-        kept.move_to_end(key)
-        return kept[key]
-
-    return lookup
+    return Recorded(Gradebook(connect(url)))
 
 
 def _facts_to_json(facts: Facts) -> str:

@@ -206,7 +206,7 @@ def _open_judge(name: str, home: Path, url: str, grader: Mapping[str, str]) -> J
     from autograder.grading.grader import replaying_scorer
 
     assignment, gradebook = load_assignment(name, home), Gradebook(connect(url))
-    lookup = recordings.remembering(gradebook)
+    lookup = recordings.Remembering(gradebook)
 
     @functools.cache
     def scorer(sandbox: str) -> "Scorer":
@@ -269,7 +269,7 @@ def _run_again(
 
     found = {}
     made_with = json.dumps(fingerprint.made_with())
-    with open_grader(assignment, unsafe=unsafe, lookup=functools.partial(recordings.load, gradebook)) as grader:
+    with open_grader(assignment, unsafe=unsafe, lookup=recordings.Recorded(gradebook)) as grader:
         here = fingerprint.parts(assignment, grader.sandbox.missing)["sandbox"]
         judge = Judge(
             gradebook=gradebook, assignment=assignment, scorer=lambda _: grader.scorer, not_run=grader.not_run

@@ -86,9 +86,9 @@ class GradingRun:
             notebook: programs.Scored(program=by_notebook.get(notebook), notes=notes)
             for notebook, notes in graded.notes.items()
         }
-        results = []
+        results, made_with = [], json.dumps(fingerprint.made_with())
         with self.gradebook.writing() as connection:
-            recordings.save(connection, graded.recordings, json.dumps(fingerprint.made_with()))
+            recordings.save(connection, graded.recordings, made_with, graded.result.student.id)
             for student in students:
                 saved = before[student.id]
                 result = merged(saved, replace(graded.result, student=student), self.assignment)

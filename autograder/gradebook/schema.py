@@ -31,9 +31,7 @@ from sqlalchemy import Text as PlainText
 
 from autograder.errors import UsageError
 
-VERSION = 1
-MIGRATIONS: Mapping[int, Callable[[Connection], None]] = {}
-"""By version: statements that upgrade a gradebook from the version before."""
+VERSION = 2
 
 
 class Text(TypeDecorator[str]):
@@ -201,6 +199,16 @@ replies = Table(
     sqlite_with_rowid=False,
 )
 
+parts = Table(
+    "parts",
+    tables,
+    Column("owner", ID, primary_key=True),
+    Column("part", LargeBinary(16), primary_key=True),  # the digest of what a question needs of a program
+    Column("program", LargeBinary(16), ForeignKey("programs.key"), nullable=False),
+    sqlite_with_rowid=False,
+)
+"""The programs of each student's submissions by their parts, for what did not change when a student hands in again."""
+
 result_programs = Table(
     "result_programs",
     tables,
@@ -210,6 +218,10 @@ result_programs = Table(
     Column("text", LargeBinary(16)),  # the digest of the program; none where the notebook was not handed in
     Column("notes", Text, nullable=False),  # JSON: the flags that came of scoring this notebook
 )
+
+
+MIGRATIONS: Mapping[int, Callable[[Connection], None]] = {2: parts.create}
+"""By version: what upgrades a gradebook from the version before."""
 
 
 def prepare(engine: Engine, where: str) -> None:

@@ -61,6 +61,8 @@ class Grader:
             "version": self.assignment.version,
             "max_points": sum(question.points for question in questions),
         }
+        if self.recorder:
+            self.recorder.begin(submission.student.id)
         read = read_files(submission, self.assignment)
         flags = [*map(unconfined, self.sandbox.missing), *read.flags]
         notes: dict[str, tuple[Flag, ...]] = {}
@@ -170,7 +172,14 @@ def recorder_of(assignment: Assignment, start: Start, lookup: Lookup, found: Map
     """Return a recorder that answers from recordings and starts children for the rest; found: the fingerprint."""
     probes = fingerprint.probe_digests(assignment.hidden_tests_dir)
     setting = fingerprint.setting(assignment, found)
-    return Recorder(start=start, lookup=lookup, setting=setting, probes=probes, any_probe=found["probes"])
+    return Recorder(
+        start=start,
+        lookup=lookup,
+        setting=setting,
+        probes=probes,
+        any_probe=found["probes"],
+        dependencies={one.id: assignment.dependencies(one) for one in assignment.questions},
+    )
 
 
 def run_factory(sandbox: Sandbox, assignment: Assignment, *, watched: bool = False) -> Callable[[Program, int], Run]:

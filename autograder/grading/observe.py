@@ -31,7 +31,7 @@ class Running(Protocol):
     @property
     def stopped(self) -> Sequence[Stopped]: ...
 
-    def ask(self, request: bytes) -> Frame | Failure: ...
+    def ask(self, request: bytes, question: str) -> Frame | Failure: ...
 
     def changed(self) -> bool: ...
 
@@ -119,12 +119,12 @@ class Child:
         self.left_out_added = False
         self.disturbed = False  # by code that this question does not need
 
-    def ask(self, request: bytes) -> Frame | Failure:
-        """Return the reply to a request, or the failure instead."""
+    def ask(self, request: bytes, question: str) -> Frame | Failure:
+        """Return the reply to a request of this question's tests, or the failure instead."""
         run = self._ready()
         if isinstance(run, Failure):
             return run
-        reply = run.ask(request)
+        reply = run.ask(request, question)
         if isinstance(reply, Failure):
             self.close()
             self.disturbed |= reply.status is Status.CRASHED and len(self._programs) > 1
@@ -201,7 +201,7 @@ class Observer:
     def ask(self, request: bytes) -> bytes | None:
         """Return a digest of the reply to a request; None for a failure, which may not occur again."""
         if request not in self._replies:
-            self._replies[request] = self._child.ask(request)
+            self._replies[request] = self._child.ask(request, self._question)
         reply = self._replies[request]
         if isinstance(reply, Failure):
             return None

@@ -7,10 +7,14 @@ and recorded. So a changed hidden test is judged anew without running code, and 
 A reply may depend on what was asked before it, as code can keep state. Each is therefore recorded at its place: the
 digest of everything that was asked in its child up to it. It serves other orders of asking only where every child of
 the program said that its calls left nothing behind (`Facts.kept`); else only the same requests in the same order.
+
+A student who hands in again with one changed answer has a new program, of which most questions use the same code as
+before. So a program is also found by the part that a question needs (`Recorder.part`), for its student only: code of
+other questions runs in the same child, and one student's code must never speak for another's.
 """
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -65,13 +69,14 @@ class Reply:
 class Recording:
     """One program as it ran: its text, what became of it, and its replies by their places.
 
-    facts: None before it ran
+    facts: None before it ran; parts: what its questions need of it, by digest
     """
 
     key: bytes
     text: str
     facts: Facts | None = None
     replies: dict[bytes, Reply] = field(default_factory=dict)
+    parts: set[bytes] = field(default_factory=set)
     _by_request: dict[bytes, Reply] = field(default_factory=dict)
 
     def add(self, place: bytes, reply: Reply) -> None:
@@ -94,14 +99,40 @@ class NeedsChild(BaseException):
     """
 
 
-Lookup = Callable[[bytes], Recording | None]
-"""Find the recording of a program by its key."""
+class Lookup(Protocol):
+    """Finds what earlier runs recorded."""
+
+    def __call__(self, key: bytes, /) -> Recording | None:
+        """Return the recording of a program by its key."""
+        ...
+
+    def parts(self, owner: str, /) -> Mapping[bytes, bytes]:
+        """Return the keys of a student's programs by the parts that their questions need."""
+        ...
 
 
-class Watched(Running, Protocol):
-    """A run that can also be asked whether calls left anything behind for later ones."""
+class Watched(Protocol):
+    """A child that can also be asked whether calls left anything behind for later ones.
+
+    needs: for each step of the program the numbers of those that it needs, None where that cannot be told
+    """
+
+    failure: Failure | None
+    errors: Mapping[str, str]
+    disturbed: bool
+    ended_in: str
+    needs: Sequence[Sequence[int] | None]
+
+    @property
+    def stopped(self) -> Sequence[Stopped]: ...
+
+    def ask(self, request: bytes) -> Frame | Failure: ...
+
+    def changed(self) -> bool: ...
 
     def kept(self) -> bool: ...
+
+    def close(self) -> None: ...
 
 
 Start = Callable[[Program, int], Watched]
@@ -114,6 +145,7 @@ class Recorder:
     start: makes real children; lookup: finds what earlier runs recorded
     setting: a digest of all that decides a reply besides the program: libraries, limits, release, data
     probes: the digest of each probe's source, by name; any_probe: that of all of them, for a name that is not there
+    dependencies: for each question those that it builds on
     """
 
     start: Start
@@ -121,16 +153,42 @@ class Recorder:
     setting: str
     probes: Mapping[str, str]
     any_probe: str = ""
+    dependencies: Mapping[str, Collection[str]] = field(default_factory=dict)
+    _owner: str = ""
+    _parts: Mapping[bytes, bytes] = field(default_factory=dict)
     _new: dict[bytes, Recording] = field(default_factory=dict)
     _known: dict[bytes, Recording | None] = field(default_factory=dict)
 
+    def begin(self, owner: str) -> None:
+        """Look up what was recorded of this student's earlier submissions; the programs that follow are theirs."""
+        self._owner, self._parts = owner, self.lookup.parts(owner)
+
     def __call__(self, program: Program, seed: int) -> Running:
         text = program.text()
-        parts = [self.setting.encode(), str(seed).encode(), text.encode(errors="surrogatepass")]
-        key = digest(b"".join(map(digest, parts)))
-        if key not in self._known:
-            self._known[key] = self.lookup(key)
+        key = self._key(seed, text)
         return RecordedRun(self, program, seed, text, key)
+
+    def _key(self, seed: int, *texts: str) -> bytes:
+        parts = [self.setting, str(seed), *texts]
+        return digest(b"".join(digest(part.encode(errors="surrogatepass")) for part in parts))
+
+    def part(self, program: Program, seed: int, needs: Sequence[Sequence[int] | None], question: str) -> bytes | None:
+        """Return what stands for all that can decide a question's replies, None where that may be everything."""
+        if not self._owner or len(needs) != len(program.own):
+            return None
+        wanted = {question, *self.dependencies.get(question, ())}
+        numbers: set[int] = set()
+        for step, needed in zip(program.own, needs, strict=True):
+            if step.question in wanted:
+                if needed is None:
+                    return None
+                numbers.update(needed)
+        return self._key(seed, program.text(numbers), self._owner)
+
+    def earlier(self, part: bytes) -> Recording | None:
+        """Return the recording of a program of the same student with the same part."""
+        key = self._parts.get(part)
+        return self.known(key) if key else None
 
     def request_key(self, request: bytes) -> bytes:
         """Return what stands for a request: its bytes, and the source of the probe that it names."""
@@ -138,7 +196,9 @@ class Recorder:
 
     def known(self, key: bytes) -> Recording | None:
         """Return what an earlier run recorded of a program."""
-        return self._known.get(key)
+        if key not in self._known:
+            self._known[key] = self.lookup(key)
+        return self._known[key]
 
     def new(self, key: bytes, text: str) -> Recording:
         """Return the recording that what children say now is added to."""
@@ -160,11 +220,14 @@ class RecordedRun:
 
     def __init__(self, recorder: Recorder, program: Program, seed: int, text: str, key: bytes) -> None:
         self._start = functools.partial(recorder.start, program, seed)
+        self._part = functools.cache(functools.partial(recorder.part, program, seed))
+        self._earlier = recorder.earlier
         self._request_key = recorder.request_key
         self._known = recorder.known(key)
         self._new = recorder.new(key, text)
         self._run: Watched | None = None
         self._live = False  # whether the child was asked everything so far, in this order
+        self._needs: tuple[tuple[int, ...] | None, ...] = ()  # of the program's steps, if it was started
         self._exact = False  # whether a call of this run left something behind, so that the order of asking counts
         self._asked: list[bytes] = []
         self._place = START
@@ -195,19 +258,22 @@ class RecordedRun:
             stopped=tuple(run.stopped),
             ended_in=run.ended_in,
         )
+        self._needs = tuple(one if one is None else tuple(one) for one in run.needs)
         self._new.facts = self._new.facts.joined(facts) if self._new.facts else facts
         for request in () if mixed else self._asked:
             run.ask(request)
         self._live = not mixed
         return facts
 
-    def ask(self, request: bytes) -> Frame | Failure:
+    def ask(self, request: bytes, question: str) -> Frame | Failure:
         """Return the reply to a request, or the failure instead. After a time-out or crash it is every reply."""
         if self.failure:
             return self.failure
         key = self._request_key(request)
         place = digest(self._place + key)
         answer = self._recorded(place, key)
+        if answer is None:
+            answer = self._of_part(place, key, question)
         if answer is None:
             answer = self._child().ask(request)
             self._new.add(place, Reply(request=key, answer=answer))
@@ -218,6 +284,22 @@ class RecordedRun:
         if isinstance(answer, Failure):
             self.failure = answer
         return answer
+
+    def _of_part(self, place: bytes, request: bytes, question: str) -> Frame | None:
+        """Return the reply that an earlier program of the student gave, with the same code for this question."""
+        part = self._part(self._needs, question) if self._stateless() else None
+        if part is None:
+            return None
+        self._new.parts.add(part)
+        earlier = self._earlier(part)
+        if earlier is None or earlier.facts is None or not earlier.facts.stateless:
+            return None
+        reply = earlier.find(place, request, any_order=True)
+        if reply is None or not isinstance(reply.answer, tuple):
+            return None
+        self._new.add(place, reply)
+        self._live = False
+        return reply.answer
 
     def _child(self) -> Watched:
         """Return the child, which has seen whatever its next reply may depend on."""

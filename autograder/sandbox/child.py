@@ -11,6 +11,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -18,6 +19,7 @@ from typing import Any
 from autograder.authored import PACKAGE
 from autograder.sandbox import channel, libraries, steps
 from autograder.sandbox.describe import describe
+from autograder.sandbox.needs import Given, needs
 from autograder.sandbox.state import Snapshot
 from autograder.sandbox.steps import is_rebound, names_of
 
@@ -26,6 +28,14 @@ OUR_OWN = ("autograder", "__main__")
 
 SharedState = list[dict[str, Any]]
 Probe = Callable[..., Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notebook:
+    """A module in which the given code before the first answer was executed, and that code."""
+
+    module: ModuleType
+    given: Given
 
 
 class Student:
@@ -41,19 +51,25 @@ class Student:
             raise NameError(f"{name} is not defined: its cell stopped with an error, or was changed") from None
 
 
-def serve(fd: int, module: ModuleType, probes: Mapping[str, Probe], before: SharedState) -> None:
-    """Receive a program on `fd`, execute it in `module`, reply with the outcome of each step, then serve probes.
+def serve(fd: int, notebook: Notebook, probes: Mapping[str, Probe], before: SharedState) -> None:
+    """Receive a program on `fd`, execute it, reply with the outcome of each step, then serve probes.
 
-    Before the reply come notes about which step is running, for added code only.
+    If the program is watched, what its steps need of each other is sent first, before any of its code has run. Before
+    the reply come notes about which step is running, for added code only.
 
+    notebook: where the program is executed
     before: the shared state that the program finds. The answer to the program also says whether one step changed what
     others find; a request that names no probe asks whether the probes' calls did so since, and with `kept` also whether
     they left anything behind that later calls could find.
     """
-    sys.modules["__main__"] = module
+    sys.modules["__main__"] = module = notebook.module
     request = channel.receive(fd, FOREVER)
     libraries.current.one_thread()
     libraries.current.seed(request["seed"])
+    if request.get("watched"):
+        unknown = [None] * len(request["steps"])  # what a module that was handed in does is not looked at
+        found = unknown if request["modules"] else needs(request["steps"], notebook.given)
+        channel.send(fd, channel.encode({"needs": found}), FOREVER)
     offer(request["modules"])
     runner = steps.Runner(module)
     outcomes, rebound = runner.run(

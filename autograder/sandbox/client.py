@@ -225,6 +225,7 @@ class Run:
     stopped: failures outside the answers, in order
     ended_in: the label of the added code that was running when the program failed, if any, as the child reports it
     disturbed: whether a step changed what other steps see, such as torch's functions, as the child reports it
+    needs: of a watched run: for each step the numbers of those that it needs, None where that cannot be told
     """
 
     def __init__(
@@ -248,6 +249,7 @@ class Run:
         self.ended_in = ""
         self.failure: Failure | None = None
         self.disturbed = False
+        self.needs: Sequence[Sequence[int] | None] = ()
         self._open = True
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
@@ -265,6 +267,9 @@ class Run:
         ]
         request = {"steps": program, "seed": seed, "modules": dict(modules), "watched": watched}
         reply = self._read(self.ask(channel.encode(request)))
+        if watched and isinstance(reply, dict):
+            self.needs = reply["needs"]  # nothing of the program has run yet: this is the kit's own word
+            reply = self._read(self._exchange(None))
         for _ in steps:
             if not (isinstance(reply, dict) and set(reply) == {"at"}):
                 break
@@ -295,8 +300,11 @@ class Run:
         end = self._started + self._limits.wall_s
         return end if time.monotonic() < end else end + min(waited_s(self._handle), MOST_WAITED * self._limits.wall_s)
 
-    def ask(self, request: bytes) -> channel.Frame | Failure:
-        """Return the undecoded reply to a request. After a time-out or crash, every reply is that failure."""
+    def ask(self, request: bytes, question: str = "") -> channel.Frame | Failure:
+        """Return the undecoded reply to a request. After a time-out or crash, every reply is that failure.
+
+        question: whose test asks, which makes no difference to a child
+        """
         return self._exchange(request)
 
     def _exchange(self, request: bytes | None) -> channel.Frame | Failure:

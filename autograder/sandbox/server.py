@@ -26,8 +26,10 @@ from autograder.assignment import Limits
 from autograder.authored import load_module, package_name
 from autograder.sandbox import channel, child, confine, jupyter, libraries, scratch
 from autograder.sandbox.cells import compiled
+from autograder.sandbox.needs import given_code
 
 MAX_MESSAGE = 1 << 20
+PROBES = "probes*.py"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,9 +64,11 @@ def main() -> None:
     os.chdir(release)
     jupyter.install()
     probes = load_probes(Path(config["probes"]))
-    modules: dict[str, ModuleType] = {}
+    texts = [path.read_text(encoding="utf-8") for path in Path(config["probes"]).glob(PROBES)]
+    notebooks: dict[str, child.Notebook] = {}
     for name, cells in config["prologues"].items():
-        modules[name], error = run_prologue(cells)
+        module, error = run_prologue(cells)
+        notebooks[name] = child.Notebook(module=module, given=given_code(cells, texts))
         if error:
             control.send(json.dumps({"failed": f"{name}: {error}"}).encode())
             return
@@ -77,13 +81,13 @@ def main() -> None:
     active = [layer.name for layer in layers if layer.active]
     with contextlib.suppress(BrokenPipeError):  # the grader went away while this was loading
         control.send(json.dumps({"ready": os.getpid(), "active": active, "missing": missing}).encode())
-        serve(control, modules, probes, plan, before)
+        serve(control, notebooks, probes, plan, before)
 
 
 def load_probes(folder: Path) -> dict[str, child.Probe]:
-    """Return the public functions of every `probes*.py` in the folder, by name."""
+    """Return the public functions of every probe file in the folder, by name."""
     probes: dict[str, child.Probe] = {}
-    for path in sorted(folder.glob("probes*.py")):
+    for path in sorted(folder.glob(PROBES)):
         module = load_module(folder, path.stem)
         for name, function in vars(module).items():
             if getattr(function, "__module__", "") == module.__name__ and not name.startswith("_"):
@@ -118,7 +122,7 @@ def run_prologue(cells: list[dict[str, str]]) -> tuple[ModuleType, str]:
 
 def serve(
     control: socket.socket,
-    modules: dict[str, ModuleType],
+    notebooks: dict[str, child.Notebook],
     probes: dict[str, child.Probe],
     plan: confine.Plan,
     before: child.SharedState,
@@ -145,7 +149,7 @@ def serve(
             folder = confine.make_scratch(plan)
             pid = os.fork()
             if pid == 0:
-                start_child(request, fds[0], modules[request["notebook"]], probes, plan, folder, before)
+                start_child(request, fds[0], notebooks[request["notebook"]], probes, plan, folder, before)
             os.close(fds[0])
             handle = os.pidfd_open(pid)
             running[handle] = Running(pid=pid, folder=folder)
@@ -175,7 +179,7 @@ def end(one: Running, plan: confine.Plan, *, others: bool) -> dict[str, Any]:
 def start_child(
     request: dict[str, Any],
     fd: int,
-    module: ModuleType,
+    notebook: child.Notebook,
     probes: dict[str, child.Probe],
     plan: confine.Plan,
     folder: Path | None,
@@ -186,7 +190,7 @@ def start_child(
     try:
         child.enter(fd)
         child.settle(str(confine.confine(plan, Limits(**request["limits"]), folder)))
-        child.serve(3, module, probes, before)
+        child.serve(3, notebook, probes, before)
     except EOFError:
         code = 0
     finally:

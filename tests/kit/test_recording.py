@@ -1,7 +1,7 @@
 """Recordings: replies are used again only where they are provably the same, and what is new is asked in a child."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import ModuleType
 
 import pytest
@@ -42,6 +42,7 @@ class FakeRun:
     disturbed: bool = False
     ended_in: str = ""
     stopped: Sequence[Stopped] = ()
+    needs: Sequence[Sequence[int] | None] = ()
     asked: list[bytes] = field(default_factory=list)
     closed: bool = False
 
@@ -66,6 +67,8 @@ class FakeRun:
 class Children:
     """Starts fake children, and remembers them."""
 
+    needs: Sequence[Sequence[int] | None] = ()
+
     def __init__(
         self, behaviour: Behaviour = stateless, keeps: Callable[[Sequence[bytes]], bool] | None = None
     ) -> None:
@@ -75,7 +78,7 @@ class Children:
         self.failure: Failure | None = None
 
     def __call__(self, program: Program, seed: int) -> FakeRun:
-        run = FakeRun(behaviour=self.behaviour, keeps=self.keeps, failure=self.failure)
+        run = FakeRun(behaviour=self.behaviour, keeps=self.keeps, failure=self.failure, needs=self.needs)
         self.runs.append(run)
         return run
 
@@ -89,24 +92,32 @@ class Book:
     """What earlier runs recorded."""
 
     found: dict[bytes, Recording] = field(default_factory=dict)
+    by_part: dict[bytes, bytes] = field(default_factory=dict)
+
+    def __call__(self, key: bytes, /) -> Recording | None:
+        return self.found.get(key)
+
+    def parts(self, owner: str, /) -> dict[bytes, bytes]:
+        return self.by_part if owner == "ada" else {}
 
     def recorder(
         self, children: Callable[[Program, int], FakeRun], setting: str = "s", any_probe: str = "p"
     ) -> Recorder:
-        return Recorder(start=children, lookup=self.found.get, setting=setting, probes={}, any_probe=any_probe)
+        return Recorder(start=children, lookup=self, setting=setting, probes={}, any_probe=any_probe)
 
     def keep(self, recorder: Recorder) -> None:
         for one in recorder.take():
             known = self.found.setdefault(one.key, Recording(key=one.key, text=one.text))
             assert one.facts
             known.facts = known.facts.joined(one.facts) if known.facts else one.facts
+            self.by_part |= dict.fromkeys(one.parts, one.key)
             for place, reply in one.replies.items():
                 known.add(place, reply)
 
 
 def converse(recorder: Recorder, requests: Sequence[bytes], source: str = "def f(): pass") -> list[str | Failure]:
     run = recorder(program(source), 1)
-    replies = [run.ask(request) for request in requests]
+    replies = [run.ask(request, "Q1") for request in requests]
     run.close()
     return [reply if isinstance(reply, Failure) else reply[0].decode() for reply in replies]
 
@@ -121,7 +132,7 @@ def recorded(children: Children, *requests: bytes) -> Book:
 
 def test_what_was_recorded_needs_no_child_in_any_order() -> None:
     book = recorded(Children(), b"a", b"b")
-    replaying = Recorder(start=no_child, lookup=book.found.get, setting="s", probes={}, any_probe="p")
+    replaying = Recorder(start=no_child, lookup=book, setting="s", probes={}, any_probe="p")
     assert converse(replaying, [b"b", b"a", b"b"]) == ["saw b", "saw a", "saw b"]
     with pytest.raises(NeedsChild):
         converse(replaying, [b"a", b"c"])
@@ -169,11 +180,11 @@ def test_a_changed_probe_is_asked_anew_and_the_others_are_not() -> None:
     first, other = probe_request("first", {}, 1), probe_request("other", {}, 1)
     book = Book()
     sources = {"first": "1", "other": "1"}
-    recorder = Recorder(start=Children(), lookup=book.found.get, setting="s", probes=sources)
+    recorder = Recorder(start=Children(), lookup=book, setting="s", probes=sources)
     converse(recorder, [first, other])
     book.keep(recorder)
     children = Children()
-    recorder = Recorder(start=children, lookup=book.found.get, setting="s", probes=sources | {"other": "2"})
+    recorder = Recorder(start=children, lookup=book, setting="s", probes=sources | {"other": "2"})
     converse(recorder, [first, other])
     assert [run.asked for run in children.runs] == [[other]]
 
@@ -183,7 +194,7 @@ def test_another_program_or_seed_shares_nothing() -> None:
     recorder = book.recorder(children)
     converse(recorder, [b"a"], "def f(): return 1")
     run = recorder(program(), 2)
-    run.ask(b"a")
+    run.ask(b"a", "Q1")
     run.close()
     assert len(children.runs) == 2
 
@@ -198,7 +209,7 @@ def test_failures_are_replies_too_but_get_their_second_chance_within_a_run() -> 
         assert converse(recorder, [b"a", b"bad", b"b"]) == ["saw a", CRASH, CRASH]
     assert len(children.runs) == 2
     book.keep(recorder)
-    replaying = Recorder(start=no_child, lookup=book.found.get, setting="s", probes={}, any_probe="p")
+    replaying = Recorder(start=no_child, lookup=book, setting="s", probes={}, any_probe="p")
     assert converse(replaying, [b"a", b"bad"]) == ["saw a", CRASH]
     with pytest.raises(NeedsChild):
         converse(replaying, [b"bad"])
@@ -232,17 +243,87 @@ def test_whether_calls_changed_something_is_recorded_at_its_place() -> None:
     book, asked = Book(), []
     recorder = book.recorder(Children(keeps=lambda asked: len(asked) >= 2))
     for source in (recorder, None):
-        replay = source or Recorder(start=no_child, lookup=book.found.get, setting="s", probes={}, any_probe="p")
+        replay = source or Recorder(start=no_child, lookup=book, setting="s", probes={}, any_probe="p")
         run = replay(program(), 1)
         seen = []
         for request in (b"a", b"b"):
-            run.ask(request)
+            run.ask(request, "Q1")
             seen.append(run.changed())
         run.close()
         asked.append(seen)
         if source:
             book.keep(recorder)
     assert asked == [[False, True], [False, True]]
+
+
+# Programs of one student that have a part in common
+
+
+def two_answers(first: str, second: str = "def g(): pass") -> Program:
+    steps = (Step(label="Q1", source=first, question="Q1"), Step(label="Q2", source=second, question="Q2"))
+    return Program(notebook="hw", steps=steps)
+
+
+def hand_in(book: Book, children: Children, program: Program, owner: str = "ada") -> list[bytes]:
+    """Ask for both questions of a program; return what its child was asked."""
+    recorder, before = book.recorder(children), len(children.runs)
+    recorder.begin(owner)
+    run = recorder(program, 1)
+    replies = [run.ask(request, question) for request, question in ((b"a", "Q1"), (b"b", "Q2"))]
+    run.close()
+    assert replies == [(b"saw a", bytearray()), (b"saw b", bytearray())]
+    book.keep(recorder)
+    return [request for run in children.runs[before:] for request in run.asked]
+
+
+def test_a_changed_answer_costs_that_answer_and_the_other_keeps_its_replies() -> None:
+    book, children = Book(), Children()
+    children.needs = ([0], [1])
+    assert hand_in(book, children, two_answers("def f(): return 1")) == [b"a", b"b"]
+    assert hand_in(book, children, two_answers("def f(): return 2")) == [b"a"]
+    assert hand_in(book, children, two_answers("def f(): return 3")) == [b"a"], "also from the second submission"
+    replaying = Recorder(start=no_child, lookup=book, setting="s", probes={}, any_probe="p")
+    run = replaying(two_answers("def f(): return 2"), 1)
+    assert run.ask(b"b", "Q2") == (b"saw b", bytearray()), "the recording of each program is complete"
+
+
+@pytest.mark.parametrize(
+    ("needs", "owner", "asked"),
+    [
+        (([0], [0, 1]), "ada", [b"a", b"b"]),  # the second answer uses the first
+        (([0], None), "ada", [b"a", b"b"]),  # it may use anything
+        ((), "ada", [b"a", b"b"]),  # the child did not say
+        (([0], [1]), "bob", [b"a", b"b"]),  # one student's code never speaks for another's
+    ],
+)
+def test_replies_are_kept_only_for_the_same_code_of_the_same_student(
+    needs: Sequence[Sequence[int] | None], owner: str, asked: list[bytes]
+) -> None:
+    book, children = Book(), Children()
+    children.needs = needs
+    hand_in(book, children, two_answers("def f(): return 1"))
+    assert hand_in(book, children, two_answers("def f(): return 2"), owner) == asked
+
+
+def test_a_part_of_a_program_whose_calls_leave_something_behind_is_asked_anew() -> None:
+    book, children = Book(), Children(keeps=lambda asked: b"a" in asked)
+    children.needs = ([0], [1])
+    hand_in(book, children, two_answers("def f(): return 1"))
+    assert hand_in(book, children, two_answers("def f(): return 2")) == [b"a", b"b"]
+
+
+def test_declared_dependencies_belong_to_the_part() -> None:
+    book, children = Book(), Children()
+    children.needs = ([0], [1])
+    for first, asked in (("def f(): return 1", [b"a", b"b"]), ("def f(): return 2", [b"a", b"b"])):
+        recorder = replace(book.recorder(children), dependencies={"Q2": {"Q1"}})
+        recorder.begin("ada")
+        run = recorder(two_answers(first), 1)
+        run.ask(b"a", "Q1")
+        run.ask(b"b", "Q2")
+        run.close()
+        book.keep(recorder)
+        assert children.runs[-1].asked == asked
 
 
 REQUESTS = st.lists(st.sampled_from([b"a", b"b", b"c"]), max_size=4)

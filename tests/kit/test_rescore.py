@@ -1,6 +1,5 @@
 """Rescoring: a changed hidden test is judged from recordings, and gives what grading anew gives."""
 
-import functools
 import json
 import random
 import shutil
@@ -20,6 +19,9 @@ from autograder.grading.grader import Grader, open_grader
 from autograder.release.reference import reference_cells
 from autograder.release.released import load_released
 from autograder.results import Result, Student
+from autograder.sandbox.channel import Frame
+from autograder.sandbox.client import Run
+from autograder.sandbox.replies import Failure, probe_of
 from autograder.submissions.intake import Wanted, take_in
 from autograder.submissions.submission import Submission, of_files
 
@@ -47,6 +49,7 @@ STATEFUL = "halve.calls = getattr(halve, 'calls', 0) + 1\nreturn x / 2 if halve.
 SHARED_LIST = "SEEN.append(x)\nreturn x / 2 if len(SEEN) < 3 else 0.0"
 CRASHING = "import os\nif x == 7.0:\n    os._exit(3)\nreturn x / 2"
 MISSING = "return x / two"
+ON_ITS_OWN = "return sum(values) / len(values) / 2"
 ANSWERS: Mapping[str, dict[str, str]] = {
     "down": {"Q1": "return x // 2"},
     "double": {"Q1": "return 2 * x"},
@@ -62,6 +65,13 @@ ANSWERS: Mapping[str, dict[str, str]] = {
     "helper": {"Q2": "return total(values) / len(values)", "before Q2": "def total(v): return sum(map(halve, v))"},
     "other helper": {"Q2": "return total(values) / len(values)", "before Q2": "def total(v): return sum(v)"},
     "rebinds": {"before Q2": "def halve(x): return x"},
+    "prints": {"before Q1": "print('starting')", "before Q2": "print(halve(3))"},
+    "constant": {"Q1": "return FACTOR * x", "before Q1": "FACTOR = 0.5"},
+    "other constant": {"Q1": "return FACTOR * x", "before Q1": "FACTOR = 2"},
+    "reflects": {"Q2": "return sum(map(globals()['halve'], values)) / len(values)"},
+    "by name": {"Q2": "import __main__\nreturn sum(map(getattr(__main__, 'hal' + 've'), values)) / len(values)"},
+    "on its own": {"Q2": ON_ITS_OWN},
+    "decorated": {"before Q2": "def twice(f): return lambda x: 2 * f(x)\nhalve = twice(halve)"},
     "both": {"Q1": NEARLY, "Q2": "return sum(values) / len(values) / 2"},
     "none": {"Q1": "raise NotImplementedError"},
 }
@@ -282,12 +292,12 @@ def submissions(assignment: Assignment, batch: Path) -> Iterator[Submission]:
 
 def graded_with_memory(assignment: Assignment, gradebook: Gradebook, all_of_them: list[Submission]) -> list[Result]:
     results = []
-    with open_grader(assignment, lookup=functools.partial(recordings.load, gradebook)) as grader:
+    with open_grader(assignment, lookup=recordings.Recorded(gradebook)) as grader:
         for one in all_of_them:
             found = grader.graded(one, assignment.questions)
             results.append(found.result)
             with gradebook.writing() as connection:
-                recordings.save(connection, found.recordings, "{}")
+                recordings.save(connection, found.recordings, "{}", one.student.id)
     return results
 
 
@@ -314,6 +324,37 @@ def test_with_and_without_recordings_the_results_are_equal(finished: Path, tmp_p
         again = graded_with_memory(assignment, gradebook, everything)
     assert [shuffled[order.index(number)] for number in range(len(everything))] == plain
     assert again == plain
+    with open_gradebook(tmp_path / "of one student") as gradebook:
+        handed_in = [replace(everything[number], student=Student(id="ada")) for number in order]
+        resubmitted = graded_with_memory(assignment, gradebook, handed_in)
+    assert resubmitted == [replace(plain[number], student=Student(id="ada")) for number in order]
+
+
+@pytest.mark.parametrize(
+    ("changed", "asked"),
+    [({"Q2": ON_ITS_OWN}, {"mean_of_halves"}), ({"Q1": "return x * 0.5"}, {"halve", "mean_of_halves"})],
+)
+def test_a_resubmission_with_one_changed_answer_costs_that_answer_and_what_uses_it(
+    changed: Mapping[str, str], asked: set[str], finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assignment = load_assignment("tiny", finished)
+    first, second = (
+        of_files(Student(id="ada"), sorted(write_submission(finished, tmp_path / name, changed).glob("*.ipynb")))
+        for name, changed in (("first", {}), ("second", changed))
+    )
+    probes: set[str] = set()
+    ask = Run.ask
+
+    def noted(run: Run, request: bytes, question: str = "") -> Frame | Failure:
+        probes.update({probe_of(request)} - {""})
+        return ask(run, request, question)
+
+    with open_gradebook(tmp_path / "out") as gradebook:
+        graded_with_memory(assignment, gradebook, [first])
+        monkeypatch.setattr(Run, "ask", noted)
+        (result,) = graded_with_memory(assignment, gradebook, [second])
+    assert result.total == assignment.max_points
+    assert probes == asked
 
 
 def test_the_same_answers_of_another_student_start_no_child(finished: Path, tmp_path: Path) -> None:
@@ -322,7 +363,7 @@ def test_the_same_answers_of_another_student_start_no_child(finished: Path, tmp_
     files = sorted(path.glob("*.ipynb"))
     with (
         open_gradebook(tmp_path / "out") as gradebook,
-        open_grader(assignment, lookup=functools.partial(recordings.load, gradebook)) as grader,
+        open_grader(assignment, lookup=recordings.Recorded(gradebook)) as grader,
     ):
         first = grader.graded(of_files(Student(id="ada"), files), assignment.questions)
         with gradebook.writing() as connection:
