@@ -9,7 +9,7 @@ OUT ?= out
 TESTS ?=
 export SUBMISSIONS OUT ASSIGNMENT
 
-.PHONY: help grade test release verify lint bench screenshots names clean
+.PHONY: help grade test coverage release verify lint bench screenshots names clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -27,6 +27,9 @@ grade: $(READY) $(if $(filter $(SAMPLE),$(SUBMISSIONS)),$(SAMPLE))  ## grade SUB
 
 test: $(READY)  ## run every test, or those of TESTS
 	$(BIN)/python -m pytest $(TESTS)
+
+coverage: $(READY)  ## run every test, and measure which branches of the engine they take
+	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered
 
 release: $(READY)  ## rebuild assignments/ from solutions/
 	$(BIN)/autograder release --assignment $(ASSIGNMENT)
