@@ -47,6 +47,8 @@ def add(verbs: Verbs) -> None:
         " (default: only where there are few)",
     )
 
+    check.add_argument("--online", action="store_true", help="ask every web address that a notebook links to")
+
     calibrate = verb(verbs, "calibrate", "measure the thresholds of loss tests", _calibrate)
     calibrate.add_argument("files", nargs="+", type=user_path, metavar="FILE", help="data files to train on")
     calibrate.add_argument(
@@ -122,7 +124,11 @@ def _verify(options: argparse.Namespace) -> int:
             raise UsageError(f"{name} has no question {min(unknown)}", "--mutants", "give ids of its questions")
         with terminal.counted(len(RULES), "checking") as advance:
             outcomes = verify(
-                assignment, lambda one: advance(one.rule, "passed" if one.kept else "failed"), most, chosen_ones
+                assignment,
+                lambda one: advance(one.rule, "passed" if one.kept else "failed"),
+                most,
+                chosen_ones,
+                online=options.online,
             )
         terminal.show_rules(assignment.name, outcomes)
         passed = passed and all(one.kept for one in outcomes)

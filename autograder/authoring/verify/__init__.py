@@ -23,10 +23,12 @@ def verify(
     done: Callable[[Outcome], None],
     most: float = grading.MOST,
     chosen: frozenset[str] = frozenset(),
+    *,
+    online: bool = False,
 ) -> list[Outcome]:
     """Run every check on an assignment. `done` is called with each outcome as it comes, from several threads.
 
-    most, chosen: as for Grading
+    most, chosen: as for Grading; online: as for Files
     """
     placed = with_places(assignment)
 
@@ -34,7 +36,7 @@ def verify(
         return judge(rules, evidence, done, placed)
 
     with ThreadPoolExecutor(2) as pool:
-        on_files = pool.submit(judged, files.RULES, files.Files(assignment))
+        on_files = pool.submit(judged, files.RULES, files.Files(assignment, online=online))
         on_notebooks = pool.submit(judged, notebooks.RULES, notebooks.Runs(assignment))
         # Not in the pool: pytest, which it uses, wants the main thread.
         with grading.Grading(assignment, most, chosen) as graded:

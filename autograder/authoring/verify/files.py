@@ -15,8 +15,8 @@ from autograder.authoring.archives import version_on_disk
 from autograder.authoring.build import reference_text, release_files
 from autograder.authoring.master import mistakes, read_master
 from autograder.authoring.verify.leaks import leaks
-from autograder.authoring.verify.links import broken_links
-from autograder.authoring.verify.rule import Rule
+from autograder.authoring.verify.links import broken_links, unreachable
+from autograder.authoring.verify.rule import Note, Rule
 from autograder.errors import MasterError
 from autograder.notebook import Role
 from autograder.regions import indent_of
@@ -34,10 +34,14 @@ END = "# *****END OF YOUR CODE (DO NOT DELETE/MODIFY THIS LINE)*****"
 
 
 class Files:
-    """The files of one assignment, read at most once."""
+    """The files of one assignment, read at most once.
 
-    def __init__(self, assignment: Assignment) -> None:
+    online: whether web addresses are asked too
+    """
+
+    def __init__(self, assignment: Assignment, *, online: bool = False) -> None:
         self.assignment = assignment
+        self.online = online
 
     @functools.cached_property
     def released(self) -> dict[PurePosixPath, bytes]:
@@ -188,9 +192,13 @@ def nothing_leaks(files: Files) -> Iterator[str]:
     yield from leaks(files.assignment, files.given_out)
 
 
-def links_resolve(files: Files) -> Iterator[str]:
+def links_resolve(files: Files) -> Iterator[str | Note]:
     notebooks = {f"{name}.ipynb": cells for name, cells in files.cells.items()}
     yield from broken_links(notebooks, files.released)
+    if files.online:
+        broken, unclear = unreachable(notebooks)
+        yield from broken
+        yield from map(Note, unclear)
 
 
 RULES = (

@@ -1,7 +1,14 @@
-"""Links and images in the text of notebooks: every target in the release must exist. The network is not used."""
+"""Links and images in the text of notebooks: every target in the release must exist.
+
+The network is used only on request: `unreachable` asks every web address whether it is still there.
+"""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+import urllib.error
+import urllib.request
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from http import HTTPStatus
 from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -13,7 +20,12 @@ TARGET = re.compile(
 )
 ANCHOR = re.compile(r"\b(?:id|name)\s*=\s*[\"']([^\"']+)[\"']")
 HEADING = re.compile(r"^#+\s+(.*?)\s*#*$", re.MULTILINE)
-HOST = re.compile(r"[\w-]+(\.[\w-]+)+(:\d+)?")
+HOST = re.compile(r"(?!-)[\w-]{1,63}(\.(?!-)[\w-]{1,63})+(:\d{1,5})?")
+RESERVED = frozenset({"example", "internal", "invalid", "lan", "local", "localhost", "test"})
+"""Top-level domains under which no public host exists (RFC 2606, RFC 6762, and the customary private ones)."""
+GONE = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.GONE})
+ANSWER_S = 20
+ASKED_AT_ONCE = 8
 
 Cells = Sequence[Mapping[str, Any]]
 
@@ -26,17 +38,54 @@ def broken_links(notebooks: Mapping[str, Cells], files: Iterable[PurePosixPath])
     present = {str(path) for path in files}
     present |= {str(parent) for path in files for parent in path.parents}
     anchors = {name: _anchors(cells) for name, cells in notebooks.items()}
-    reasons = []
+    return [
+        _reason(name, cell, target, wrong)
+        for name, cell, target in _links(notebooks)
+        if (wrong := _wrong(target, name, cell, present, anchors))
+    ]
+
+
+def unreachable(notebooks: Mapping[str, Cells]) -> tuple[list[str], list[str]]:
+    """Ask every web address of these notebooks; return the broken ones, and those that gave no clear answer."""
+    links = [one for one in _links(notebooks) if urlsplit(one[2]).scheme in ("http", "https")]
+    addresses = sorted({urlsplit(target)._replace(fragment="").geturl() for _, _, target in links})
+    with ThreadPoolExecutor(ASKED_AT_ONCE) as pool:
+        answers = dict(zip(addresses, pool.map(_ask, addresses), strict=True))
+    broken: list[str] = []
+    unclear: list[str] = []
+    for name, cell, target in links:
+        gone, what = answers[urlsplit(target)._replace(fragment="").geturl()]
+        if what:
+            (broken if gone else unclear).append(_reason(name, cell, target, what))
+    return broken, unclear
+
+
+def _ask(address: str) -> tuple[bool, str]:
+    """Return whether a page is certainly gone, and what is wrong with it; empty if it answers."""
+    request = urllib.request.Request(address, headers={"User-Agent": "Mozilla/5.0 (link check)"})
+    try:
+        with urllib.request.urlopen(request, timeout=ANSWER_S):  # only http and https come here
+            return False, ""
+    except urllib.error.HTTPError as error:
+        return error.code in GONE, f"answers {error.code} {error.reason}"
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "reason", error)
+        return False, f"cannot be asked ({reason})"
+
+
+def _links(notebooks: Mapping[str, Cells]) -> Iterator[tuple[str, Mapping[str, Any], str]]:
+    """Yield notebook, cell and target of every link and image."""
     for name, cells in notebooks.items():
         for cell in cells:
             if cell["cell_type"] != "markdown":
                 continue
             text = NO_TEXT.sub("", "".join(cell["source"]))
             for found in TARGET.finditer(text):
-                target = next((part for part in found.groups() if part is not None), "")
-                if wrong := _wrong(target, name, cell, present, anchors):
-                    reasons.append(f"{name}, cell {cell['id']}: the link to {target!r} {wrong}")
-    return reasons
+                yield name, cell, next((part for part in found.groups() if part is not None), "")
+
+
+def _reason(notebook: str, cell: Mapping[str, Any], target: str, wrong: str) -> str:
+    return f"{notebook}, cell {cell['id']}: the link to {target!r} {wrong}"
 
 
 def _wrong(
@@ -45,7 +94,7 @@ def _wrong(
     """Return what is wrong with a target; empty if it resolves."""
     parts = urlsplit(target)
     if parts.scheme in ("http", "https"):
-        return "" if HOST.fullmatch(parts.netloc) else "has no valid host"
+        return _wrong_host(parts.netloc)
     if parts.scheme == "mailto":
         return "" if "@" in parts.path else "is not a valid address"
     if parts.scheme == "attachment":
@@ -60,6 +109,13 @@ def _wrong(
     if parts.fragment and unquote(parts.fragment) not in anchors.get(path, set()):
         return f"points to no heading of {path}"
     return ""
+
+
+def _wrong_host(host: str) -> str:
+    if not HOST.fullmatch(host):
+        return "has no valid host"
+    top = host.partition(":")[0].rpartition(".")[2]
+    return f"has a host that cannot exist (.{top})" if top.lower() in RESERVED else ""
 
 
 def _anchors(cells: Cells) -> set[str]:
