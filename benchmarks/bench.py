@@ -33,7 +33,7 @@ from autograder.notebook import NotebookFile, parse_notebook
 from autograder.results import Student
 from autograder.submissions.reassemble import reassemble
 from autograder.submissions.submission import Submission, of_files
-from benchmarks import rescore
+from benchmarks import rescore, resubmission
 
 ROUNDS = 5
 REFERENCE = "reference"
@@ -73,6 +73,8 @@ def bench(assignment: Assignment, progress: Callable[[str], None]) -> Iterator[R
         yield _start_up(assignment, folder / "first")
         progress(f"memory after {FEW} and {MANY} submissions")
         yield _memory(assignment, folder / "memory")
+        progress("a resubmission")
+        yield from _resubmission(assignment, folder / "resubmission")
         progress(f"rescoring {rescore.CLASS} submissions")
         yield _rescoring(assignment, folder / "rescoring")
 
@@ -88,6 +90,19 @@ def _rescoring(assignment: Assignment, folder: Path) -> Row:
         ratio=f"{grading_s / measured.rescoring_s:.0f}",
         aim="under 30 s",
     )
+
+
+def _resubmission(assignment: Assignment, folder: Path) -> Iterator[Row]:
+    measured = resubmission.measure(assignment, folder)
+    changed = f"with another answer to {measured.changed}"
+    for what, seconds in ((changed, measured.changed_s), ("in which nothing changed", measured.same_s)):
+        yield Row(
+            what=f"CPU of a resubmission {what}; beside it the first submission",
+            ours=f"{seconds:.2f} s",
+            other=f"{measured.first_s:.2f} s",
+            ratio=f"{measured.first_s / seconds:.0f}",
+            aim="",
+        )
 
 
 def to_markdown(rows: Sequence[Row]) -> str:

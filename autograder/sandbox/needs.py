@@ -28,7 +28,7 @@ HOOKS = ("__init_subclass__", "__set_name__", "__class_getitem__", "__mro_entrie
 REACHING = {
     *("globals", "locals", "vars", "dir", "eval", "exec", "compile", "__import__", "breakpoint", "get_ipython"),
 }
-REACHING_ATTRIBUTES = {"modules", "_getframe", "currentframe", "f_globals", "f_locals", "f_back", "tb_frame"}
+REACHING_ATTRIBUTES = {"_getframe", "currentframe", "f_globals", "f_locals", "f_back", "tb_frame"}
 """Names and attributes with which code reaches what it does not name."""
 PLAIN_MODULES = {
     *("abc", "bisect", "cmath", "collections", "contextlib", "copy", "dataclasses", "decimal", "enum", "fractions"),
@@ -37,7 +37,7 @@ PLAIN_MODULES = {
 }
 """Modules whose functions look only at what they are given; the release may import more."""
 INSPECTING_MODULES = {"builtins", "ctypes", "gc", "importlib", "inspect", "linecache", "pickle", "sys", "traceback"}
-"""Modules that may look at more, also where the release imports them."""
+"""Modules that may look at more; given code imports them for its own purposes, which it may have."""
 PLAIN_DUNDERS = re.compile(r"__(init|call|name|doc|len|iter|next|repr|str|eq|lt|gt|add|mul|sub|getitem|class)__")
 
 
@@ -128,14 +128,10 @@ def needs(steps: Sequence[Mapping[str, Any]], given_before: Given) -> Needs:
     _settle(own)
     every = [*before, *own]
     given = {*range(len(before)), *(len(before) + i for i, step in enumerate(steps) if not _is_students(step))}
-    always = {i for i, one in enumerate(every) if not one.inert or (i in given and one.binds & probed)}
-    plain = PLAIN_MODULES | (set().union(*(every[i].imports for i in given)) - INSPECTING_MODULES)
-    reaching = {i for i, one in enumerate(every) if one.reaching or one.imports - plain}
-    makers: dict[str, list[int]] = {}
-    for i, one in enumerate(every):
-        for name in one.binds:
-            makers.setdefault(name, []).append(i)
-    found = [_closure({len(before) + i, *always}, every, makers, reaching) for i in range(len(own))]
+    graph = _Graph(every, given)
+    always = {i for i in given if every[i].binds & probed}
+    always.update(len(before) + i for i, one in enumerate(own) if not one.inert)
+    found = [graph.closure({len(before) + i, *always}) for i in range(len(own))]
     return [one and [i - len(before) for i in one if i >= len(before)] for one in found]
 
 
@@ -155,20 +151,35 @@ def _settle(own: Sequence[Piece]) -> None:
             one.inert = False
 
 
-def _closure(
-    start: Iterable[int], every: Sequence[Piece], makers: Mapping[str, Sequence[int]], reaching: Collection[int]
-) -> list[int] | None:
-    found: set[int] = set()
-    waiting = list(start)
-    while waiting:
-        number = waiting.pop()
-        if number in found:
-            continue
-        if number in reaching:
-            return None
-        found.add(number)
-        waiting.extend(other for name in every[number].uses for other in makers.get(name, ()))
-    return sorted(found)
+class _Graph:
+    """Pieces of code, connected by the names that one binds and another uses."""
+
+    def __init__(self, every: Sequence[Piece], given: Collection[int]) -> None:
+        """given: the numbers of those that the release gives; what these import to look around is their own business"""
+        self._every = every
+        self._given = given
+        plain = PLAIN_MODULES | (set().union(*(every[i].imports for i in given)) - INSPECTING_MODULES)
+        self._imports = {i for i, one in enumerate(every) if one.imports - plain}
+        self._reaching = {i for i, one in enumerate(every) if one.reaching}
+        self._makers: dict[str, list[int]] = {}
+        for i, one in enumerate(every):
+            for name in one.binds:
+                self._makers.setdefault(name, []).append(i)
+
+    def closure(self, start: Collection[int]) -> list[int] | None:
+        """Return all that is needed by those to start with; None if that cannot be told."""
+        found: set[int] = set()
+        waiting = [i for i in start if not (i in self._given and i in self._imports)]
+        while waiting:
+            number = waiting.pop()
+            if number in found:
+                continue
+            if number in self._reaching or number in self._imports:
+                return None
+            found.add(number)
+            used = {other for name in self._every[number].uses for other in self._makers.get(name, ())}
+            waiting.extend(used - self._imports if number in self._given else used)
+        return sorted(found)
 
 
 def _is_inert(statement: ast.stmt) -> bool:
@@ -223,10 +234,11 @@ def _is_pure(value: ast.expr) -> bool:
             return _is_pure(value.value) and _is_pure(value.slice)
         case ast.Tuple() | ast.List():
             return all(map(_is_pure, value.elts))
-        case ast.BinOp():
-            return isinstance(value.op, ast.BitOr) and _is_pure(value.left) and _is_pure(value.right)
-        case ast.UnaryOp():
-            return isinstance(value.operand, ast.Constant)
+        case ast.BinOp() if isinstance(value.op, ast.BitOr):  # of types
+            return _is_pure(value.left) and _is_pure(value.right)
+        case ast.BinOp() | ast.UnaryOp():
+            parts = (one for one in ast.walk(value) if isinstance(one, ast.expr))
+            return all(isinstance(one, ast.BinOp | ast.UnaryOp | ast.Constant) for one in parts)
         case _:
             return False
 

@@ -27,7 +27,7 @@ def test_a_step_needs_those_whose_names_it_uses_and_what_they_use() -> None:
     [
         "'''What f does.'''",
         "import math\nimport numpy as np\nfrom collections import deque",
-        "N = 3\nM = -1.5\nNAMES = ('a', 'b')\nOLD = f",
+        "N = 3\nM = -1.5 / 3\nNAMES = ('a', 'b')\nOLD = f",
         "def h(x: int = 3, *, y: 'f' = None) -> list[int] | None:\n    return print(x)",
         "async def h():\n    pass",
         "class C:\n    '''Text.'''\n    size: int = 3\n    @staticmethod\n    def h(x):\n        print(x)",
@@ -120,8 +120,10 @@ def test_two_makers_of_a_name_both_count() -> None:
 
 
 def test_given_code_leads_from_its_names_to_those_that_it_uses() -> None:
-    given = given_code([{"label": "given", "source": "import sys\n\ndef helper(x):\n    return f(x)"}], ["student.run"])
+    source = "import sys\n\ndef helper(x):\n    print(x, sys.stdout)\n    return f(x)"
+    given = given_code([{"label": "given", "source": source}], ["student.run"])
     assert found(F, "def k():\n    return helper(1)", given=given) == [[0], [0, 1]]
+    assert found(F, "def k():\n    return 1", given=given) == [[0], [1]]
     assert found(F, "def k():\n    return sys.argv", given=given)[1] is None
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from autograder.assignment_file import load_assignment
-from benchmarks import bench, rescore
+from benchmarks import bench, rescore, resubmission
 
 
 def test_cpu_beside_a_bare_process(finished: Path, tmp_path: Path) -> None:
@@ -20,3 +20,9 @@ def test_cpu_beside_a_bare_process(finished: Path, tmp_path: Path) -> None:
 def test_a_class_is_rescored_from_recordings(finished: Path, tmp_path: Path) -> None:
     measured = rescore.measure(load_assignment("tiny", finished), tmp_path, count=10, distinct=4)
     assert measured.judged == 10, "nobody's code is run again"
+
+
+def test_a_resubmission_beside_the_first(finished: Path, tmp_path: Path) -> None:
+    measured = resubmission.measure(load_assignment("tiny", finished), tmp_path)
+    assert measured.changed == "Q2", "the only question that no other needs"
+    assert min(measured.first_s, measured.changed_s, measured.same_s) > 0
