@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from autograder.pictures import Picture
+
 
 class Status(StrEnum):
     """How a test or a question ended, from best to worst."""
@@ -92,7 +94,7 @@ class SubmittedFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TestScore:
-    """One hidden test on one submission; message and hint are empty if it passed."""
+    """One hidden test on one submission; message and hint are empty if it passed, and then it has no picture."""
 
     __test__ = False
 
@@ -102,6 +104,7 @@ class TestScore:
     max_points: float
     message: str
     hint: str
+    picture: Picture | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -213,7 +216,7 @@ def _score_to_json(score: QuestionScore) -> dict[str, Any]:
         "dependencies": score.dependencies,
         "override": asdict(score.override) if score.override else None,
         "answer": asdict(score.answer) if score.answer else None,
-        "tests": [asdict(test) for test in score.tests],
+        "tests": [{key: value for key, value in asdict(test).items() if key != "picture"} for test in score.tests],
     }
 
 

@@ -23,9 +23,11 @@ from autograder.grading.assertions import (
     sequence,
     truth,
 )
-from autograder.grading.hidden_tests import LossTest, question
+from autograder.grading.hidden_tests import LossTest, picture, question
 from autograder.grading.observe import NoObservation, Observation, Observe
+from autograder.grading.pictures import Band, band_of, bars, curve, measured_band, points
 from autograder.grading.tensors import as_tensor, assert_same_tensors, assert_unchanged, close, tensors
+from autograder.pictures import Picture
 from autograder.sandbox.channel import Opaque, Value
 
 __all__ = [
@@ -33,11 +35,13 @@ __all__ = [
     "FLOAT32",
     "FLOAT64",
     "SINGLE",
+    "Band",
     "LossTest",
     "NoObservation",
     "Observation",
     "Observe",
     "Opaque",
+    "Picture",
     "Target",
     "Value",
     "agrees",
@@ -49,13 +53,19 @@ __all__ = [
     "assert_deviation",
     "assert_same_tensors",
     "assert_unchanged",
+    "band_of",
+    "bars",
     "close",
+    "curve",
     "data_file",
     "describe_kind",
     "fail",
     "mapping",
+    "measured_band",
     "part_in_order",
     "parts",
+    "picture",
+    "points",
     "question",
     "sequence",
     "tensors",

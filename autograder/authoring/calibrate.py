@@ -2,7 +2,8 @@
 
 `calibration.py` next to the hidden tests lists the loss tests (`LOSS_TESTS`). Each is measured with the reference and
 with wrong answers, in the same sandbox and with the same probes as in grading. The resulting table is stored next to
-the thresholds, and a test compares the two.
+the thresholds, and a test compares the two. Where a loss test has a picture of the training, the band that right
+answers lie in is measured in the same runs.
 """
 
 import csv
@@ -12,9 +13,9 @@ import multiprocessing
 import os
 import statistics
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from autograder.authoring.corpus import answer_cell
 from autograder.grading.grader import run_factory
 from autograder.grading.hidden_tests import LossTest
 from autograder.grading.observe import Child, Observer
+from autograder.grading.pictures import band_of
 from autograder.notebook import NotebookFile
 from autograder.release.reference import reference_cells
 from autograder.release.released import load_released
@@ -53,23 +55,47 @@ class Row:
     margin: float
 
 
-def calibrate(assignment: Assignment, data_files: Sequence[Path], seeds: int, jobs: int) -> list[Row]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where right answers lie in the picture of a loss test, at one place of its x axis."""
+
+    question: str
+    test: str
+    names: str
+    place: int
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """What one calibration measured."""
+
+    rows: list[Row]
+    places: list[Place]
+
+
+def calibrate(assignment: Assignment, data_files: Sequence[Path], seeds: int, jobs: int) -> Measured:
     """Measure every loss test of the assignment; each data file in a process of its own."""
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(min(jobs, len(data_files)), mp_context=context, max_tasks_per_child=1) as executor:
         where = (assignment.name, assignment.home, seeds)
         found = [executor.submit(_measure_file, *where, path) for path in data_files]
-        return [row for future in found for row in future.result()]
+        files = [future.result() for future in found]
+        return Measured(
+            rows=[row for one in files for row in one.rows], places=[place for one in files for place in one.places]
+        )
 
 
-def _measure_file(name: str, home: Path, seeds: int, data_file: Path) -> list[Row]:
+def _measure_file(name: str, home: Path, seeds: int, data_file: Path) -> Measured:
     assignment = load_assignment(name, home)
     os.environ[next(iter(assignment.data)).upper()] = str(data_file)
     module = load_module(assignment.hidden_tests_dir, "calibration")
     released = load_released(assignment)
     reference = reference_cells(assignment, released)
     prologues = {name: notebook.shared_steps() for name, notebook in released.items()}
-    rows = []
+    rows: list[Row] = []
+    places: list[Place] = []
     with Sandbox(assignment, prologues) as sandbox:
         start = run_factory(sandbox, assignment)
         for test in module.LOSS_TESTS:
@@ -80,13 +106,24 @@ def _measure_file(name: str, home: Path, seeds: int, data_file: Path) -> list[Ro
             ).with_answers(reference)
             for label, bodies in {REFERENCE: {}, **test.wrong}.items():
                 cells = {key: answer_cell(notebook, key, _text(body)) for key, body in bodies.items()}
-                losses = []
+                losses, curves = [], []
                 for seed in range(seeds):
                     child = Child(start, [program.with_answers(cells)], seed)
-                    losses.append(test.loss(Observer(child, question.id, seed), seed))
+                    observer = Observer(child, question.id, seed)
+                    losses.append(test.loss(observer, seed))
+                    if test.curve and label == REFERENCE:
+                        curves.append(test.curve(observer, seed))
                     child.close()
                 rows.append(_row(test, data_file.stem, label, losses))
-    return rows
+                places.extend(_places(test, data_file.stem, curves))
+    return Measured(rows=rows, places=places)
+
+
+def _places(test: LossTest, names: str, curves: Sequence[Any]) -> Iterator[Place]:
+    if curves:
+        for place, (low, high) in enumerate(zip(*band_of(curves), strict=True), start=1):
+            found = {"low": round(float(low), 4), "high": round(float(high), 4)}
+            yield Place(question=test.question, test=test.test, names=names, place=place, **found)
 
 
 def _text(body: str) -> str:
@@ -114,11 +151,12 @@ def _row(test: LossTest, names: str, label: str, losses: Sequence[float]) -> Row
     )
 
 
-def to_csv(rows: Iterable[Row]) -> str:
+def to_csv(rows: Iterable[Row | Place]) -> str:
+    tables: list[Mapping[str, Any]] = [asdict(row) for row in rows]
     buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, [field.name for field in fields(Row)], lineterminator="\n")
+    writer = csv.DictWriter(buffer, list(tables[0]) if tables else [], lineterminator="\n")
     writer.writeheader()
-    writer.writerows(asdict(row) for row in rows)
+    writer.writerows(tables)
     return buffer.getvalue()
 
 

@@ -137,6 +137,7 @@ def _verify(options: argparse.Namespace) -> int:
 
 def _calibrate(options: argparse.Namespace) -> int:
     from autograder.authoring import calibrate
+    from autograder.grading.pictures import BANDS
     from autograder.reports import terminal
 
     assignment = chosen(options)
@@ -145,12 +146,14 @@ def _calibrate(options: argparse.Namespace) -> int:
             raise UsageError("no such file", path, "correct the path")
     if options.seeds < 2:
         raise UsageError(f"{options.seeds} is too few seeds to measure the spread", "--seeds", "use 20 or more")
-    rows = calibrate.calibrate(assignment, [path.resolve() for path in options.files], options.seeds, cores())
+    found = calibrate.calibrate(assignment, [path.resolve() for path in options.files], options.seeds, cores())
     out = options.out or assignment.hidden_tests_dir / calibrate.TABLE
-    out.write_text(calibrate.to_csv(rows), encoding="utf-8")
+    out.write_text(calibrate.to_csv(found.rows), encoding="utf-8")
+    if found.places:
+        out.with_name(BANDS).write_text(calibrate.to_csv(found.places), encoding="utf-8")
     if options.plot:
-        calibrate.plot(rows, options.plot)
-    terminal.show_calibration(rows, out)
+        calibrate.plot(found.rows, options.plot)
+    terminal.show_calibration(found.rows, out)
     return 0
 
 

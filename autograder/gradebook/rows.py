@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Row, Select, insert, select, update
 
 from autograder.gradebook import schema
 from autograder.gradebook.blobs import read_blobs, write_blobs
+from autograder.pictures import Picture
 from autograder.results import (
     Audience,
     Flag,
@@ -76,7 +77,7 @@ def _insert(connection: Connection, run: int, result: Result, grader: Mapping[st
         for position, (question, score) in enumerate(result.questions.items())
     ]
     tests = [
-        {"result": key, "question": question, "position": position, **asdict(test)}
+        {"result": key, "question": question, "position": position, **_test_row(test)}
         for question, score in result.questions.items()
         for position, test in enumerate(score.tests)
     ]
@@ -84,6 +85,10 @@ def _insert(connection: Connection, run: int, result: Result, grader: Mapping[st
     for table, rows in ((schema.scores, scores), (schema.tests, tests), (schema.flags, flags)):
         if rows:
             connection.execute(insert(table), rows)
+
+
+def _test_row(test: TestScore) -> dict[str, Any]:
+    return asdict(test) | {"picture": test.picture.to_json() if test.picture else None}
 
 
 def write_student(connection: Connection, student: Student) -> None:
@@ -192,6 +197,7 @@ def _score(row: Any, answers: Mapping[bytes, str], tests: list[Any]) -> Question
                 max_points=test.max_points,
                 message=test.message,
                 hint=test.hint,
+                picture=Picture.from_json(test.picture) if test.picture else None,
             )
             for test in tests
         ),

@@ -31,7 +31,7 @@ from sqlalchemy import Text as PlainText
 
 from autograder.errors import UsageError
 
-VERSION = 2
+VERSION = 3
 
 
 class Text(TypeDecorator[str]):
@@ -127,6 +127,7 @@ tests = Table(
     Column("max_points", Float, nullable=False),
     Column("message", Text, nullable=False),
     Column("hint", Text, nullable=False),
+    Column("picture", Text),  # JSON; none where there is nothing to draw
 )
 
 flags = Table(
@@ -220,7 +221,11 @@ result_programs = Table(
 )
 
 
-MIGRATIONS: Mapping[int, Callable[[Connection], None]] = {2: parts.create}
+def _with_pictures(connection: Connection) -> None:
+    connection.execute(text("ALTER TABLE tests ADD COLUMN picture TEXT"))
+
+
+MIGRATIONS: Mapping[int, Callable[[Connection], None]] = {2: parts.create, 3: _with_pictures}
 """By version: what upgrades a gradebook from the version before."""
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from autograder.assignment import Assignment, Question
 
 PACKAGE = Path(__file__).resolve().parent.parent
-JUDGING = ("grading", "results.py", "errors.py", "authored.py", "testing.py")
+JUDGING = ("grading", "results.py", "pictures.py", "errors.py", "authored.py", "testing.py")
 """What of the kit decides how replies are judged."""
 READING = (
     "submissions",

@@ -1,6 +1,7 @@
 """Hidden tests, collected by pytest once per worker: functions with their question, points and hint."""
 
 import ast
+import inspect
 import math
 import os
 import re
@@ -14,7 +15,9 @@ import pytest
 from autograder.assignment import Assignment
 from autograder.authored import authored_text, forget, load_module
 from autograder.errors import MasterError
+from autograder.grading.assertions import Numbers
 from autograder.grading.observe import Observe
+from autograder.grading.pictures import PictureOf
 
 PLACE = re.compile(r'^(?:E +File ")?([^\s":]+\.py)(?:", line |:)(\d+)', re.MULTILINE)
 """The location in a pytest error report, as written in a traceback or a syntax error."""
@@ -33,13 +36,17 @@ class Case:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HiddenTest:
-    """A hidden test with its cases; it passes if all of them pass."""
+    """A hidden test with its cases; it passes if all of them pass.
+
+    picture: draws the case that failed
+    """
 
     name: str
     question: str
     points: float
     hint: str
     cases: tuple[Case, ...]
+    picture: PictureOf | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +54,7 @@ class LossTest:
     """A hidden test that compares a loss with a limit.
 
     loss: returns the held-out loss of one training with this seed; limit: the test passes below it
+    curve: returns what the test's picture shows of it, so that the band of right answers is measured too
     wrong: answers whose loss must exceed the limit or not be finite: texts of regions by question, by what is wrong
     """
 
@@ -55,11 +63,17 @@ class LossTest:
     loss: Callable[[Observe, int], float]
     limit: Callable[[], float]
     wrong: Mapping[str, Mapping[str, str]]
+    curve: Callable[[Observe, int], Numbers] | None = None
 
 
 def question(question_id: str, *, points: float, hint: str) -> pytest.MarkDecorator:
     """Mark a hidden test with the question it belongs to, its points, and a hint for students who fail it."""
     return pytest.mark.question(question_id, points=points, hint=hint)
+
+
+def picture(draw: PictureOf) -> pytest.MarkDecorator:
+    """Mark a hidden test with the function that makes a picture for students who fail it."""
+    return pytest.mark.picture.with_args(draw)
 
 
 class _File(pytest.Module):
@@ -78,6 +92,7 @@ class _Collector:
 
     def pytest_configure(self, config: pytest.Config) -> None:
         config.addinivalue_line("markers", "question(id, points, hint): what a hidden test belongs to")
+        config.addinivalue_line("markers", "picture(function): what draws the case of a hidden test that failed")
 
     def pytest_pycollect_makemodule(self, module_path: Path, parent: pytest.Collector) -> pytest.Module:
         return _File.from_parent(parent, path=module_path)
@@ -154,6 +169,14 @@ def _hidden_test(where: str, name: str, items: Sequence[pytest.Function]) -> Hid
             )
         case = _case_name(callspec.id, parameters) if callspec else ""
         cases.append(Case(name=case, function=item.function, parameters=parameters))
+    drawing = items[0].get_closest_marker("picture")
+    draw = drawing.args[0] if drawing else None
+    if draw is not None:
+        try:
+            inspect.signature(draw).bind(observe=None, **cases[0].parameters)
+        except TypeError as error:
+            what = f"its picture cannot be called ({error})"
+            raise MasterError(what, where, "give its function the parameters of the hidden test") from None
     points, hint = mark.kwargs["points"], mark.kwargs["hint"]
     if isinstance(points, bool) or not isinstance(points, int | float) or not 0 <= points < math.inf:
         raise MasterError(f"{points!r} is not a number of points", where, "give a number such as 2 or 0.5")
@@ -165,6 +188,7 @@ def _hidden_test(where: str, name: str, items: Sequence[pytest.Function]) -> Hid
         points=float(points),
         hint=hint,
         cases=tuple(cases),
+        picture=draw,
     )
 
 

@@ -9,16 +9,18 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from autograder.pictures import Picture
 from autograder.results import Flag, Status
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The verdict of a hidden test's case: a status, the reason unless it is `passed`, and perhaps a flag."""
+    """The verdict of a hidden test's case: a status, the reason unless it is `passed`, perhaps a flag and a picture."""
 
     status: Status
     message: str
     flag: Flag | None = None
+    picture: Picture | None = None
 
 
 @dataclass(slots=True)

@@ -191,6 +191,16 @@ class Observer:
     def __call__(self, probe: str, /, **inputs: Value) -> Observation:
         request = probe_request(probe, inputs, self._seed)
         self.conversation.append((request, self.ask(request)))
+        return self._observation(request)
+
+    def again(self, probe: str, /, **inputs: Value) -> Observation:
+        """Return what a request of the conversation saw. Raises NoObservation for any other: nothing is asked."""
+        request = probe_request(probe, inputs, self._seed)
+        if all(request != one for one, _ in self.conversation):
+            raise NoObservation(Failure(status=Status.ERROR, message="the hidden test did not ask for this"))
+        return self._observation(request)
+
+    def _observation(self, request: bytes) -> Observation:
         if request not in self._seen:
             self._seen[request] = self._read(self._replies[request])
         seen = self._seen[request]

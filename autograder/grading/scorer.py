@@ -10,25 +10,20 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 
-import pytest
-
 from autograder.assignment import Assignment, Question
 from autograder.errors import printable
-from autograder.grading.hidden_tests import Case, HiddenTest
+from autograder.grading.hidden_tests import HiddenTest
+from autograder.grading.judge import MAX_MESSAGE, judge_case, with_picture
 from autograder.grading.memory import Memory, Verdict
-from autograder.grading.observe import Child, NoObservation, Observe, Observer, RunFactory, Running, Starter
+from autograder.grading.observe import Child, Observer, RunFactory, Running, Starter
 from autograder.program import Program
-from autograder.results import SEVERITY, Audience, Flag, GradedAnswer, QuestionScore, Status, TestScore
+from autograder.results import SEVERITY, Flag, GradedAnswer, QuestionScore, Status, TestScore
 from autograder.sandbox.replies import Stopped
 
-MAX_MESSAGE = 600
 ADDED_CODE_FAILED = "added_code_failed"
 
 Scored = Callable[[str, QuestionScore], None]
 """Called with a question's id and its score."""
-
-OUTCOMES = (pytest.fail.Exception, pytest.skip.Exception, pytest.exit.Exception, SystemExit)
-"""Raised by hidden tests besides ordinary exceptions; none of them may end a batch."""
 
 
 class When(Enum):
@@ -275,6 +270,7 @@ class Scorer:
                     max_points=test.points,
                     message=printable(message)[:MAX_MESSAGE],
                     hint="" if passed else test.hint,
+                    picture=verdict.picture,
                 )
             )
             if first_failure_ends and not passed:
@@ -290,6 +286,8 @@ class Scorer:
             if known is None:
                 observer.conversation.clear()
                 known = judge_case(case, observer)
+                if test.picture and known.status is not Status.PASSED:
+                    known = with_picture(known, test.picture, case, observer)
                 self.memory.record(key, observer.conversation, known)
             verdict = known
             if verdict.status is not Status.PASSED:
@@ -359,21 +357,3 @@ def unanswered(one: Question, tests: Sequence[HiddenTest], status: Status) -> Qu
         for test in tests
     )
     return _question_score(one, results, "own")
-
-
-def judge_case(case: Case, observe: Observe) -> Verdict:
-    """Run a case of a hidden test. Whatever it raises becomes a verdict, with a flag for a mistake of its author."""
-    try:
-        case.function(observe=observe, **case.parameters)
-    except NoObservation as nothing:
-        return Verdict(nothing.failure.status, nothing.failure.message)
-    except (AssertionError, pytest.fail.Exception) as error:
-        return Verdict(Status.FAILED, str(error)[:MAX_MESSAGE])
-    except (Exception, *OUTCOMES) as error:
-        # The reference passes every hidden test (the release check verifies it), so the cause is what the student's
-        # code returned: a value of an unexpected type.
-        kind = type(error).__name__
-        text = f"hidden test {case.function.__name__} raised {kind}: {printable(str(error))[:200]}"
-        flag = Flag(kind="hidden_test_raised", text=text, audience=Audience.STAFF)
-        return Verdict(Status.FAILED, f"what your code returned could not be used ({kind})", flag)
-    return Verdict(Status.PASSED, "")

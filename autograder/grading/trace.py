@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from autograder.assignment import Question
+from autograder.grading.judge import judge_case
 from autograder.grading.observe import Child, NoObservation, Observation, Observer
-from autograder.grading.scorer import Scorer, judge_case, notebook_seed, seed_of
+from autograder.grading.scorer import Scorer, notebook_seed, seed_of
 from autograder.program import Program
 from autograder.results import QuestionScore, Status
 from autograder.sandbox.channel import Value

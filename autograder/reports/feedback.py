@@ -7,11 +7,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from markupsafe import Markup
+
 from autograder.assignment import Assignment
 from autograder.gradebook.files import file_stem, write_whole
 from autograder.gradebook.late import Deduction
 from autograder.reports.code import Line, code_lines, failing_line, own_lines
 from autograder.reports.html import clipped, render, visible, without_paths
+from autograder.reports.pictures import figure
 from autograder.reports.words import by_message, late_in_words, of_points, points, sentence, which_attempt
 from autograder.results import Audience, QuestionScore, Result, Status, SubmissionStatus, TestScore
 
@@ -25,13 +28,19 @@ NOTHING = (Status.NOT_ATTEMPTED, Status.MISSING)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Size:
-    """How many characters of an answer and of any other text a page shows."""
+    """How many characters of an answer and of any other text a page shows, and whether it shows pictures."""
 
     code: int
     text: int
+    pictures: bool = True
 
 
-SIZES = (Size(code=8000, text=600), Size(code=2000, text=600), Size(code=600, text=200), Size(code=0, text=40))
+SIZES = (
+    Size(code=8000, text=600),
+    Size(code=2000, text=600),
+    Size(code=600, text=200),
+    Size(code=0, text=40, pictures=False),
+)
 """From roomy to tight: a page takes the first with which it fits."""
 
 
@@ -43,6 +52,7 @@ class Told:
     message: str
     hints: tuple[str, ...]
     points: str
+    figures: tuple[Markup, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -254,6 +264,7 @@ def _told(tests: Iterable[TestScore], size: Size) -> Iterator[Told]:
             message=clipped(without_paths(message), size.text),
             hints=tuple(hints),
             points=f"{points(reached)} of {points(most)}",
+            figures=tuple(figure(test.picture) for test in group if test.picture and size.pictures),
         )
 
 

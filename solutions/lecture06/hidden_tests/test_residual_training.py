@@ -10,12 +10,16 @@ import torch
 from autograder.testing import (
     Observation,
     Observe,
+    Picture,
     Value,
     as_tensor,
     assert_below,
     assert_close,
+    curve,
     describe_kind,
     fail,
+    measured_band,
+    picture,
     question,
     tensors,
 )
@@ -38,6 +42,9 @@ R9_FAST_MARGIN = -0.10
 DEEP = [VOCAB, 3, 16, 64, 128, 12]
 EXAMPLES = 150
 STEPS = 3
+SEED_OF_NETWORK = 1950
+AVERAGED = 10
+"""Steps that one point of the loss curve stands for."""
 USUAL_SEEDS = (0, 1, 42, 101, 123, 1337, 2147483647)
 """Seeds that wrong answers set, among them that of the notebook."""
 SEED = 1900
@@ -317,10 +324,10 @@ def test_takes_every_step(observe: Observe) -> None:
         fail("not checked: the losses are not right yet")
 
 
-def trained_loss(observe: Observe, lr: float, steps: int, seed: int) -> float:
-    """Return the held-out loss of a new twelve-block network after training."""
+def trained(observe: Observe, lr: float, steps: int, seed: int) -> Observation:
+    """Train a new twelve-block network."""
     data = names()
-    seen = observe(
+    return observe(
         "trained_network",
         sizes=DEEP,
         examples=[data.train.contexts[:50000], data.train.targets[:50000]],
@@ -329,10 +336,34 @@ def trained_loss(observe: Observe, lr: float, steps: int, seed: int) -> float:
         seed=seed,
         held_out=data.held_out.contexts,
     )
+
+
+def trained_loss(observe: Observe, lr: float, steps: int, seed: int) -> float:
+    """Return the held-out loss of a new twelve-block network after training."""
+    data = names()
+    seen = trained(observe, lr, steps, seed)
     logits = as_tensor(seen["logits"], "logits", (len(data.held_out.targets), VOCAB))
     return data.loss(logits)
 
 
+def mean_losses(observe: Observe, lr: float, steps: int, seed: int) -> Tensor:
+    """Return the training loss averaged over every AVERAGED steps, which a picture shows without the noise."""
+    losses = losses_of(trained(observe, lr, steps, seed)["losses"], steps)
+    return losses.reshape(-1, AVERAGED).mean(1)
+
+
+def loss_curve(observe: Observe, lr: float, steps: int, margin: float) -> Picture:
+    return curve(
+        f"Training loss of a network of {DEEP[-1]} blocks at learning rate {lr}",
+        x=f"step (each point is the mean of {AVERAGED})",
+        y="loss",
+        at=range(AVERAGED, steps + 1, AVERAGED),
+        yours=mean_losses(observe, lr, steps, SEED_OF_NETWORK),
+        band=measured_band(__file__, "R9", f"a_deep_network_learns (lr={lr})"),
+    )
+
+
+@picture(loss_curve)
 @question(
     "R9",
     points=1,
@@ -343,7 +374,7 @@ def trained_loss(observe: Observe, lr: float, steps: int, seed: int) -> float:
     ("lr", "steps", "margin"), [(0.1, 200, R9_MARGIN), (0.3, 100, R9_FAST_MARGIN)], ids=["0.1", "0.3"]
 )
 def test_a_deep_network_learns(observe: Observe, lr: float, steps: int, margin: float) -> None:
-    data, loss = names(), trained_loss(observe, lr, steps, seed=1950)
+    data, loss = names(), trained_loss(observe, lr, steps, SEED_OF_NETWORK)
     what = f"the held-out loss after {steps} steps at learning rate {lr}"
     assert_below(
         loss, data.unigram - margin, what, "does every step update every weight of the model, in training mode?"
