@@ -54,6 +54,11 @@ class Picture:
         """How many values are not finite numbers."""
         return self.yours.count(None)
 
+    @property
+    def tells(self) -> bool:
+        """Whether anything is not as in right answers."""
+        return bool(self.above or self.below or self.missing)
+
     def to_json(self) -> str:
         return json.dumps(asdict(self), separators=(",", ":"), allow_nan=False)
 

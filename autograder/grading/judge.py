@@ -34,9 +34,13 @@ def judge_case(case: Case, observe: Observe) -> Verdict:
 
 
 def with_picture(verdict: Verdict, draw: PictureOf, case: Case, observer: Observer) -> Verdict:
-    """Return a verdict with its picture, drawn from what the case asked; without one where it cannot be drawn."""
+    """Return a verdict with its picture, drawn from what the case asked.
+
+    Without one where the values cannot be drawn, or all lie where right answers do: the mistake is not in the picture.
+    """
     try:
-        return replace(verdict, picture=draw(observe=observer.again, **case.parameters))
+        picture = draw(observe=observer.again, **case.parameters)
+        return replace(verdict, picture=picture if picture.tells else None)
     except (NoObservation, AssertionError, pytest.fail.Exception):
         return verdict  # the message says what is wrong with the value
     except (Exception, *OUTCOMES) as error:

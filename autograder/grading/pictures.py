@@ -62,14 +62,16 @@ def bars(title: str, *, x: str, y: str, yours: Value, band: Band, at: Sequence[f
     return _picture(Kind.BARS, title, x=x, y=y, yours=yours, band=band, at=at)
 
 
-def band_of(right: Sequence[Numbers], margin: float = 0.25) -> Band:
+def band_of(right: Sequence[Numbers], *, margin: float = 0.25, log: bool = False) -> Band:
     """Return the band that covers the series of several right answers, with a margin on both sides.
 
-    margin: relative to the width at each place
+    margin: relative to the width at each place, of the logarithms where `log` is set
     """
     every = np.stack([as_array(one, "series") for one in right])
+    every = np.log(every) if log else every
     low, high = every.min(0), every.max(0)
-    return low - margin * (high - low), high + margin * (high - low)
+    low, high = low - margin * (high - low), high + margin * (high - low)
+    return (np.exp(low), np.exp(high)) if log else (low, high)
 
 
 def measured_band(module_file: str, question: str, test: str) -> Band:

@@ -89,8 +89,6 @@ def verdict(one: Picture) -> str:
     where = where or f"all {'above' if one.above else 'below'} it"
     said = f"{outside} of your {count} values {'lies' if outside == 1 else 'lie'} outside the band of right answers"
     said = f"{said}, {where}." if outside > 1 else f"{said}, {where.removeprefix('all ')}."
-    if not outside:
-        said = "Your values lie within the band of right answers."
     if one.missing:
         said += f" {one.missing} of {count} {'is' if one.missing == 1 else 'are'} NaN or infinite and not drawn."
     return said

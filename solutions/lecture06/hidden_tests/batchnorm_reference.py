@@ -258,15 +258,15 @@ def wrong_running(batches: list[Tensor], momentum: float) -> dict[str, dict[str,
             kept["running_mean"].append(mean)
             kept["running_var"].append(var)
         found[label] = kept
+    zero, places = torch.zeros_like(batches[0][0]), range(1, len(batches) + 1)
+    means, variances = [x.mean(0) for x in batches], [x.var(0) for x in batches]
     found["the sum of all updates; the old value has the weight 1 - momentum"] = {
-        "running_mean": [
-            sum((momentum * x.mean(0) for x in batches[: i + 1]), torch.zeros_like(mean)) for i in range(3)
-        ],
-        "running_var": [sum((momentum * x.var(0) for x in batches[: i + 1]), torch.ones_like(mean)) for i in range(3)],
+        "running_mean": [sum((momentum * one for one in means[:i]), zero) for i in places],
+        "running_var": [sum((momentum * one for one in variances[:i]), zero + 1) for i in places],
     }
     found["the average over all batches; keep a running average with the given momentum"] = {
-        "running_mean": [torch.stack([x.mean(0) for x in batches[: i + 1]]).mean(0) for i in range(3)],
-        "running_var": [torch.stack([x.var(0) for x in batches[: i + 1]]).mean(0) for i in range(3)],
+        "running_mean": [torch.stack(means[:i]).mean(0) for i in places],
+        "running_var": [torch.stack(variances[:i]).mean(0) for i in places],
     }
     found |= averages_of_other_starts(batches, momentum)
     return found

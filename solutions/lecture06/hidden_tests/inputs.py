@@ -21,11 +21,26 @@ def normal(*shape: int, seed: int, mean: float = 0.0, std: float = 1.0) -> Tenso
     return mean + std * torch.randn(*shape, generator=generator, dtype=torch.float64)
 
 
-def batch(n: int, features: int, seed: int) -> Tensor:
-    """Return a float64 batch (n, features) with means up to 2 and standard deviations from 0.5 to 2."""
+def population(features: int) -> tuple[Tensor, Tensor]:
+    """Return the standard deviations and means of the features that batches are drawn from, float64 (features,)."""
     spread = torch.linspace(0.5, 2.0, features, dtype=torch.float64)
     offset = torch.linspace(-2.0, 2.0, features, dtype=torch.float64)
+    return spread, offset
+
+
+def batch(n: int, features: int, seed: int) -> Tensor:
+    """Return a float64 batch (n, features) with means up to 2 and standard deviations from 0.5 to 2."""
+    spread, offset = population(features)
     return normal(n, features, seed=seed) * spread + offset
+
+
+def steady_batch(n: int, features: int, seed: int) -> Tensor:
+    """Return a batch like `batch`, whose own means and unbiased variances are close to those of the population."""
+    z = normal(n, features, seed=seed)
+    z = (z - z.mean(0)) / z.std(0)
+    scale, shift = 0.1 * normal(features, seed=seed + 1), 0.1 * normal(features, seed=seed + 2)
+    spread, offset = population(features)
+    return spread * (z * (1.0 + scale) + shift) + offset
 
 
 def scale_and_shift(features: int, seed: int) -> tuple[Tensor, Tensor]:

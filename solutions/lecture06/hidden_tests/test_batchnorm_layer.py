@@ -1,22 +1,28 @@
 """Hidden tests of the batch normalization notebook, part 3: the layer with running statistics."""
 
 import contextlib
+import functools
 import math
 from collections.abc import Iterator
 
 import pytest
 import torch
 from autograder.testing import (
+    Band,
     Observation,
     Observe,
+    Picture,
     agrees,
     as_dict,
     as_tensor,
     assert_close,
     assert_unchanged,
+    band_of,
+    curve,
     describe_kind,
     fail,
     mapping,
+    picture,
     question,
 )
 from torch import Tensor, nn
@@ -33,7 +39,7 @@ from .batchnorm_reference import (
     wrong_outputs,
     wrong_running,
 )
-from .inputs import batch, normal, scale_and_shift
+from .inputs import batch, normal, population, scale_and_shift, steady_batch
 
 # --- B4 ---------------------------------------------------------------------------------------------------------------
 
@@ -112,24 +118,65 @@ def test_training_uses_batch_statistics(observe: Observe, settings: dict[str, fl
         assert_unchanged(step(seen, index)["x"], x, "x")
 
 
+STEADY = 13
+"""Batches after the first three, in the test case that most wrong rules fail at: its picture shows where they lead."""
+
+
+def training_batches(settings: dict[str, float], seed: int) -> list[Tensor]:
+    batches = [batch(n, 6, seed=seed + n) for n in (8, 5, 16)]
+    steady = range(STEADY if settings == SETTINGS[0] else 0)
+    return batches + [steady_batch(4, 6, seed=seed + 100 + 3 * index) for index in steady]
+
+
+def seen_training(observe: Observe, settings: dict[str, float], batches: list[Tensor]) -> Observation:
+    start, modes = started(6, seed=420), ["train"] * len(batches)
+    return observe("layer_steps", features=6, settings=settings, start=start, batches=batches, modes=modes)
+
+
+def reference_running(settings: dict[str, float], batches: list[Tensor]) -> list[Named]:
+    """Return the running statistics of PyTorch's layer after each batch."""
+    reference, found = reference_layer(6, settings, started(6, seed=420)), []
+    for x in batches:
+        reference(x)
+        found.append({name: getattr(reference, name).clone() for name in ("running_mean", "running_var")})
+    return found
+
+
+@functools.cache
+def right_variances(case: int) -> Band:
+    """Return where the mean running variance lies after each of other batches, by the place of the settings."""
+    settings = SETTINGS[case]
+    others = [training_batches(settings, seed=4000 + 1000 * index) for index in range(20)]
+    found = [reference_running(settings, batches) for batches in others]
+    return band_of([torch.stack([now["running_var"].mean() for now in one]) for one in found])
+
+
+def running_variances(observe: Observe, settings: dict[str, float]) -> Picture:
+    batches = training_batches(settings, seed=422)
+    seen = seen_training(observe, settings, batches)
+    yours = [as_tensor(step(seen, index)["running_var"], "running_var", (6,)).mean() for index in range(len(batches))]
+    variance = float((population(6)[0] ** 2).mean())
+    return curve(
+        "Running variance over training batches, mean of 6 features",
+        x="training batches",
+        y="running_var",
+        yours=yours,
+        band=right_variances(SETTINGS.index(settings)),
+        line=("variance of the population", [variance] * len(batches)),
+    )
+
+
+@picture(running_variances)
 @question(
     "B4", points=2, hint="running = (1 - momentum) * running + momentum * new; running_var uses the unbiased variance."
 )
 @pytest.mark.parametrize("settings", SETTINGS, ids=["momentum 0.3", "defaults", "momentum 0.02"])
 def test_running_statistics(observe: Observe, settings: dict[str, float]) -> None:
-    features, start = 6, started(6, seed=420)
-    batches = [batch(n, features, seed=422 + n) for n in (8, 5, 16)]
-    seen = observe(
-        "layer_steps", features=features, settings=settings, start=start, batches=batches, modes=["train"] * 3
-    )
-    assert_fitting(seen, features)
-    momentum = settings.get("momentum", 0.1)
-    reference = reference_layer(features, settings, start)
-    wrong = wrong_running(batches, momentum)
-    expected = []
-    for x in batches:
-        reference(x)
-        expected.append({name: getattr(reference, name).clone() for name in ("running_mean", "running_var")})
+    batches = training_batches(settings, seed=422)
+    seen = seen_training(observe, settings, batches)
+    assert_fitting(seen, 6)
+    wrong = wrong_running(batches, settings.get("momentum", 0.1))
+    expected = reference_running(settings, batches)
     # Start with the last step, where the wrong rules differ most.
     for index in reversed(range(len(batches))):
         now = step(seen, index)

@@ -1,10 +1,23 @@
 """Hidden tests of R1: gradient norms."""
 
+import functools
 from collections.abc import Callable
 
 import pytest
 import torch
-from autograder.testing import Observation, Observe, as_tensor, assert_close, fail, question
+from autograder.testing import (
+    Band,
+    Observation,
+    Observe,
+    Picture,
+    as_tensor,
+    assert_close,
+    band_of,
+    curve,
+    fail,
+    picture,
+    question,
+)
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -87,6 +100,26 @@ def seen_norms(observe: Observe, name: str, training: bool, stored: dict[str, Te
     )
 
 
+@functools.cache
+def right_norms() -> Band:
+    """Return where the norms of other plain networks lie."""
+    others = [plain_weights(5, seed=11000 + 100 * index) for index in range(20)]
+    gradients = [weight_gradients(lambda w: plain_logits(w, look().contexts, 5), weights) for weights in others]
+    return band_of([sizes_of(one, 5) for one in gradients], log=True)
+
+
+def norms_over_depth(observe: Observe) -> Picture:
+    return curve(
+        "Gradient norms over the depth of a plain network",
+        x="block",
+        y="grad_norms",
+        yours=seen_norms(observe, "PlainMLP", True, {})["returned"],
+        band=right_norms(),
+        log=True,
+    )
+
+
+@picture(norms_over_depth)
 @question(
     "R1",
     points=1.5,

@@ -1,16 +1,23 @@
 """Hidden tests of R7 and R8: the writes to the stream, the logit lens, the attribution."""
 
+import functools
+
 import pytest
 import torch
 from autograder.testing import (
+    Band,
     Observation,
     Observe,
+    Picture,
     Value,
     as_tensor,
     assert_close,
     assert_unchanged,
+    band_of,
+    bars,
     describe_kind,
     fail,
+    picture,
     question,
 )
 from torch import Tensor
@@ -126,6 +133,34 @@ def apart(w: dict[str, Tensor], stream: list[Tensor]) -> Tensor:
     return torch.stack([first, *(block_forward(w, first, False, f"blocks.{i}.") - first for i in layers)])
 
 
+def size_of_writes(writes: Tensor) -> Tensor:
+    """Return the norm of each write, averaged over the examples."""
+    return writes.square().sum(2).sqrt().mean(1)
+
+
+@functools.cache
+def right_writes() -> Band:
+    """Return where the sizes of the writes of other networks lie."""
+    inputs, found = names().train.contexts[300:312], []
+    for index in range(20):
+        weights = settled(mlp_weights(SMALL, 17000 + 100 * index), inputs, 3)
+        found.append(size_of_writes(mlp_writes(mlp_stream(weights, inputs, 3, False))))
+    return band_of(found)
+
+
+def writes_as_bars(observe: Observe) -> Picture:
+    yours = reading(observe, "contributions", 1720)[0]["returned"]
+    return bars(
+        "Size of each write to the stream",
+        x="item of contributions (0: the embedding)",
+        y="mean norm over the examples",
+        at=range(4),
+        yours=size_of_writes(as_tensor(yours, "contributions", (4, 12, 8))),
+        band=right_writes(),
+    )
+
+
+@picture(writes_as_bars)
 @question(
     "R7",
     points=2,
