@@ -35,6 +35,8 @@ from autograder.submissions.reassemble import reassemble
 
 TABLE = "calibration.csv"
 REFERENCE = "the reference"
+SPARE = 0.5
+"""Margin of a band on both sides, relative to its width over the seeds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +123,7 @@ def _measure_file(name: str, home: Path, seeds: int, data_file: Path) -> Measure
 
 def _places(test: LossTest, names: str, curves: Sequence[Any]) -> Iterator[Place]:
     if curves:
-        for place, (low, high) in enumerate(zip(*band_of(curves), strict=True), start=1):
+        for place, (low, high) in enumerate(zip(*band_of(curves, margin=SPARE), strict=True), start=1):
             found = {"low": round(float(low), 4), "high": round(float(high), 4)}
             yield Place(question=test.question, test=test.test, names=names, place=place, **found)
 

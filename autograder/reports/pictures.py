@@ -81,17 +81,23 @@ def figure(one: Picture) -> Markup:
 
 
 def verdict(one: Picture) -> str:
-    """Return in a sentence how many values lie outside the band, and how many cannot be drawn."""
+    """Return in a sentence or two how many values lie outside the band, and how many cannot be drawn."""
     count, outside = len(one.yours), one.above + one.below
     if one.missing == count:
         return f"None of your {count} values is a finite number, so there is nothing of yours to draw."
-    where = f"{one.above} above and {one.below} below" if one.above and one.below else ""
-    where = where or f"all {'above' if one.above else 'below'} it"
-    said = f"{outside} of your {count} values {'lies' if outside == 1 else 'lie'} outside the band of right answers"
-    said = f"{said}, {where}." if outside > 1 else f"{said}, {where.removeprefix('all ')}."
+    said = []
+    if outside:
+        where = "above it" if one.above else "below it"
+        if one.above and one.below:
+            where = f"{one.above} above and {one.below} below"
+        elif outside > 1:
+            where = f"all {where}"
+        lie = "lies" if outside == 1 else "lie"
+        said.append(f"{outside} of your {count} values {lie} outside the band of right answers, {where}.")
     if one.missing:
-        said += f" {one.missing} of {count} {'is' if one.missing == 1 else 'are'} NaN or infinite and not drawn."
-    return said
+        are = "is" if one.missing == 1 else "are"
+        said.append(f"{one.missing} of your {count} values {are} NaN or infinite and not drawn.")
+    return " ".join(said)
 
 
 def in_words(one: Picture) -> str:

@@ -9,13 +9,13 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from autograder.assignment import Assignment
-from autograder.authoring.verify import answers, files, grading, notebooks
+from autograder.authoring.verify import answers, files, grading, notebooks, pictures
 from autograder.authoring.verify.places import with_places
 from autograder.authoring.verify.rule import Evidence, Outcome, Rule, judge
 
 __all__ = ["RULES", "Outcome", "verify"]
 
-RULES = (*files.RULES, *grading.RULES, *answers.RULES, *notebooks.RULES)
+RULES = (*files.RULES, *grading.RULES, *pictures.RULES, *answers.RULES, *notebooks.RULES)
 
 
 def verify(
@@ -40,5 +40,5 @@ def verify(
         on_notebooks = pool.submit(judged, notebooks.RULES, notebooks.Runs(assignment))
         # Not in the pool: pytest, which it uses, wants the main thread.
         with grading.Grading(assignment, most, chosen) as graded:
-            on_grading = judged((*grading.RULES, *answers.RULES), graded)
+            on_grading = judged((*grading.RULES, *pictures.RULES, *answers.RULES), graded)
         return [*on_files.result(), *on_grading, *on_notebooks.result()]

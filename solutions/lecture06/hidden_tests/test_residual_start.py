@@ -6,14 +6,19 @@ import math
 import pytest
 import torch
 from autograder.testing import (
+    Band,
     Observation,
     Observe,
+    Picture,
     Value,
     as_tensor,
     assert_close,
+    band_of,
+    curve,
     describe_kind,
     fail,
     mapping,
+    picture,
     question,
     tensors,
 )
@@ -288,9 +293,9 @@ def test_scales_what_the_blocks_write(observe: Observe, layers: int, times: int)
 
 
 @functools.cache
-def unscaled(layers: int) -> dict[str, Tensor]:
+def unscaled(layers: int, seed: int = 1520) -> dict[str, Tensor]:
     """Return weights as drawn with scale 1, for 24 features and 48 units."""
-    weights = mlp_weights([VOCAB, 3, 8, 24, 48, layers], seed=1520)
+    weights = mlp_weights([VOCAB, 3, 8, 24, 48, layers], seed)
     for name, value in weights.items():
         if name.startswith("blocks.") and name.endswith(("fc1.weight", "fc2.weight")):
             weights[name] = value * 2 / math.sqrt(value.shape[1])
@@ -305,6 +310,34 @@ GROWTH = (1.02, 2.5)
 """Limits of the stream's variance at the end, relative to its start; measured: 1.2 at every depth."""
 
 
+@functools.cache
+def right_growth(layers: int) -> Band:
+    """Return where the variance of the scaled stream lies at each place of other networks."""
+    found, factor = [], (2 * layers) ** -0.5
+    for index in range(20):
+        weights = dict(unscaled(layers, 15200 + 1000 * index))
+        weights |= {name: factor * value for name, value in weights.items() if name.endswith("fc2.weight")}
+        found.append(variances(mlp_stream(weights, names().train.contexts[:64], layers, True)))
+    return band_of(found)
+
+
+def seen_growth(observe: Observe, layers: int) -> Observation:
+    inputs = names().train.contexts[:64]
+    return observe("scaled_growth", sizes=[VOCAB, 3, 8, 24, 48, layers], start=unscaled(layers), inputs=inputs)
+
+
+def growth_over_depth(observe: Observe, layers: int) -> Picture:
+    return curve(
+        f"Variance of the stream over {layers} blocks after scale_residual_init_",
+        x="blocks passed",
+        y="stream_variance",
+        at=range(layers + 1),
+        yours=seen_growth(observe, layers)["scaled"],
+        band=right_growth(layers),
+    )
+
+
+@picture(growth_over_depth)
 @question(
     "R5",
     points=1,
@@ -313,8 +346,7 @@ GROWTH = (1.02, 2.5)
 )
 @pytest.mark.parametrize("layers", [4, 32])
 def test_the_scaled_stream_does_not_grow_with_depth(observe: Observe, layers: int) -> None:
-    inputs = names().train.contexts[:64]
-    seen = observe("scaled_growth", sizes=[VOCAB, 3, 8, 24, 48, layers], start=unscaled(layers), inputs=inputs)
+    seen = seen_growth(observe, layers)
     assert_not_a_copy(seen, "scale_residual_init_")
     wild, tame = (as_tensor(seen[key], "stream_variance", (layers + 1,)) for key in ("unscaled", "scaled"))
     growth, kept = float(wild[-1] / wild[0]), float(tame[-1] / tame[0])
