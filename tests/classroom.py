@@ -8,6 +8,7 @@ from typing import Any
 
 from autograder.assignment import Assignment, Limits, Question
 from autograder.authoring.corpus import Answer, read_answers
+from autograder.pictures import Kind, Picture
 from autograder.results import (
     Audience,
     Flag,
@@ -43,6 +44,17 @@ HOSTILE = (
     "{{ 7 * 7 }}{% raw %}",
     "</style></pre></code><!--",
 )
+LOSS_CURVE = Picture(
+    kind=Kind.CURVE,
+    title="Training loss of a network of 12 blocks at learning rate 0.1",
+    x="step (each point is the mean of 10)",
+    y="loss",
+    at=tuple(map(float, range(10, 201, 10))),
+    yours=tuple(round(2.9 + 5 / (9 + place) + 0.04 * (place % 3), 4) for place in range(20)),
+    low=tuple(2.45 + 6 / (10 + place) for place in range(20)),
+    high=tuple(2.75 + 6 / (10 + place) for place in range(20)),
+)
+"""The picture of every failed test in a class that has one."""
 TESTS: Mapping[str, tuple[tuple[str, float], ...]] = {
     "Q1": (("halves_a_number", 1.0), ("halves_an_odd_number", 1.0)),
     "Q2": (("adds_up", 2.0), ("leaves_the_list_alone", 1.0)),
@@ -126,6 +138,10 @@ def result(student: str = "ada", scores: Mapping[str, QuestionScore] | None = No
     return Result(**(plain | changed))
 
 
+PICTURED = ("B4", "R1", "R7", "R9")
+"""Questions of a class with a picture: as many as there are in the lecture's assignment."""
+
+
 def lecture_class(count: int, seed: int = 6) -> list[Result]:
     """A class over the lecture's assignment with varied answers of its corpus; most are right, some are nothing."""
     assignment = corpus.assignment()
@@ -200,6 +216,7 @@ def _lecture_score(one: Question, answer: Answer | None, draw: random.Random) ->
             max_points=each,
             message=message if name in failing else "",
             hint="Which axis is the batch?" if name in failing and answer else "",
+            picture=LOSS_CURVE if (name, status, one.id in PICTURED) == (names[1], Status.FAILED, True) else None,
         )
         for name in names
     )

@@ -19,7 +19,7 @@ REACH = 1.5
 """How far the y axis follows values beyond the band, relative to all that the band covers; the rest is at the edge."""
 DECADES = 2.0
 """The same for a logarithmic axis, at least."""
-TICKS = 5
+TICKS = 6
 DOTS = 40
 """A curve of at most as many values has a dot at each."""
 
@@ -107,7 +107,7 @@ def in_words(one: Picture) -> str:
     yours = f"Yours begin at {drawn[0]:.3g} and end at {drawn[-1]:.3g}. " if drawn else ""
     along = f"from {one.at[0]:.4g} to {one.at[-1]:.4g}"
     right = f"Right answers begin between {first} and end between {last}."
-    return f"{one.title}. {one.y} against {one.x}, {along}. {yours}{right}"
+    return f"{one.title}: {one.y} against {one.x}, {along}. {yours}{right}"
 
 
 def _range(one: Picture, place: int) -> str:

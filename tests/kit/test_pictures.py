@@ -5,7 +5,7 @@ import os
 import re
 import shutil
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -233,33 +233,37 @@ def test_the_sentence_below_a_picture(yours: Sequence[float], said: str) -> None
 def test_a_screen_reader_hears_where_the_values_and_the_band_begin_and_end() -> None:
     said = in_words(PICTURES["a curve that leaves the band and diverges"])
     assert said == (
-        "Training loss. loss against step, from 10 to 50. Yours begin at 3.1 and end at 1e+12. "
+        "Training loss: loss against step, from 10 to 50. Yours begin at 3.1 and end at 1e+12. "
         "Right answers begin between 3 and 3.4 and end between 2.2 and 2.6."
     )
     assert "Yours" not in in_words(drawn([NAN] * 3))
 
 
-def pictured(count: int = 1) -> Result:
-    """A result whose first question failed a test with a picture."""
+def pictured(student: str, pictures: Iterable[Picture]) -> Result:
+    """A result whose first question failed tests with these pictures, and one without."""
     failing = score("Q1", {"halves_a_number": "it is wrong", "halves_an_odd_number": "this is wrong too"})
-    many = [replace(failing.tests[0], picture=PICTURES["points"]), *failing.tests[1:]] * count
-    return result(scores={"Q1": replace(failing, tests=tuple(many))})
+    first, second = failing.tests
+    tests = [replace(first, picture=one, message=f"it is wrong {i}") for i, one in enumerate(pictures)]
+    return result(student, {"Q1": replace(failing, tests=(*tests, second))})
+
+
+ONE = pictured("ada", [PICTURES["points"]])
 
 
 def test_a_page_shows_the_picture_of_a_failed_test_and_the_text_does_not() -> None:
-    html = feedback_html(pictured(), small())
+    html = feedback_html(ONE, small())
     assert html.count("<figure>") == 1
     assert verdict(PICTURES["points"]) in Page(html).text
-    assert "svg" not in feedback_text(pictured(), small())
+    assert "svg" not in feedback_text(ONE, small())
     assert "<figure>" not in feedback_html(result(), small())
 
 
 def test_many_pictures_never_make_a_page_too_large() -> None:
-    assert len(feedback_html(pictured(60), small()).encode()) < MOST_PAGE
+    assert len(feedback_html(pictured("ada", [*PICTURES.values()] * 20), small()).encode()) < MOST_PAGE
 
 
 def test_the_results_file_has_no_pictures() -> None:
-    table = to_json(pictured())
+    table = to_json(ONE)
     assert "picture" not in str(table)
     assert from_json(table).questions["Q1"].tests[0].picture is None
 
@@ -376,14 +380,14 @@ def test_the_release_check_draws_the_reference(home: Path, yours: str, told: str
 
 def test_a_gradebook_without_pictures_is_brought_up_to_date(tmp_path: Path, database: str) -> None:
     with open_gradebook(tmp_path, database) as gradebook:
-        gradebook.save(gradebook.begin_run("grade", "{}", ""), pictured(), {})
+        gradebook.save(gradebook.begin_run("grade", "{}", ""), ONE, {})
         with gradebook.writing() as connection:
             connection.execute(text("ALTER TABLE tests DROP COLUMN picture"))
             connection.execute(schema.meta.update().where(schema.meta.c.key == "version").values(value="1"))
     with open_gradebook(tmp_path, database) as gradebook:
         (old,) = gradebook.saved()
         assert old.result.questions["Q1"].tests[0].picture is None
-        gradebook.save(gradebook.begin_run("grade", "{}", ""), pictured(), {})
+        gradebook.save(gradebook.begin_run("grade", "{}", ""), ONE, {})
         (new,) = gradebook.saved()
         assert new.result.questions["Q1"].tests[0].picture == PICTURES["points"]
     if not database:

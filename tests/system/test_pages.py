@@ -15,6 +15,7 @@ from autograder.reports.side_by_side import write_similarity
 from tests import HOME, corpus
 from tests.classroom import HOSTILE, lecture_class, result, small
 from tests.content.test_feedback import hostile, varied
+from tests.kit.test_pictures import PICTURES, pictured
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -36,6 +37,7 @@ PAGES = (
     "feedback/s0005.html",
     "feedback/s0040.html",
     "feedback/ada.html",
+    "feedback/pia.html",
     "report/index.html",
     "report/question-B3.html",
     "report/similarity.html",
@@ -64,7 +66,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     class_ = lecture_class(60)
     changes = [Change(student="s0003", question="B3", before=1.0, after=2.0, why="tests")]
     write_feedback(class_, corpus.assignment(), home)
-    write_feedback([varied()], small(), home)
+    write_feedback([varied(), pictured("pia", PICTURES.values())], small(), home)
     write_report(class_, corpus.assignment(), home, changes, {"similarity.html": "Similarity"})
     write_similarity(class_[:15], corpus.assignment(), corpus.reference().values(), home)
     return home
@@ -194,9 +196,9 @@ def test_links_of_the_table_lead_to_feedback(table: "Page") -> None:
     assert "Feedback for" in table.inner_text("h1")
 
 
-@pytest.mark.parametrize(("name", "most"), [("feedback/ada.html", 1), ("feedback/s0003.html", 2)])
+@pytest.mark.parametrize(("name", "most"), [("ada", 1), ("pia", 2), ("s0003", 2)])
 def test_feedback_prints_on_few_pages(browser: "Browser", folder: Path, name: str, most: int) -> None:
     page = browser.new_page(color_scheme="dark")
-    page.goto((folder / name).as_uri())
+    page.goto((folder / "feedback" / f"{name}.html").as_uri())
     assert 1 <= page.pdf(format="A4").count(b"/Type /Page\n") <= most
     page.close()

@@ -146,7 +146,7 @@ def reference_running(settings: dict[str, float], batches: list[Tensor]) -> list
 def right_variances(case: int) -> Band:
     """Return where the mean running variance lies after each of other batches, by the place of the settings."""
     settings = SETTINGS[case]
-    others = [training_batches(settings, seed=4000 + 1000 * index) for index in range(20)]
+    others = [training_batches(settings, seed=4000 + 1000 * index) for index in range(60)]
     found = [reference_running(settings, batches) for batches in others]
     return band_of([torch.stack([now["running_var"].mean() for now in one]) for one in found])
 

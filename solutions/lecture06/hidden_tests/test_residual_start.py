@@ -310,14 +310,18 @@ GROWTH = (1.02, 2.5)
 """Limits of the stream's variance at the end, relative to its start; measured: 1.2 at every depth."""
 
 
+def relative(stream: Tensor) -> Tensor:
+    return stream[1:] / stream[0]
+
+
 @functools.cache
 def right_growth(layers: int) -> Band:
-    """Return where the variance of the scaled stream lies at each place of other networks."""
+    """Return where the variance of the scaled stream lies after each block of other networks, relative to its start."""
     found, factor = [], (2 * layers) ** -0.5
     for index in range(20):
         weights = dict(unscaled(layers, 15200 + 1000 * index))
         weights |= {name: factor * value for name, value in weights.items() if name.endswith("fc2.weight")}
-        found.append(variances(mlp_stream(weights, names().train.contexts[:64], layers, True)))
+        found.append(relative(variances(mlp_stream(weights, names().train.contexts[:64], layers, True))))
     return band_of(found)
 
 
@@ -328,11 +332,10 @@ def seen_growth(observe: Observe, layers: int) -> Observation:
 
 def growth_over_depth(observe: Observe, layers: int) -> Picture:
     return curve(
-        f"Variance of the stream over {layers} blocks after scale_residual_init_",
-        x="blocks passed",
-        y="stream_variance",
-        at=range(layers + 1),
-        yours=seen_growth(observe, layers)["scaled"],
+        f"Variance of the stream over {layers} blocks, after scale_residual_init_",
+        x="block",
+        y="stream_variance after it / at the start",
+        yours=relative(as_tensor(seen_growth(observe, layers)["scaled"], "stream_variance", (layers + 1,))),
         band=right_growth(layers),
     )
 
