@@ -383,7 +383,7 @@ def test_a_gradebook_without_pictures_is_brought_up_to_date(tmp_path: Path, data
         gradebook.save(gradebook.begin_run("grade", "{}", ""), ONE, {})
         with gradebook.writing() as connection:
             connection.execute(text("ALTER TABLE tests DROP COLUMN picture"))
-            connection.execute(schema.meta.update().where(schema.meta.c.key == "version").values(value="1"))
+            connection.execute(schema.meta.update().where(schema.meta.c.key == "version").values(value="2"))
     with open_gradebook(tmp_path, database) as gradebook:
         (old,) = gradebook.saved()
         assert old.result.questions["Q1"].tests[0].picture is None
@@ -391,5 +391,5 @@ def test_a_gradebook_without_pictures_is_brought_up_to_date(tmp_path: Path, data
         (new,) = gradebook.saved()
         assert new.result.questions["Q1"].tests[0].picture == PICTURES["points"]
     if not database:
-        with sqlite3.connect(tmp_path / f"{FILE}.version-1") as copy:
+        with sqlite3.connect(tmp_path / f"{FILE}.version-2") as copy:
             assert copy.execute("select count(*) from tests").fetchone() is not None
