@@ -54,7 +54,7 @@ LOSS_CURVE = Picture(
     low=tuple(2.45 + 6 / (10 + place) for place in range(20)),
     high=tuple(2.75 + 6 / (10 + place) for place in range(20)),
 )
-"""The picture of every failed test in a class that has one."""
+"""The picture of failed answers to R9 in a class."""
 TESTS: Mapping[str, tuple[tuple[str, float], ...]] = {
     "Q1": (("halves_a_number", 1.0), ("halves_an_odd_number", 1.0)),
     "Q2": (("adds_up", 2.0), ("leaves_the_list_alone", 1.0)),
@@ -138,10 +138,6 @@ def result(student: str = "ada", scores: Mapping[str, QuestionScore] | None = No
     return Result(**(plain | changed))
 
 
-PICTURED = ("B4", "R1", "R7", "R9")
-"""Questions of a class with a picture: as many as there are in the lecture's assignment."""
-
-
 def lecture_class(count: int, seed: int = 6) -> list[Result]:
     """A class over the lecture's assignment with varied answers of its corpus; most are right, some are nothing."""
     assignment = corpus.assignment()
@@ -216,7 +212,7 @@ def _lecture_score(one: Question, answer: Answer | None, draw: random.Random) ->
             max_points=each,
             message=message if name in failing else "",
             hint="Which axis is the batch?" if name in failing and answer else "",
-            picture=LOSS_CURVE if (name, status, one.id in PICTURED) == (names[1], Status.FAILED, True) else None,
+            picture=LOSS_CURVE if (one.id, name, status) == ("R9", names[1], Status.FAILED) else None,
         )
         for name in names
     )

@@ -9,6 +9,7 @@ import pytest
 
 from autograder.authored import load_module
 from autograder.authoring.calibrate import REFERENCE, TABLE, Row, plot, to_csv
+from autograder.grading.pictures import BANDS
 from tests import corpus
 
 ASSIGNMENT = corpus.assignment()
@@ -46,6 +47,15 @@ def test_every_loss_test_was_measured_on_both_files_with_right_and_wrong_answers
 def test_the_limits_are_those_that_were_measured() -> None:
     limits = {row["test"]: float(row["limit"]) for row in rows() if row["names"] == "names"}
     assert limits == {test.test: pytest.approx(test.limit(), abs=1e-3) for test in calibration().LOSS_TESTS}
+
+
+def test_every_curve_was_measured_on_both_files() -> None:
+    with (ASSIGNMENT.hidden_tests_dir / BANDS).open(encoding="utf-8", newline="") as file:
+        places = [(row["question"], row["test"], row["names"]) for row in csv.DictReader(file)]
+    drawn = [test for test in calibration().LOSS_TESTS if test.curve]
+    files = {row["names"] for row in rows()}
+    assert drawn
+    assert set(places) == {(test.question, test.test, name) for test in drawn for name in files}
 
 
 def test_the_plot_is_drawn(tmp_path: Path) -> None:
