@@ -109,6 +109,7 @@ def collect(assignment: Assignment) -> dict[str, tuple[HiddenTest, ...]]:
     options += [
         f"--config-file={os.devnull}",
         f"--rootdir={assignment.home}",
+        f"--confcutdir={folder}",  # else it looks at everything in every parent folder
         f"--override-ini=python_files={COLLECTED}",
     ]
     code = pytest.main([*options, str(folder)], plugins=[collector])

@@ -13,7 +13,7 @@ from enum import Enum, auto
 import pytest
 
 from autograder.assignment import Assignment, Question
-from autograder.errors import printable
+from autograder.errors import GraderFault, printable
 from autograder.grading.hidden_tests import Case, HiddenTest
 from autograder.grading.memory import Memory, Verdict
 from autograder.grading.observe import Child, NoObservation, Observe, Observer, RunFactory, Running, Starter
@@ -367,6 +367,8 @@ def judge_case(case: Case, observe: Observe) -> Verdict:
         case.function(observe=observe, **case.parameters)
     except NoObservation as nothing:
         return Verdict(nothing.failure.status, nothing.failure.message)
+    except GraderFault:
+        raise  # such as a fork server that was killed: nobody's verdict
     except (AssertionError, pytest.fail.Exception) as error:
         return Verdict(Status.FAILED, str(error)[:MAX_MESSAGE])
     except (Exception, *OUTCOMES) as error:
