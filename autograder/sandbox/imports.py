@@ -1,8 +1,13 @@
 """Which libraries the code of a release imports, read from its text."""
 
 import ast
+import contextlib
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+
+
+MAGIC = re.compile(r"(?m)^\s*[%!].*$")
 
 
 def libraries_of(sources: Iterable[str], release: Path) -> list[str]:
@@ -28,10 +33,11 @@ def libraries_of(sources: Iterable[str], release: Path) -> list[str]:
 
 def _imported(source: str) -> Iterator[str]:
     """Yield the modules that a text imports, but in functions; of `from a import b` also `a.b`, which may be one."""
-    try:
-        waiting: list[ast.AST] = [ast.parse(source)]
-    except (SyntaxError, ValueError, RecursionError):
-        return
+    waiting: list[ast.AST] = []
+    for text in (source, MAGIC.sub("", source)):
+        with contextlib.suppress(SyntaxError, ValueError, RecursionError):
+            waiting = [ast.parse(text)]
+            break
     while waiting:
         node = waiting.pop()
         if isinstance(node, ast.Import):

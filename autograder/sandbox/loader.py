@@ -86,6 +86,7 @@ class Loader:
         if self._cold:
             self._cold = False
             libraries.current.warm_up()
+            load(["autograder.sandbox.server"])  # here once instead of in every fork server
 
     def _fork(self, orders: socket.socket, function: str, fds: Sequence[int]) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -110,7 +111,7 @@ class Loader:
 
 
 def load(names: Sequence[str]) -> None:
-    """Import libraries. One that is missing or broken is left to the code that imports it."""
+    """Import modules of libraries. One that is missing or broken is left to the code that imports it."""
     for name in names:
         with contextlib.suppress(Exception):
             importlib.import_module(name)
@@ -118,7 +119,7 @@ def load(names: Sequence[str]) -> None:
         from autograder.sandbox.with_torch import TorchLibraries
 
         libraries.choose(TorchLibraries())
-        libraries.current.one_thread()
+        libraries.current.prepare()
 
 
 def begin(function: str, orders: int, fds: Sequence[int]) -> NoReturn:
