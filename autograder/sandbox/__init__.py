@@ -4,7 +4,7 @@ Theory of operation
 -------------------
 Four kinds of process take part.
 
-0. The *loader* (trusted code, `loader.py`) imports the libraries, once per run, and knows nothing else. Graders and fork
+0. The *loader* (trusted code, `loader.py`) imports the libraries once per run and knows nothing else. Graders and fork
    servers are forked from it on request (`loading.py`).
 1. The *grader* (trusted; `client.py`) has one fork server and talks to it over a private socket.
 2. The *fork server* (trusted code, `server.py`) loads the probes, executes the given cells before the first answer, and

@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-
 MAGIC = re.compile(r"(?m)^\s*[%!].*$")
 
 
