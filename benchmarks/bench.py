@@ -372,14 +372,9 @@ def _memory(assignment: Assignment, folder: Path) -> Row:
 
 
 def _memory_of_one_more(assignment: Assignment, submission: Submission) -> Row:
+    what = f"memory of a further worker, from {memory.FEW} to {memory.MANY}"
     mib = memory.of_one_more(assignment, submission)
-    return Row(
-        what=f"memory of a further worker, from {memory.FEW} to {memory.MANY}",
-        ours=f"{mib:.0f} MiB",
-        other="",
-        ratio="",
-        aim="under 150 MiB",
-    )
+    return Row(what=what, ours=f"{mib:.0f} MiB", other="", ratio="", aim="under 150 MiB")
 
 
 def _peak(assignment: Assignment, folder: Path, count: int) -> float:
