@@ -33,7 +33,7 @@ from autograder.notebook import NotebookFile, parse_notebook
 from autograder.results import Student
 from autograder.submissions.reassemble import reassemble
 from autograder.submissions.submission import Submission, of_files
-from benchmarks import rescore, resubmission
+from benchmarks import memory, rescore, resubmission
 
 ROUNDS = 5
 REFERENCE = "reference"
@@ -73,6 +73,7 @@ def bench(assignment: Assignment, progress: Callable[[str], None]) -> Iterator[R
         yield _start_up(assignment, folder / "first")
         progress(f"memory after {FEW} and {MANY} submissions")
         yield _memory(assignment, folder / "memory")
+        yield _memory_of_one_more(assignment, submission)
         progress("a resubmission")
         yield from _resubmission(assignment, folder / "resubmission")
         progress(f"rescoring {rescore.CLASS} submissions")
@@ -368,6 +369,12 @@ def _memory(assignment: Assignment, folder: Path) -> Row:
         ratio=f"{many / few:.2f}",
         aim="flat",
     )
+
+
+def _memory_of_one_more(assignment: Assignment, submission: Submission) -> Row:
+    what = f"memory of a further worker, from {memory.FEW} to {memory.MANY}"
+    mib = memory.of_one_more(assignment, submission)
+    return Row(what=what, ours=f"{mib:.0f} MiB", other="", ratio="", aim="under 150 MiB")
 
 
 def _peak(assignment: Assignment, folder: Path, count: int) -> float:

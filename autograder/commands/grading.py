@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # a verb imports what it needs when it runs
     from autograder.gradebook.run import GradingRun
     from autograder.gradebook.store import Gradebook
     from autograder.grading.graded import Graded
+    from autograder.sandbox.loading import Loader
     from autograder.submissions.intake import Intake
     from autograder.submissions.submission import HandIn, Submission
 
@@ -132,12 +133,19 @@ def _pattern(text: str) -> re.Pattern[str]:
 
 
 def _grade(options: argparse.Namespace) -> int:
+    from autograder.sandbox.loading import Loader
+
+    assignment = chosen(options)
+    with contextlib.nullcontext() if options.dry_run else Loader(assignment) as loaded:  # it loads meanwhile
+        return _grade_with(options, assignment, loaded)
+
+
+def _grade_with(options: argparse.Namespace, assignment: Assignment, loaded: "Loader | None") -> int:
     from autograder.grading import fingerprint
     from autograder.sandbox.confine import examine, missing, unconfined
     from autograder.submissions.intake import Wanted, take_in
     from autograder.submissions.roster import read_roster
 
-    assignment = chosen(options)
     questions = assignment.select(part.strip() for part in options.questions.split(",") if part.strip())
     wanted = Wanted(
         notebooks=assignment.notebooks,
@@ -156,7 +164,7 @@ def _grade(options: argparse.Namespace) -> int:
     if lacking and not options.unsafe:
         raise unconfined(lacking)
     grader = fingerprint.parts(assignment, lacking)
-    return grade(options, assignment, questions, intake, grader)
+    return grade(options, assignment, questions, intake, grader, loaded)
 
 
 def grade(
@@ -165,8 +173,9 @@ def grade(
     questions: tuple[Question, ...],
     intake: "Intake",
     grader: Mapping[str, str],
+    loaded: "Loader | None" = None,
 ) -> int:
-    """Grade a batch into the results folder, and print the outcome."""
+    """Grade a batch into the results folder, and print the outcome. loaded: as for workers."""
     from autograder.gradebook import run as runs
     from autograder.gradebook.recordings import open_lookup
     from autograder.gradebook.store import database_url
@@ -191,7 +200,7 @@ def grade(
                 with terminal.progress(len(ids)) as advance:
                     tally = _Tally(run=run, advance=advance, check=stopping.check, done=done)
                     tally.absent(intake.absent)
-                    opened = workers(assignment, jobs, unsafe=options.unsafe, open_lookup=lookup)
+                    opened = workers(assignment, jobs, unsafe=options.unsafe, open_lookup=lookup, loaded=loaded)
                     with opened as (executor, do):
                         batch = Batch(executor=executor, grade=do, jobs=jobs, wanted=tally.wanted, record=tally.record)
                         batch.run(hand_ins)

@@ -119,11 +119,12 @@ def collect(assignment: Assignment) -> dict[str, tuple[HiddenTest, ...]]:
     check_files(folder)
     collector = _Collector()
     options = ["--collect-only", "--noconftest", "--assert=plain", "--disable-plugin-autoload", "--capture=no"]
-    options += ["-p", "no:terminal", "-p", "no:cacheprovider"]
+    options += [f"-pno:{name}" for name in ("terminal", "cacheprovider", "unraisableexception", "threadexception")]
     forget(folder)
     options += [
         f"--config-file={os.devnull}",
         f"--rootdir={assignment.home}",
+        f"--confcutdir={folder}",  # else it looks at everything in every parent folder
         f"--override-ini=python_files={COLLECTED}",
     ]
     code = pytest.main([*options, str(folder)], plugins=[collector])

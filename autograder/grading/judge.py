@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from autograder.errors import printable
+from autograder.errors import GraderFault, printable
 from autograder.grading.hidden_tests import Case
 from autograder.grading.memory import Verdict
 from autograder.grading.observe import NoObservation, Observe, Observer
@@ -23,6 +23,8 @@ def judge_case(case: Case, observe: Observe) -> Verdict:
         case.function(observe=observe, **case.parameters)
     except NoObservation as nothing:
         return Verdict(nothing.failure.status, nothing.failure.message)
+    except GraderFault:
+        raise  # such as a fork server that was killed: nobody's verdict
     except (AssertionError, pytest.fail.Exception) as error:
         return Verdict(Status.FAILED, str(error)[:MAX_MESSAGE])
     except (Exception, *OUTCOMES) as error:

@@ -1,32 +1,26 @@
 """Workers: processes that each keep one grader with its sandbox, behind an Executor.
 
-A pool whose process died is replaced by a new one. Interrupting a run ends every worker at once, with its fork server
-and children: what a worker was doing is done again by the next run.
+Interrupting a run ends every worker at once, with its fork server and children: what a worker was doing is done again
+by the next run.
 """
 
 import contextlib
-import functools
 import logging
-import multiprocessing
-import multiprocessing.connection
-import multiprocessing.process
-import multiprocessing.util
 import os
 import signal
-import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from autograder.assignment import Assignment
 from autograder.assignment_file import load_assignment
 from autograder.errors import KitError
-from autograder.grading.batch import TRIES, Grade, InlineExecutor
+from autograder.grading.batch import TRIES, Grade
 from autograder.grading.graded import Graded, gave_up
+from autograder.grading.processes import Processes
+from autograder.sandbox.loading import Loader
 from autograder.submissions.submission import Submission
 
 if TYPE_CHECKING:  # a grader imports torch, which only the workers need
@@ -36,71 +30,33 @@ if TYPE_CHECKING:  # a grader imports torch, which only the workers need
 OpenLookup = Callable[[], "Lookup"]
 """Opens, in a worker, a lookup of the recordings of earlier runs."""
 
-END_S = 3.0
-"""How long a worker that is asked to end may take before it is killed."""
-
 log = logging.getLogger("autograder.workers")
-
-
-class Pool(Executor):
-    """A process pool that is replaced when one of its processes dies.
-
-    Calls in progress fail with BrokenProcessPool.
-    """
-
-    def __init__(self, start: Callable[[], ProcessPoolExecutor]) -> None:
-        self._start = start
-        self._pool = start()
-
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        try:
-            return self._pool.submit(fn, *args, **kwargs)
-        except BrokenProcessPool:
-            log.warning("a worker process ended; starting the workers again")
-            self._pool.shutdown(wait=False)
-            self._pool = self._start()
-            return self._pool.submit(fn, *args, **kwargs)
-
-    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        self._pool.shutdown(wait=wait, cancel_futures=cancel_futures)
 
 
 @contextlib.contextmanager
 def workers(
-    assignment: Assignment, jobs: int, *, unsafe: bool = False, open_lookup: OpenLookup | None = None
+    assignment: Assignment,
+    jobs: int,
+    *,
+    unsafe: bool = False,
+    open_lookup: OpenLookup | None = None,
+    loaded: Loader | None = None,
 ) -> Iterator[tuple[Executor, Grade]]:
-    """Open an executor over `jobs` workers; it comes with the function to submit to it."""
-    if jobs == 1:
-        keeper = _Keeper(assignment, unsafe, open_lookup)
+    """Open an executor over `jobs` workers; it comes with the function to submit to it.
+
+    loaded: the loader to fork them from, instead of one of their own
+    """
+    with contextlib.nullcontext(loaded) if loaded else Loader(assignment) as opened:
+        pool = Processes(opened, jobs, _start_worker, assignment.name, assignment.home, unsafe, open_lookup)
         try:
-            yield InlineExecutor(), keeper.grade
-        finally:
-            keeper.close()
-        return
-    context = multiprocessing.get_context("spawn")
-    where = (assignment.name, assignment.home, unsafe, open_lookup)
-    start = functools.partial(ProcessPoolExecutor, jobs, mp_context=context, initializer=_start_worker, initargs=where)
-    pool = Pool(start)
-    try:
-        yield pool, _grade_in_worker
-        pool.shutdown()
-    except BaseException:
-        pool.shutdown(wait=False, cancel_futures=True)
-        _end(multiprocessing.active_children())
-        raise
+            yield pool, _grade_in_worker
+            pool.shutdown()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
-def _end(processes: Sequence[multiprocessing.process.BaseProcess]) -> None:
-    """Ask workers to end, and kill those that do not."""
-    for process in processes:
-        process.terminate()
-    deadline = time.monotonic() + END_S
-    for process in processes:
-        process.join(max(0.0, deadline - time.monotonic()))
-        process.kill()
-
-
-class _Keeper:
+class Keeper:
     """Keeps a grader open, and opens a new one where its fork server was ended from outside.
 
     A submission at which that happens twice gets a row that says so. A grader that cannot be opened is an error.
@@ -145,13 +101,13 @@ class _Ended(KeyboardInterrupt):
     """This worker was asked to end while it was at work. Hidden tests let it through, as they do Ctrl-C."""
 
 
-_keeper: _Keeper | None = None
+_keeper: Keeper | None = None
 _failure: KitError | None = None
 _at_work = True
 
 
-def _start_worker(name: str, home: Path, unsafe: bool, open_lookup: OpenLookup | None) -> None:
-    """Open this worker process's grader; it is closed when the process ends.
+def _start_worker(name: str, home: Path, unsafe: bool, open_lookup: OpenLookup | None) -> Callable[[], None]:
+    """Open this worker process's grader; return what closes it.
 
     An error is kept for the first call; raising it here would only break the pool.
     """
@@ -159,16 +115,15 @@ def _start_worker(name: str, home: Path, unsafe: bool, open_lookup: OpenLookup |
     for one in (signal.SIGINT, signal.SIGHUP):
         signal.signal(one, signal.SIG_IGN)  # the run that gets them too ends its workers
     signal.signal(signal.SIGTERM, _end_this)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
-        _keeper = _Keeper(load_assignment(name, home), unsafe, open_lookup)
-        multiprocessing.util.Finalize(None, _keeper.close, exitpriority=10)
+        _keeper = Keeper(load_assignment(name, home), unsafe, open_lookup)
         _keeper.open()
     except KitError as error:
         _failure = error
     except _Ended:
         _leave()
     _at_work = False
+    return _keeper.close if _keeper else lambda: None
 
 
 def _end_this(number: int, frame: FrameType | None) -> None:
@@ -183,16 +138,6 @@ def _leave() -> None:
     if _keeper is not None:
         _keeper.close()
     os._exit(1)
-
-
-def _end_with_parent() -> None:
-    """End this worker if its run was killed; otherwise it would wait forever."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        multiprocessing.connection.wait([parent.sentinel])
-        os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(END_S)
-        os._exit(1)
 
 
 def _grade_in_worker(submission: Submission, questions: tuple[str, ...]) -> Graded:

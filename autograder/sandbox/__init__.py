@@ -2,11 +2,13 @@
 
 Theory of operation
 -------------------
-Three kinds of process take part.
+Four kinds of process take part.
 
-1. The *grader* (trusted; `client.py`) starts one fork server per worker and talks to it over a private socket.
-2. The *fork server* (trusted code, `server.py`) imports torch once, loads the probes, executes the given cells
-   before the first answer, and then waits. It never sees a submission or a hidden test.
+0. The *loader* (trusted code, `loader.py`) imports the libraries once per run and knows nothing else. Graders and fork
+   servers are forked from it on request (`loading.py`).
+1. The *grader* (trusted; `client.py`) has one fork server and talks to it over a private socket.
+2. The *fork server* (trusted code, `server.py`) loads the probes, executes the given cells before the first answer, and
+   then waits. It never sees a submission or a hidden test.
 3. A *child* (`child.py`), forked for one program, confines itself (`confine.py`), receives the program over its own
    socket, executes it, and then calls probes when asked. It is killed when the grader has seen enough.
 

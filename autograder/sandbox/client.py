@@ -6,8 +6,6 @@ import os
 import select
 import signal
 import socket
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -20,7 +18,8 @@ from autograder.assignment import Assignment, Limits
 from autograder.errors import GraderFault
 from autograder.program import Step
 from autograder.results import Status
-from autograder.sandbox import channel, confine, scratch
+from autograder.sandbox import channel, confine, loading, scratch
+from autograder.sandbox.imports import libraries_of
 from autograder.sandbox.replies import Failure, Stopped, note_failure
 
 START_S = 120
@@ -34,7 +33,7 @@ LEAVE_S = 1.5
 class Sandbox:
     """One fork server. Use it as a context manager; it serves one child at a time.
 
-    Entering it starts the server, which then loads in the background; `ready` waits for it, as does the first child.
+    Entering it forks the server from the loader at hand; `ready` waits for what it loads then, as does the first child.
     Raises GraderFault if the server does not start or disappears.
     """
 
@@ -52,7 +51,8 @@ class Sandbox:
         self._assignment = assignment
         self._choice = {"unsafe": unsafe, "namespaces": namespaces}
         self._loaded = False
-        self._server: subprocess.Popen[bytes] | None = None
+        self._loader = contextlib.ExitStack()
+        self._server: loading.Forked | None = None
         self.children_cpu_s = self._server_cpu_s = 0.0  # of children that have ended, and of the server itself
         self.active: frozenset[str] = frozenset()
         self.missing: tuple[str, ...] = ()
@@ -73,24 +73,19 @@ class Sandbox:
 
     def _start(self, theirs: socket.socket) -> None:
         with theirs:
-            self._server = subprocess.Popen(
-                [sys.executable, "-m", "autograder.sandbox.server", str(theirs.fileno())],
-                pass_fds=[theirs.fileno()],
-                env=_environment(self._scratch, self._assignment),
-                cwd=self._assignment.home,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=None,
-                start_new_session=True,
-            )
+            orders = self._loader.enter_context(loading.at_hand(self._assignment))
+            sources = [step["source"] for steps in self._prologues.values() for step in steps]
+            orders.load(libraries_of(sources, self._assignment.release_dir))
+            orders.warm_up()
+            self._server = orders.fork("autograder.sandbox.server:main", [theirs.fileno()])
         config = {
             "home": str(self._assignment.home),
             "probes": str(self._assignment.hidden_tests_dir),
-            "torch": self._assignment.uses_torch,
             "private": [str(path) for path in confine.private_folders(self._assignment)],
             "release": str(self._assignment.release_dir),
             "readable": [str(path) for path in self._assignment.readable],
             "scratch": str(self._scratch),
+            "environment": _environment(self._scratch, self._assignment),
             "prologues": self._prologues,
             **self._choice,
         }
@@ -115,14 +110,15 @@ class Sandbox:
     ) -> None:
         """Kill the server, which has nothing to tidy up, and remove its scratch folder; its children end with it."""
         if self._server is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._server.pid, signal.SIGKILL)
-            self._server.wait()
+            self._server.kill()
             self._control.settimeout(LEAVE_S)
             with contextlib.suppress(OSError):
                 while self._control.recv(1 << 16):
                     pass  # it ends when all who held the other end are gone
+            os.close(self._server.handle)
+            self._server = None
         self._control.close()
+        self._loader.close()
         scratch.remove(self._scratch)
 
     def start(
@@ -198,23 +194,9 @@ def _server_gone() -> ServerGone:
 
 
 def _environment(scratch: Path, assignment: Assignment) -> dict[str, str]:
-    """Return the environment of the fork server: nothing of the grader's except the paths of Python's libraries."""
-    kept = {key: os.environ[key] for key in ("PYTHONPATH",) if key in os.environ}
-    kept |= {name.upper(): str(assignment.data_file(name)) for name in assignment.data if name.upper() in os.environ}
-    return kept | {
-        "PATH": "/usr/bin:/bin",
-        "LANG": "C.UTF-8",
-        "HOME": str(scratch),
-        "MPLBACKEND": "agg",
-        "MPLCONFIGDIR": str(scratch / "matplotlib"),
-        "OMP_NUM_THREADS": "1",
-        "OPENBLAS_NUM_THREADS": "1",
-        "MKL_NUM_THREADS": "1",
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "PYTHONHASHSEED": "0",
-        "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
-        "TQDM_DISABLE": "1",
-    }
+    """Return what the fork server changes in its environment: its home, and data files that were chosen."""
+    chosen = {name.upper(): str(assignment.data_file(name)) for name in assignment.data if name.upper() in os.environ}
+    return {"HOME": str(scratch), **chosen}
 
 
 class Run:

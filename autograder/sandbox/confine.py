@@ -6,8 +6,9 @@ Theory of operation
 missing the grader refuses to run, unless told to continue (`--unsafe`), which every result then records. Namespaces are
 an additional layer where available.
 
-`prepare` runs in the fork server before anything is loaded, because a process must enter a user namespace while it has
-a single thread; `close` runs after everything is loaded, and leaves a server that sees only what a child may read.
+`prepare` runs first in the fork server, because a process must enter a user namespace while it has a single thread, as
+any process has that was just forked; `close` runs after everything is loaded, and leaves a server that sees only what a
+child may read.
 
 `confine` runs in a child, after the fork and before the first line of a submission arrives. The order matters: mounts
 need capabilities, a change of user clears the death signal, Landlock and seccomp need no_new_privs, and after
@@ -175,7 +176,7 @@ def missing(layers: Sequence[Layer]) -> list[str]:
 
 
 def prepare(readable: Sequence[Path], layers: Sequence[Layer], scratch_home: Path, release: Path) -> Plan:
-    """In the fork server, before anything is loaded: enter the namespaces and collect what children need.
+    """In the fork server, while it has one thread: enter the namespaces and collect what children need.
 
     If there are namespaces, this function returns in process 1 of the new ones.
     """

@@ -1,10 +1,10 @@
-"""The fork server: warms up once, then forks one child per request.
+"""The fork server: executes the given cells once, then forks one child per request.
 
-Started by `client.Sandbox` as `python -m autograder.sandbox.server FD`. The first message on the socket FD says what to
-load; every later one requests a child and carries the child's end of its own socket. For each child the server replies
-with its pidfd at once, and with its exit status and CPU time when it has ended. Source text of a submission never
-passes through here, so that the memory inherited by the next child contains nothing of another student. For the same
-reason only probes are imported here, never hidden tests, their inputs or reference answers.
+Forked from the loader, with the libraries loaded, for `client.Sandbox`. The first message on its socket says what else
+to load; every later one requests a child and carries the child's end of its own socket. For each child the server
+replies with its pidfd at once, and with its exit status and CPU time when it has ended. Source text of a submission
+never passes through here, so that the memory inherited by the next child contains nothing of another student. For the
+same reason only probes are imported here, never hidden tests, their inputs or reference answers.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ from typing import Any
 
 from autograder.assignment import Limits
 from autograder.authored import load_module, package_name
-from autograder.sandbox import channel, child, confine, jupyter, libraries, scratch
+from autograder.sandbox import channel, child, confine, jupyter, scratch
 from autograder.sandbox.cells import compiled
 from autograder.sandbox.needs import given_code
 
@@ -40,12 +40,19 @@ class Running:
     folder: Path | None
 
 
-def main() -> None:
-    control = socket.socket(fileno=int(sys.argv[1]))
+def main(orders: int, control: int) -> None:
+    """Serve the grader at the other end of `control`, until it goes away; the socket for orders is not needed."""
+    os.close(orders)
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # the grader went away
+        _main(socket.socket(fileno=control))
+
+
+def _main(control: socket.socket) -> None:
     first = control.recv(MAX_MESSAGE)
     if not first:
         return  # the grader went away before it had said anything
     config = json.loads(first)
+    os.environ.update(config["environment"])
     release, private = Path(config["release"]), [Path(path) for path in config["private"]]
     readable = confine.readable_paths(Path(config["home"]), [Path(path) for path in config["readable"]])
     layers = confine.survey(readable, private, use_namespaces=config["namespaces"])
@@ -54,12 +61,7 @@ def main() -> None:
         control.send(json.dumps({"refused": missing}).encode())
         return
     plan = confine.prepare(readable, layers, Path(config["scratch"]), release)
-    if config["torch"]:
-        from autograder.sandbox.with_torch import TorchLibraries
-
-        libraries.choose(TorchLibraries())
     channel.loaded_torch()  # found now, before student code can replace the module
-    libraries.current.one_thread()
     sys.path[:0] = [str(release)]
     os.chdir(release)
     jupyter.install()
@@ -72,7 +74,6 @@ def main() -> None:
         if error:
             control.send(json.dumps({"failed": f"{name}: {error}"}).encode())
             return
-    libraries.current.warm_up()
     forget(Path(config["probes"]), private, readable)
     plan = confine.close(plan)
     before = child.shared_state()
@@ -195,8 +196,3 @@ def start_child(
         code = 0
     finally:
         os._exit(code)
-
-
-if __name__ == "__main__":
-    with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # the grader went away
-        main()

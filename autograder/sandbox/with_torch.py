@@ -82,6 +82,11 @@ class TorchLibraries(Libraries):
             return lambda: generator.get_state().numpy().tobytes()
         return super().generator_state(generator)
 
+    def prepare(self) -> None:
+        super().prepare()
+        weight = torch.ones(1, requires_grad=True)
+        torch.autograd.grad(weight * weight, weight, torch.ones(1))  # imports SymPy
+
     def warm_up(self) -> None:
         super().warm_up()
         weight = torch.randn(8, 8, requires_grad=True)

@@ -15,7 +15,7 @@ from autograder.gradebook import run as runs
 from autograder.gradebook.store import Gradebook, open_gradebook
 from autograder.grading.batch import TRIES, Batch, InlineExecutor
 from autograder.grading.graded import Graded
-from autograder.grading.workers import workers
+from autograder.grading.workers import Keeper
 from autograder.results import QuestionScore, Result, Status, Student, SubmissionStatus
 from autograder.sandbox.client import ServerGone
 from autograder.submissions.intake import Wanted, take_in
@@ -234,8 +234,10 @@ def test_a_killed_fork_server_is_started_again(
     servers = Servers(deaths)
     monkeypatch.setattr("autograder.grading.grader.open_grader", servers)
     run = runs.begin(book, ASSIGNMENT, (B1, B3), GRADER, "grade")
-    with workers(ASSIGNMENT, 1) as (executor, do):
-        Batch(executor=executor, grade=do, jobs=1, wanted=run.wanted, record=run.record).run(hand_ins)
+    keeper = Keeper(ASSIGNMENT, unsafe=False, open_lookup=None)
+    batch = Batch(executor=InlineExecutor(), grade=keeper.grade, jobs=1, wanted=run.wanted, record=run.record)
+    batch.run(hand_ins)
+    keeper.close()
     ada, bob = [saved.result for saved in book.saved()]
     assert (servers.opened, run.failed) == (opened, failed)
     assert [flag.kind for flag in ada.flags] == ["grader_failed"] * failed

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from autograder.assignment_file import load_assignment
-from benchmarks import bench, rescore, resubmission
+from benchmarks import bench, memory, rescore, resubmission
 
 
 def test_cpu_beside_a_bare_process(finished: Path, tmp_path: Path) -> None:
@@ -26,3 +26,8 @@ def test_a_resubmission_beside_the_first(finished: Path, tmp_path: Path) -> None
     measured = resubmission.measure(load_assignment("tiny", finished), tmp_path)
     assert measured.changed == "Q2", "the only question that no other needs"
     assert min(measured.first_s, measured.changed_s, measured.same_s) > 0
+
+
+def test_memory_of_a_further_worker(finished: Path, tmp_path: Path) -> None:
+    assignment = load_assignment("tiny", finished)
+    assert 1 < memory.of_one_more(assignment, bench._reference(assignment, tmp_path / "reference")) < 1000

@@ -138,6 +138,19 @@ def test_a_signal_ends_a_run_that_would_never_end(
     assert [path for path in (tmp_path / "scratch").iterdir() if path.name.startswith("grading-")] == []
 
 
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_nothing_is_left_of_a_killed_run(course: Path, tmp_path: Path, jobs: int) -> None:
+    submissions = hand_in(course, tmp_path / "s", {"a": RIGHT, "b": SLEEPS, "c": SLEEPS})
+    with started(command(course, submissions, tmp_path / "out", jobs), tmp_path / "scratch") as run:
+        assert run.stderr is not None
+        assert run.stderr.readline().split()[1] == "a:"
+        family = descendants(run.pid)
+        assert len(family) > jobs
+        run.kill()
+        run.wait(PATIENCE_S)
+        wait_for(lambda: not alive(family), "processes are left")
+
+
 def views(out: Path) -> dict[str, bytes]:
     files = [out / "grades.csv", *(out / "results").iterdir()]
     return {path.name: path.read_bytes() for path in files if path.is_file()}
