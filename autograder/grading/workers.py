@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from autograder.assignment import Assignment
 from autograder.assignment_file import load_assignment
-from autograder.errors import KitError
+from autograder.errors import GraderFault, KitError
 from autograder.grading.batch import TRIES, Grade, InlineExecutor
 from autograder.grading.graded import Graded, gave_up
 from autograder.submissions.submission import Submission
@@ -67,11 +67,11 @@ class Pool(Executor):
 
 @contextlib.contextmanager
 def workers(
-    assignment: Assignment, jobs: int, *, unsafe: bool = False, open_lookup: OpenLookup | None = None
+    assignment: Assignment, jobs: int, open_lookup: OpenLookup | None = None, *, unsafe: bool = False
 ) -> Iterator[tuple[Executor, Grade]]:
     """Open an executor over `jobs` workers; it comes with the function to submit to it."""
     if jobs == 1:
-        keeper = _Keeper(assignment, unsafe, open_lookup)
+        keeper = Keeper(assignment, unsafe, open_lookup)
         try:
             yield InlineExecutor(), keeper.grade
         finally:
@@ -100,10 +100,11 @@ def _end(processes: Sequence[multiprocessing.process.BaseProcess]) -> None:
         process.kill()
 
 
-class _Keeper:
+class Keeper:
     """Keeps a grader open, and opens a new one where its fork server was ended from outside.
 
     A submission at which that happens twice gets a row that says so. A grader that cannot be opened is an error.
+    `grade` and `open` are called by one thread; `end` by any, whatever that one is doing.
     """
 
     def __init__(self, assignment: Assignment, unsafe: bool, open_lookup: OpenLookup | None) -> None:
@@ -112,6 +113,7 @@ class _Keeper:
         self._lookup = open_lookup() if open_lookup else None
         self._stack = contextlib.ExitStack()
         self._grader: Grader | None = None
+        self._ended = False
 
     def grade(self, submission: Submission, questions: tuple[str, ...]) -> Graded:
         from autograder.sandbox.client import ServerGone
@@ -129,10 +131,17 @@ class _Keeper:
         """Return the open grader, opening it where it is not. Raises KitError."""
         from autograder.grading.grader import open_grader
 
+        if self._ended:
+            raise GraderFault("the run that it worked for has ended", "grader", "run the command again")
         if self._grader is None:
             opened = open_grader(self._assignment, unsafe=self._unsafe, lookup=self._lookup)
             self._grader = self._stack.enter_context(opened)
         return self._grader
+
+    def end(self) -> None:
+        """Close the grader for good, also while another thread grades with it."""
+        self._ended = True
+        self.close()
 
     def close(self) -> None:
         self._grader = None
@@ -145,7 +154,7 @@ class _Ended(KeyboardInterrupt):
     """This worker was asked to end while it was at work. Hidden tests let it through, as they do Ctrl-C."""
 
 
-_keeper: _Keeper | None = None
+_keeper: Keeper | None = None
 _failure: KitError | None = None
 _at_work = True
 
@@ -161,7 +170,7 @@ def _start_worker(name: str, home: Path, unsafe: bool, open_lookup: OpenLookup |
     signal.signal(signal.SIGTERM, _end_this)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
-        _keeper = _Keeper(load_assignment(name, home), unsafe, open_lookup)
+        _keeper = Keeper(load_assignment(name, home), unsafe, open_lookup)
         multiprocessing.util.Finalize(None, _keeper.close, exitpriority=10)
         _keeper.open()
     except KitError as error:

@@ -76,7 +76,9 @@ def grade(
     executor: Executor | None = None,
 ) -> runs.GradingRun:
     run = runs.begin(gradebook, ASSIGNMENT, questions, grader or GRADER, "grade")
-    batch = Batch(executor=executor or InlineExecutor(), grade=worker, jobs=1, wanted=run.wanted, record=run.record)
+    batch = Batch(
+        executor=executor or InlineExecutor(), grade=worker, jobs=lambda: 1, wanted=run.wanted, record=run.record
+    )
     batch.run(hand_ins)
     gradebook.end_run(run.id)
     return run
@@ -235,7 +237,7 @@ def test_a_killed_fork_server_is_started_again(
     monkeypatch.setattr("autograder.grading.grader.open_grader", servers)
     run = runs.begin(book, ASSIGNMENT, (B1, B3), GRADER, "grade")
     with workers(ASSIGNMENT, 1) as (executor, do):
-        Batch(executor=executor, grade=do, jobs=1, wanted=run.wanted, record=run.record).run(hand_ins)
+        Batch(executor=executor, grade=do, jobs=lambda: 1, wanted=run.wanted, record=run.record).run(hand_ins)
     ada, bob = [saved.result for saved in book.saved()]
     assert (servers.opened, run.failed) == (opened, failed)
     assert [flag.kind for flag in ada.flags] == ["grader_failed"] * failed
