@@ -178,6 +178,8 @@ class Cluster:
             self._lanes[address] = lane
         except (OSError, WorkerLost):
             log.warning("worker %s ended while it opened its grader", address)
+        except Exception as error:  # of Dask, or raised there: by a database's driver that is missing, for one
+            self._leave_out(address, str(error))
         finally:
             del self._joining[address]
             async with self._changed:
