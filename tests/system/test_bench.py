@@ -3,12 +3,12 @@
 from pathlib import Path
 
 from autograder.assignment_file import load_assignment
-from benchmarks import bench, rescore, resubmission
+from benchmarks import bench, on_dask, rescore, resubmission
 
 
 def test_cpu_beside_a_bare_process(finished: Path, tmp_path: Path) -> None:
     assignment = load_assignment("tiny", finished)
-    submission = bench._reference(assignment, tmp_path / "reference")
+    submission = bench.reference(assignment, tmp_path / "reference")
     rows = list(bench._cpu(assignment, submission))
     assert [row.what for row in rows if "training" in row.what] == [], "this assignment trains nothing"
     ratios = [float(row.ratio) for row in rows if row.ratio]
@@ -26,3 +26,9 @@ def test_a_resubmission_beside_the_first(finished: Path, tmp_path: Path) -> None
     measured = resubmission.measure(load_assignment("tiny", finished), tmp_path)
     assert measured.changed == "Q2", "the only question that no other needs"
     assert min(measured.first_s, measured.changed_s, measured.same_s) > 0
+
+
+def test_a_cluster_beside_local_workers(finished: Path, tmp_path: Path) -> None:
+    assignment = load_assignment("tiny", finished)
+    (rates,) = on_dask.measure(assignment, bench.reference(assignment, tmp_path / "reference"), rounds=1, count=2)
+    assert min(rates) > 0
