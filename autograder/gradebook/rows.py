@@ -1,7 +1,7 @@
 """Results as rows of the database, and back."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -132,17 +132,18 @@ def assemble(
 
     scores = _grouped(connection, in_order(schema.scores), schema.scores, keys)
     flags = _grouped(connection, select(schema.flags).order_by(schema.flags.c.position), schema.flags, keys)
-    details: dict[int, list[Any]] = {}
+    details: dict[tuple[int, str], list[Any]] = {}
     answers: dict[bytes, str] = {}
     if tests:
-        details = _grouped(connection, in_order(schema.tests), schema.tests, keys)
+        for found in _grouped(connection, in_order(schema.tests), schema.tests, keys).values():
+            for test in found:
+                details.setdefault((test.result, test.question), []).append(test)
         digests = {one.answer for found in scores.values() for one in found if one.answer is not None}
         answers = {key: body.decode() for key, body in read_blobs(connection, digests).items()}
     for row in rows:
         key = row.results_id
         questions = {
-            one.question: _score(one, answers, [test for test in details.get(key, ()) if test.question == one.question])
-            for one in scores.get(key, ())
+            one.question: _score(one, answers, details.get((key, one.question), ())) for one in scores.get(key, ())
         }
         yield Saved(
             result=_result(row, questions, [_flag(one) for one in flags.get(key, ())]),
@@ -176,7 +177,7 @@ def _flag(row: Any) -> Flag:
     return Flag(kind=row.kind, question=row.question, text=row.text, audience=Audience(row.audience))
 
 
-def _score(row: Any, answers: Mapping[bytes, str], tests: list[Any]) -> QuestionScore:
+def _score(row: Any, answers: Mapping[bytes, str], tests: Sequence[Any]) -> QuestionScore:
     answer = GradedAnswer(file=row.file or "", source=answers[row.answer]) if row.answer in answers else None
     return QuestionScore(
         computed=row.computed,

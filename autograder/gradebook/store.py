@@ -7,7 +7,7 @@ their process.
 
 import contextlib
 import fcntl
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -38,7 +38,7 @@ __all__ = ["Gradebook", "Run", "Saved", "connect", "database_url", "now", "open_
 FILE = "gradebook.db"
 LOCK = ".lock"
 CHANGING = (schema.results, schema.overrides)
-CHUNK = 500
+CHUNK = 100
 """Students read per query, so that memory stays flat for any number of students."""
 
 
@@ -128,30 +128,45 @@ class Gradebook:
             ]
 
     def saved(
-        self, run: int | None = None, *, tests: bool = True, student: str | None = None, question: str | None = None
+        self,
+        run: int | None = None,
+        *,
+        tests: bool = True,
+        student: str | None = None,
+        question: str | None = None,
+        among: Sequence[str] | None = None,
     ) -> Iterator[Saved]:
         """Yield the newest result of each student, in the order of their ids.
 
-        run: as things stood after this run (default: now); student, question: only this one
+        run: as things stood after this run (default: now); student, question: only this one; among: only these students
         tests: with tests and answers, which most views do not need
         """
+        if student is not None:
+            among = [student]
         newest = select(func.max(schema.results.c.id)).group_by(schema.results.c.student)
         if run is not None:
             newest = newest.where(schema.results.c.run <= run)
-        if student is not None:
-            newest = newest.where(schema.results.c.student == student)
         wanted = (
             select(schema.results, schema.submissions, schema.students)
             .join(schema.submissions, schema.results.c.submission == schema.submissions.c.id)
             .join(schema.students, schema.results.c.student == schema.students.c.id)
-            .where(schema.results.c.id.in_(newest))
             .order_by(schema.students.c.id)
             .set_label_style(LABEL_STYLE_TABLENAME_PLUS_COL)
         )
         with self.engine.connect() as connection:
-            rows = connection.execute(wanted).all()
-            for start in range(0, len(rows), CHUNK):
-                yield from assemble(connection, rows[start : start + CHUNK], tests=tests, question=question)
+            if among is None:
+                among = connection.execute(select(schema.students.c.id).order_by(schema.students.c.id)).scalars().all()
+            for start in range(0, len(among), CHUNK):
+                these = newest.where(schema.results.c.student.in_(among[start : start + CHUNK]))
+                rows = connection.execute(wanted.where(schema.results.c.id.in_(these))).all()
+                yield from assemble(connection, rows, tests=tests, question=question)
+
+    def changed_by(self, run: int) -> list[str]:
+        """Return the students with a result of this run or a later one, in the order of their ids."""
+        results = schema.results.c
+        with self.engine.connect() as connection:
+            found = select(results.student).where(results.run >= run).distinct().order_by(results.student)
+            return list(connection.execute(found).scalars())
 
 
 def database_url(folder: Path, url: str = "") -> str:
