@@ -1,5 +1,6 @@
 """Results as rows of the database, and back."""
 
+import functools
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -178,7 +179,7 @@ def _flag(row: Any) -> Flag:
 
 
 def _score(row: Any, answers: Mapping[bytes, str], tests: Sequence[Any]) -> QuestionScore:
-    answer = GradedAnswer(file=row.file or "", source=answers[row.answer]) if row.answer in answers else None
+    answer = _answer(row.file or "", answers[row.answer]) if row.answer in answers else None
     return QuestionScore(
         computed=row.computed,
         max_points=row.max_points,
@@ -186,17 +187,20 @@ def _score(row: Any, answers: Mapping[bytes, str], tests: Sequence[Any]) -> Ques
         dependencies=row.dependencies,
         answer=answer,
         tests=tuple(
-            TestScore(
-                name=test.name,
-                status=Status(test.status),
-                points=test.points,
-                max_points=test.max_points,
-                message=test.message,
-                hint=test.hint,
-            )
-            for test in tests
+            _test(test.name, test.status, test.points, test.max_points, test.message, test.hint) for test in tests
         ),
     )
+
+
+@functools.lru_cache(maxsize=20_000)
+def _test(name: str, status: str, points: float, max_points: float, message: str, hint: str) -> TestScore:
+    """Return the score of a test; what is the same for much of a class is in memory once."""
+    return TestScore(name=name, status=Status(status), points=points, max_points=max_points, message=message, hint=hint)
+
+
+@functools.lru_cache(maxsize=2_000)
+def _answer(file: str, source: str) -> GradedAnswer:
+    return GradedAnswer(file=file, source=source)
 
 
 def _result(row: Any, questions: Mapping[str, QuestionScore], flags: list[Flag]) -> Result:

@@ -212,18 +212,36 @@ def since(gradebook: Gradebook, run: int, found: Mapping[str, Result] | None = N
     Overrides count on both sides as they are now, as a run changes none.
     found: results that count instead, by student, as those of a dry run
     """
-    students = sorted({*gradebook.changed_by(run), *(found or ())})
-    for start in range(0, len(students), CHUNK):
-        these = students[start : start + CHUNK]
-        before = {one.student.id: one for one in views.current(gradebook, run - 1, tests=True, among=these)}
+    for before, these in _before(gradebook, run, found or ()):
         for newest in views.current(gradebook, tests=True, among=these):
-            old, after = before.get(newest.student.id), newest
+            after = newest
             if found and newest.student.id in found:
                 entries = overrides.history(gradebook, newest.student.id)
                 after = overrides.apply(found[newest.student.id], entries)
-            if old is not None:
-                cause = "submission" if old.sha256 != after.sha256 else "tests"
-                yield from changes(old, after, cause)
+            yield from _differing(before.get(newest.student.id), after)
+
+
+def between(gradebook: Gradebook, run: int) -> Iterator[Change]:
+    """Yield how the results of a run differ from how things stood before it."""
+    for before, these in _before(gradebook, run):
+        for after in views.current(gradebook, run, tests=True, among=these):
+            yield from _differing(before.get(after.student.id), after)
+
+
+def _before(
+    gradebook: Gradebook, run: int, more: Iterable[str] = ()
+) -> Iterator[tuple[dict[str, Result], Sequence[str]]]:
+    """Yield some students at a time with a result since a run began, and these more, and how they stood before it."""
+    students = sorted({*gradebook.changed_by(run), *more})
+    for start in range(0, len(students), CHUNK):
+        these = students[start : start + CHUNK]
+        found = views.current(gradebook, run - 1, tests=True, among=these)
+        yield {one.student.id: one for one in found}, these
+
+
+def _differing(old: Result | None, after: Result) -> Iterator[Change]:
+    if old is not None:
+        yield from changes(old, after, "submission" if old.sha256 != after.sha256 else "tests")
 
 
 def merged(saved: Saved | None, new: Result, assignment: Assignment) -> Result:
