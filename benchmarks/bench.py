@@ -258,25 +258,18 @@ def _throughput(assignment: Assignment, submission: Submission) -> Row:
                     future.result()
                 rates[jobs].append(CLASS * jobs / (time.perf_counter() - began))
     one, two = (statistics.median(rates[jobs]) for jobs in (1, 2))
-    return Row(
-        what=f"submissions per second with two workers, compared with one ({os.cpu_count()} cores)",
-        ours=f"{two:.2f}",
-        other=f"{one:.2f}",
-        ratio=f"{two / one:.2f}",
-        aim="at least 1.8",
-    )
+    return _rates(f"submissions per second with two workers, compared with one ({os.cpu_count()} cores)", two, one, 1.8)
 
 
 def _on_dask(assignment: Assignment, submission: Submission) -> Row:
-    rounds = list(on_dask.measure(assignment, submission))
-    far, near = map(statistics.median, zip(*rounds, strict=True))
-    return Row(
-        what=f"submissions per second on a Dask cluster here, compared with local workers ({on_dask.JOBS} of each)",
-        ours=f"{far:.2f}",
-        other=f"{near:.2f}",
-        ratio=f"{statistics.median(one / other for one, other in rounds):.2f}",
-        aim="at least 0.9",
-    )
+    far, near = map(statistics.median, zip(*on_dask.measure(assignment, submission), strict=True))
+    what = f"submissions per second on a Dask cluster here, compared with local workers ({on_dask.JOBS} of each)"
+    return _rates(what, far, near, 0.9)
+
+
+def _rates(what: str, ours: float, other: float, least: float) -> Row:
+    ratio = f"{ours / other:.2f}"
+    return Row(what=what, ours=f"{ours:.2f}", other=f"{other:.2f}", ratio=ratio, aim=f"at least {least}")
 
 
 def _otter(assignment: Assignment, submission: Submission, folder: Path) -> Row:

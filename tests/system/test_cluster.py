@@ -18,7 +18,7 @@ from autograder.assignment import Assignment
 from autograder.assignment_file import load_assignment
 from autograder.cli import main
 from autograder.errors import UsageError
-from autograder.gradebook.recordings import machine, nothing_recorded, open_lookup
+from autograder.gradebook.recordings import NothingRecorded, Recorded, machine, open_lookup
 from autograder.gradebook.store import database_url
 from autograder.grading import cluster, cluster_worker, fingerprint
 from autograder.submissions.intake import Wanted, take_in
@@ -371,7 +371,7 @@ def test_recordings_come_back_from_where_the_gradebook_is_out_of_reach(
 
 
 def test_a_database_server_is_read_from_anywhere(server: str, tmp_path: Path) -> None:
-    assert open_lookup(postgresql.new_database(server), "another machine") is not nothing_recorded
+    assert isinstance(open_lookup(postgresql.new_database(server), "another machine"), Recorded)
     nobody = "postgresql+psycopg://nobody@/nothing?host=/nonexistent"
-    assert open_lookup(nobody, machine()) is nothing_recorded
-    assert open_lookup(database_url(tmp_path), machine()) is nothing_recorded
+    assert isinstance(open_lookup(nobody, machine()), NothingRecorded)
+    assert isinstance(open_lookup(database_url(tmp_path), machine()), NothingRecorded)
