@@ -42,19 +42,19 @@ class GradingRun:
         order = dict.fromkeys(student.id for hand_in in hand_ins for student in hand_in.students)
         self._ahead.order = list(order)
         known = 0
-        for saved in self.gradebook.saved(tests=False):
-            if saved.result.student.id in order:
+        for student, status, grader in self.gradebook.fingerprints():
+            if student in order:
                 known += 1
-                if reason := fingerprint.stale(saved.grader, self.grader, self._missing(saved.result)):
+                if reason := fingerprint.stale(grader, self.grader, self._missing(SubmissionStatus(status))):
                     reasons[reason] += 1
         lines = [f"{known} of {len(order)} students have results from an earlier run"] if known else []
         for reason, count in reasons.most_common(5):
             lines.append(f"graded again: {count}, because of changes in {reason}")
         return lines
 
-    def _missing(self, result: Result) -> tuple[Question, ...]:
+    def _missing(self, status: SubmissionStatus) -> tuple[Question, ...]:
         """Return the questions of this run that a result should have; an unreadable one has none."""
-        return self.questions if result.status is SubmissionStatus.GRADED else ()
+        return self.questions if status is SubmissionStatus.GRADED else ()
 
     def wanted(self, hand_in: HandIn, submission: Submission) -> tuple[tuple[Student, ...], tuple[str, ...]]:
         """Return for whom a submission is to be graded, and on which questions; what an earlier run did counts."""

@@ -30,7 +30,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from autograder.errors import GraderFault, UsageError
 from autograder.gradebook import schema
-from autograder.gradebook.rows import Saved, assemble, save_result, student_of
+from autograder.gradebook.rows import Saved, assemble, fingerprint_of, save_result, student_of
 from autograder.results import Result, Student
 
 __all__ = ["Gradebook", "Run", "Saved", "connect", "database_url", "now", "open_gradebook", "save_result"]
@@ -160,6 +160,15 @@ class Gradebook:
                 these = newest.where(schema.results.c.student.in_(among[start : start + CHUNK]))
                 rows = connection.execute(wanted.where(schema.results.c.id.in_(these))).all()
                 yield from assemble(connection, rows, tests=tests, question=question)
+
+    def fingerprints(self) -> Iterator[tuple[str, str, Mapping[str, str]]]:
+        """Yield for each student the status of the newest result, and the digests of what decided it."""
+        results = schema.results.c
+        newest = select(func.max(results.id)).group_by(results.student)
+        with self.engine.connect() as connection:
+            found = select(results.student, results.status, results.grader).where(results.id.in_(newest))
+            for row in connection.execute(found):
+                yield row.student, row.status, fingerprint_of(row.grader)
 
     def changed_by(self, run: int) -> list[str]:
         """Return the students with a result of this run or a later one, in the order of their ids."""
