@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from autograder.assignment_file import load_assignment
-from benchmarks import bench, on_dask, rescore, resubmission
+from benchmarks import bench, class_of_10000, on_dask, rescore, resubmission
 
 
 def test_cpu_beside_a_bare_process(finished: Path, tmp_path: Path) -> None:
@@ -32,3 +32,13 @@ def test_a_cluster_beside_local_workers(finished: Path, tmp_path: Path) -> None:
     assignment = load_assignment("tiny", finished)
     (rates,) = on_dask.measure(assignment, bench.reference(assignment, tmp_path / "reference"), rounds=1, count=2)
     assert min(rates) > 0
+
+
+def test_a_large_class_is_killed_resumed_and_reported(finished: Path, tmp_path: Path) -> None:
+    """With the class made small; the lines tell what was measured."""
+    assignment = load_assignment("tiny", finished)
+    lines = list(class_of_10000.measure(assignment, tmp_path / "class", students=20, distinct=8, questions=""))
+    assert lines[0].startswith("written: 20 students, 8 distinct submissions")
+    assert [line.split(":")[0] for line in lines[2:4]] == ["killed and started again", "peak memory of the resumed run"]
+    assert len(list((tmp_path / "class" / "out" / "results").iterdir())) == 20
+    assert lines[-1].startswith("report: ")
