@@ -1,7 +1,7 @@
 """The outcome of a submission as typed objects, and their JSON form in `results/<student>.json` (docs/results.md)."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -190,21 +190,26 @@ def to_json(result: Result) -> dict[str, Any]:
         "submission": result.submission,
         "submitted": result.submitted,
         "late": result.late,
-        "files": [asdict(one) for one in result.files],
+        "files": [_flat(one) for one in result.files],
         "sha256": result.sha256,
         "assignment": result.assignment,
         "version": result.version,
         "status": result.status.value,
         "total": result.total,
         "max_points": result.max_points,
-        "override": asdict(result.override) if result.override else None,
-        "flags": [asdict(flag) for flag in result.flags],
+        "override": _flat(result.override) if result.override else None,
+        "flags": [_flat(flag) for flag in result.flags],
         "questions": {key: _score_to_json(score) for key, score in result.questions.items()},
     }
 
 
 def _lms_to_json(lms: LmsIdentity | None) -> dict[str, Any] | None:
-    return asdict(lms) | {"attachments": list(lms.attachments)} if lms else None
+    return _flat(lms) | {"attachments": list(lms.attachments)} if lms else None
+
+
+def _flat(one: SubmittedFile | Override | Flag | LmsIdentity | GradedAnswer | TestScore) -> dict[str, Any]:
+    """Return the fields of an object that contains plain values only, without the copies that `asdict` makes."""
+    return {name: getattr(one, name) for name in one.__slots__}
 
 
 def _score_to_json(score: QuestionScore) -> dict[str, Any]:
@@ -214,9 +219,9 @@ def _score_to_json(score: QuestionScore) -> dict[str, Any]:
         "max_points": score.max_points,
         "status": score.status.value,
         "dependencies": score.dependencies,
-        "override": asdict(score.override) if score.override else None,
-        "answer": asdict(score.answer) if score.answer else None,
-        "tests": [{key: value for key, value in asdict(test).items() if key != "picture"} for test in score.tests],
+        "override": _flat(score.override) if score.override else None,
+        "answer": _flat(score.answer) if score.answer else None,
+        "tests": [{key: value for key, value in _flat(test).items() if key != "picture"} for test in score.tests],
     }
 
 

@@ -33,7 +33,7 @@ from autograder.notebook import NotebookFile, parse_notebook
 from autograder.results import Student
 from autograder.submissions.reassemble import reassemble
 from autograder.submissions.submission import Submission, of_files
-from benchmarks import memory, rescore, resubmission
+from benchmarks import memory, on_dask, rescore, resubmission
 
 ROUNDS = 5
 REFERENCE = "reference"
@@ -60,11 +60,13 @@ def bench(assignment: Assignment, progress: Callable[[str], None]) -> Iterator[R
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder = Path(name)
         progress("building the reference's notebooks")
-        submission = _reference(assignment, folder / REFERENCE)
+        submission = reference(assignment, folder / REFERENCE)
         progress("CPU of a submission, compared with the same code in a bare process")
         yield from _cpu(assignment, submission)
         progress("throughput with one worker and with two")
         yield _throughput(assignment, submission)
+        progress("throughput of a Dask cluster on this machine, and of as many local workers")
+        yield _on_dask(assignment, submission)
         progress("the same notebooks through otter run")
         yield _otter(assignment, submission, folder / "otter")
         progress("a child, a fresh process, a Jupyter kernel")
@@ -113,7 +115,8 @@ def to_markdown(rows: Sequence[Row]) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in cells)
 
 
-def _reference(assignment: Assignment, folder: Path) -> Submission:
+def reference(assignment: Assignment, folder: Path) -> Submission:
+    """Write the notebooks with all solutions into a new folder, and return them as a submission."""
     folder.mkdir()
     files = []
     for name in assignment.notebooks:
@@ -256,13 +259,18 @@ def _throughput(assignment: Assignment, submission: Submission) -> Row:
                     future.result()
                 rates[jobs].append(CLASS * jobs / (time.perf_counter() - began))
     one, two = (statistics.median(rates[jobs]) for jobs in (1, 2))
-    return Row(
-        what=f"submissions per second with two workers, compared with one ({os.cpu_count()} cores)",
-        ours=f"{two:.2f}",
-        other=f"{one:.2f}",
-        ratio=f"{two / one:.2f}",
-        aim="at least 1.8",
-    )
+    return _rates(f"submissions per second with two workers, compared with one ({os.cpu_count()} cores)", two, one, 1.8)
+
+
+def _on_dask(assignment: Assignment, submission: Submission) -> Row:
+    far, near = map(statistics.median, zip(*on_dask.measure(assignment, submission), strict=True))
+    what = f"submissions per second on a Dask cluster here, compared with local workers ({on_dask.JOBS} of each)"
+    return _rates(what, far, near, 0.9)
+
+
+def _rates(what: str, ours: float, other: float, least: float) -> Row:
+    ratio = f"{ours / other:.2f}"
+    return Row(what=what, ours=f"{ours:.2f}", other=f"{other:.2f}", ratio=ratio, aim=f"at least {least}")
 
 
 def _otter(assignment: Assignment, submission: Submission, folder: Path) -> Row:

@@ -8,6 +8,8 @@ import re
 import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,7 +24,9 @@ from autograder.submissions.intake import FORMATS
 if TYPE_CHECKING:  # a verb imports what it needs when it runs
     from autograder.gradebook.run import GradingRun
     from autograder.gradebook.store import Gradebook
+    from autograder.grading.batch import Grade
     from autograder.grading.graded import Graded
+    from autograder.grading.workers import OpenLookup
     from autograder.sandbox.loading import Loader
     from autograder.submissions.intake import Intake
     from autograder.submissions.submission import HandIn, Submission
@@ -68,6 +72,11 @@ def _add_grade(verbs: Verbs) -> None:
     )
     grade.add_argument(
         "--jobs", type=_jobs, default=cores(), metavar="N", help="worker processes (default: one per core, %(default)s)"
+    )
+    grade.add_argument(
+        "--dask",
+        metavar="ADDRESS",
+        help="grade on the workers of this Dask scheduler, such as tcp://HOST:8786, instead of on this machine",
     )
     grade.add_argument("--questions", default="", metavar="B3,B4", help="grade only these (default: all)")
     grade.add_argument(
@@ -136,12 +145,13 @@ def _grade(options: argparse.Namespace) -> int:
     from autograder.sandbox.loading import Loader
 
     assignment = chosen(options)
-    with contextlib.nullcontext() if options.dry_run else Loader(assignment) as loaded:  # it loads meanwhile
+    with contextlib.nullcontext() if options.dry_run or options.dask else Loader(assignment) as loaded:  # meanwhile
         return _grade_with(options, assignment, loaded)
 
 
 def _grade_with(options: argparse.Namespace, assignment: Assignment, loaded: "Loader | None") -> int:
     from autograder.grading import fingerprint
+    from autograder.grading.workers import workers
     from autograder.sandbox.confine import examine, missing, unconfined
     from autograder.submissions.intake import Wanted, take_in
     from autograder.submissions.roster import read_roster
@@ -160,11 +170,31 @@ def _grade_with(options: argparse.Namespace, assignment: Assignment, loaded: "Lo
         for line in preview(intake, assignment):
             print(line)
         return 0
+    if options.dask:
+        from autograder.grading.cluster import connected
+
+        with connected(options.dask, assignment, unsafe=options.unsafe) as cluster:
+            force = Force(open=cluster.workers, count=cluster.jobs, grader=cluster.fingerprint)
+            return grade(options, assignment, questions, intake, force)
     lacking = missing(examine(assignment))
     if lacking and not options.unsafe:
         raise unconfined(lacking)
-    grader = fingerprint.parts(assignment, lacking)
-    return grade(options, assignment, questions, intake, grader, loaded)
+    jobs = max(1, min(options.jobs, len(intake.hand_ins)))
+    force = Force(
+        open=functools.partial(workers, assignment, jobs, unsafe=options.unsafe, loaded=loaded),
+        count=lambda: jobs,
+        grader=fingerprint.parts(assignment, lacking),
+    )
+    return grade(options, assignment, questions, intake, force)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Force:
+    """The workers of a run: how to open them, how many there are, and the fingerprint of what they grade with."""
+
+    open: Callable[["OpenLookup"], AbstractContextManager[tuple[Executor, "Grade"]]]
+    count: Callable[[], int]
+    grader: Mapping[str, str]
 
 
 def grade(
@@ -172,37 +202,35 @@ def grade(
     assignment: Assignment,
     questions: tuple[Question, ...],
     intake: "Intake",
-    grader: Mapping[str, str],
-    loaded: "Loader | None" = None,
+    force: Force,
 ) -> int:
     """Grade a batch into the results folder, and print the outcome. loaded: as for workers."""
     from autograder.gradebook import run as runs
-    from autograder.gradebook.recordings import open_lookup
+    from autograder.gradebook.recordings import machine, open_lookup
     from autograder.gradebook.store import database_url
     from autograder.grading.batch import Batch
-    from autograder.grading.workers import workers
     from autograder.reports import terminal
 
     hand_ins = intake.hand_ins
     ids = list(dict.fromkeys(student.id for hand_in in hand_ins for student in hand_in.students))
     ids += [student.id for student in intake.absent]
-    jobs = max(1, min(options.jobs, len(hand_ins)))
     done: set[str] = set()
     stopped = finished = False
     with _to_write(options) as gradebook:
         command = shlex.join(["grade", *map(str, options.paths)])
-        run = runs.begin(gradebook, assignment, questions, grader, command)
+        run = runs.begin(gradebook, assignment, questions, force.grader, command)
         for line in run.why(hand_ins):
             print(line, file=sys.stderr)
-        lookup = functools.partial(open_lookup, database_url(options.out, options.db))
+        lookup = functools.partial(open_lookup, database_url(options.out, options.db), machine())
         with stoppable() as stopping:
             try:
                 with terminal.progress(len(ids)) as advance:
                     tally = _Tally(run=run, advance=advance, check=stopping.check, done=done)
                     tally.absent(intake.absent)
-                    opened = workers(assignment, jobs, unsafe=options.unsafe, open_lookup=lookup, loaded=loaded)
-                    with opened as (executor, do):
-                        batch = Batch(executor=executor, grade=do, jobs=jobs, wanted=tally.wanted, record=tally.record)
+                    with force.open(lookup) as (executor, do):
+                        batch = Batch(
+                            executor=executor, grade=do, jobs=force.count, wanted=tally.wanted, record=tally.record
+                        )
                         batch.run(hand_ins)
                 finished = True
             except Stopped:

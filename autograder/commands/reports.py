@@ -61,8 +61,7 @@ def _write_zip(system: str, results: list[Result], folder: Path) -> None:
 
 
 def _report(options: argparse.Namespace) -> int:
-    from autograder.gradebook.changes import changes
-    from autograder.gradebook.run import deductions
+    from autograder.gradebook.run import between, deductions
     from autograder.release.reference import reference_cells
     from autograder.release.released import load_released
     from autograder.reports.feedback import FOLDER
@@ -73,18 +72,12 @@ def _report(options: argparse.Namespace) -> int:
     with _opened(options) as gradebook:
         run = _run(gradebook, options.at_run)
         results = _results(gradebook, run)
-        before = {one.student.id: one for one in _results(gradebook, run - 1)}
+        found = list(between(gradebook, run))
         taken_off = deductions(gradebook, assignment)
     count = _write_feedback(results, assignment, options.out, taken_off)
     released = load_released(assignment)
     known = [cell.source for notebook in released.values() for cell in notebook.cells if cell.kind == "code"]
     known += reference_cells(assignment, released).values()
-    found = [
-        change
-        for after in results
-        if (old := before.get(after.student.id))
-        for change in changes(old, after, "submission" if old.sha256 != after.sha256 else "tests")
-    ]
     similarity = write_similarity(results, assignment, known, options.out)
     report = write_report(results, assignment, options.out, found, {FILE: "Similarity"})
     print(f"report: {report}")

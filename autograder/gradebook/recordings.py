@@ -2,11 +2,15 @@
 
 import collections
 import json
+import logging
+import platform
 from collections.abc import Iterable
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, func, select, update
+from sqlalchemy.exc import SQLAlchemyError
 
 from autograder.gradebook import schema
 from autograder.gradebook.blobs import add_missing, read_lists, write_lists
@@ -21,6 +25,8 @@ FAILURE, ANSWER, FRAME = b"f", b"a", b"d"
 """What an answer in the database begins with: a failure as JSON, yes or no, or the digest of a frame's parts."""
 CACHED = 64
 """Recordings that a reader keeps, as classmates' submissions hold the same programs."""
+
+log = logging.getLogger("autograder.recordings")
 
 
 def save(connection: Connection, recordings: Iterable[Recording], made_with: str, owner: str = "") -> None:
@@ -137,9 +143,40 @@ class Remembering(Recorded):
         return self._kept[key]
 
 
-def open_lookup(url: str) -> Lookup:
-    """Open, in a worker, a reader of the recordings in the gradebook at this URL."""
-    return Recorded(Gradebook(connect(url)))
+def open_lookup(url: str, home: str) -> Lookup:
+    """Open, in a worker, a reader of the recordings in the gradebook at this URL; if out of reach, one without any.
+
+    home: the machine of the run. On another one a SQLite file is never read, even where a network file system shows it:
+    the log that it shares with its writer only works on one machine.
+    """
+    engine = connect(url)
+    file = engine.url.database if engine.url.get_backend_name() == "sqlite" else None
+    if file is not None and (machine() != home or not Path(file).is_file()):
+        return NothingRecorded()
+    try:
+        engine.connect().close()
+    except SQLAlchemyError as error:
+        log.warning("the gradebook cannot be reached from here, so that nothing is taken from recordings: %s", error)
+        return NothingRecorded()
+    return Recorded(Gradebook(engine))
+
+
+class NothingRecorded:
+    """Stands for a reader where there is nothing to read; what children say is recorded all the same."""
+
+    def __call__(self, key: bytes) -> None:
+        return None
+
+    def parts(self, owner: str) -> dict[bytes, bytes]:
+        return {}
+
+
+def machine() -> str:
+    """Return what tells this machine from others, as long as it runs."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return platform.node()
 
 
 def _facts_to_json(facts: Facts) -> str:

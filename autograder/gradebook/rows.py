@@ -1,7 +1,8 @@
 """Results as rows of the database, and back."""
 
+import functools
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -137,23 +138,31 @@ def assemble(
 
     scores = _grouped(connection, in_order(schema.scores), schema.scores, keys)
     flags = _grouped(connection, select(schema.flags).order_by(schema.flags.c.position), schema.flags, keys)
-    details: dict[int, list[Any]] = {}
+    details: dict[tuple[int, str], list[Any]] = {}
     answers: dict[bytes, str] = {}
     if tests:
-        details = _grouped(connection, in_order(schema.tests), schema.tests, keys)
+        for found in _grouped(connection, in_order(schema.tests), schema.tests, keys).values():
+            for test in found:
+                details.setdefault((test.result, test.question), []).append(test)
         digests = {one.answer for found in scores.values() for one in found if one.answer is not None}
         answers = {key: body.decode() for key, body in read_blobs(connection, digests).items()}
     for row in rows:
         key = row.results_id
         questions = {
-            one.question: _score(one, answers, [test for test in details.get(key, ()) if test.question == one.question])
-            for one in scores.get(key, ())
+            one.question: _score(one, answers, details.get((key, one.question), ())) for one in scores.get(key, ())
         }
         yield Saved(
             result=_result(row, questions, [_flag(one) for one in flags.get(key, ())]),
             run=row.results_run,
-            grader=json.loads(row.results_grader),
+            grader=fingerprint_of(row.results_grader),
         )
+
+
+@functools.lru_cache(maxsize=64)
+def fingerprint_of(text: str) -> Mapping[str, str]:
+    """Read a fingerprint, which most of a class share; nobody may change it."""
+    found: dict[str, str] = json.loads(text)
+    return found
 
 
 def _grouped(connection: Connection, query: Select[Any], table: Any, keys: list[int]) -> dict[int, list[Any]]:
@@ -181,8 +190,8 @@ def _flag(row: Any) -> Flag:
     return Flag(kind=row.kind, question=row.question, text=row.text, audience=Audience(row.audience))
 
 
-def _score(row: Any, answers: Mapping[bytes, str], tests: list[Any]) -> QuestionScore:
-    answer = GradedAnswer(file=row.file or "", source=answers[row.answer]) if row.answer in answers else None
+def _score(row: Any, answers: Mapping[bytes, str], tests: Sequence[Any]) -> QuestionScore:
+    answer = _answer(row.file or "", answers[row.answer]) if row.answer in answers else None
     return QuestionScore(
         computed=row.computed,
         max_points=row.max_points,
@@ -190,18 +199,31 @@ def _score(row: Any, answers: Mapping[bytes, str], tests: list[Any]) -> Question
         dependencies=row.dependencies,
         answer=answer,
         tests=tuple(
-            TestScore(
-                name=test.name,
-                status=Status(test.status),
-                points=test.points,
-                max_points=test.max_points,
-                message=test.message,
-                hint=test.hint,
-                picture=Picture.from_json(test.picture) if test.picture else None,
-            )
+            _test(test.name, test.status, test.points, test.max_points, test.message, test.hint, test.picture)
             for test in tests
         ),
     )
+
+
+@functools.lru_cache(maxsize=20_000)
+def _test(
+    name: str, status: str, points: float, max_points: float, message: str, hint: str, picture: str | None
+) -> TestScore:
+    """Return the score of a test; what is the same for much of a class is in memory once."""
+    return TestScore(
+        name=name,
+        status=Status(status),
+        points=points,
+        max_points=max_points,
+        message=message,
+        hint=hint,
+        picture=Picture.from_json(picture) if picture else None,
+    )
+
+
+@functools.lru_cache(maxsize=2_000)
+def _answer(file: str, source: str) -> GradedAnswer:
+    return GradedAnswer(file=file, source=source)
 
 
 def _result(row: Any, questions: Mapping[str, QuestionScore], flags: list[Flag]) -> Result:

@@ -10,7 +10,7 @@ from autograder.assignment import Assignment, Question
 from autograder.gradebook import overrides, programs, recordings, views
 from autograder.gradebook.changes import Change, changes
 from autograder.gradebook.late import Deduction, deduction
-from autograder.gradebook.store import Gradebook, Saved, save_result
+from autograder.gradebook.store import CHUNK, Gradebook, Saved, save_result
 from autograder.grading import fingerprint
 from autograder.grading.graded import Graded
 from autograder.results import Flag, Result, Student, SubmissionStatus
@@ -31,25 +31,30 @@ class GradingRun:
     id: int
     touched: set[str] = field(default_factory=set)
     failed: int = 0
+    _ahead: "_ReadAhead" = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._ahead = _ReadAhead(self.gradebook)
 
     def why(self, hand_ins: Iterable[HandIn]) -> list[str]:
         """Return plain lines: what an earlier run finished, and what is graded again and why."""
         reasons: Counter[str] = Counter()
-        students = {student.id for hand_in in hand_ins for student in hand_in.students}
+        order = dict.fromkeys(student.id for hand_in in hand_ins for student in hand_in.students)
+        self._ahead.order = list(order)
         known = 0
-        for saved in self.gradebook.saved(tests=False):
-            if saved.result.student.id in students:
+        for student, status, grader in self.gradebook.fingerprints():
+            if student in order:
                 known += 1
-                if reason := fingerprint.stale(saved.grader, self.grader, self._missing(saved.result)):
+                if reason := fingerprint.stale(grader, self.grader, self._missing(SubmissionStatus(status))):
                     reasons[reason] += 1
-        lines = [f"{known} of {len(students)} students have results from an earlier run"] if known else []
+        lines = [f"{known} of {len(order)} students have results from an earlier run"] if known else []
         for reason, count in reasons.most_common(5):
             lines.append(f"graded again: {count}, because of changes in {reason}")
         return lines
 
-    def _missing(self, result: Result) -> tuple[Question, ...]:
+    def _missing(self, status: SubmissionStatus) -> tuple[Question, ...]:
         """Return the questions of this run that a result should have; an unreadable one has none."""
-        return self.questions if result.status is SubmissionStatus.GRADED else ()
+        return self.questions if status is SubmissionStatus.GRADED else ()
 
     def wanted(self, hand_in: HandIn, submission: Submission) -> tuple[tuple[Student, ...], tuple[str, ...]]:
         """Return for whom a submission is to be graded, and on which questions; what an earlier run did counts."""
@@ -64,7 +69,7 @@ class GradingRun:
 
     def _lacking(self, student: Student, submission: Submission) -> list[str]:
         everything = [one.id for one in self.questions]
-        saved = next(self.gradebook.saved(student=student.id, tests=False), None)
+        saved = self._ahead.get(student.id)
         if saved is None or (saved.result.sha256, saved.result.submission) != (submission.sha256, submission.label):
             return everything
         if saved.result.status is not SubmissionStatus.GRADED:
@@ -80,6 +85,7 @@ class GradingRun:
     def record(self, graded: Graded, students: Sequence[Student]) -> list[Result]:
         """Keep what came of a submission for these students, and return their results."""
         self.failed += graded.failed
+        self._ahead.forget(student.id for student in students)
         before = {student.id: next(self.gradebook.saved(student=student.id), None) for student in students}
         by_notebook = {program.notebook: program for program in graded.programs}
         found = {
@@ -135,13 +141,15 @@ class GradingRun:
 
         A roster may have got an extension since then, or a worksheet the times; what is not given now stays.
         """
-        saved = next(self.gradebook.saved(student=student.id, tests=False))
+        saved = self._ahead.get(student.id)
+        assert saved is not None, "only asked for a student whose result stands"
         old = saved.result
         student = old.student if student == Student(id=student.id) else student
         submitted = submission.submitted or old.submitted
         late = old.late if submission.late is None else submission.late
         if (student, submitted, late) == (old.student, old.submitted, old.late):
             return old
+        self._ahead.forget([student.id])
         saved = next(self.gradebook.saved(student=student.id))
         result = replace(saved.result, student=student, submitted=submitted, late=late)
         self.gradebook.save(self.id, result, saved.grader)
@@ -166,21 +174,74 @@ class GradingRun:
         return kept
 
 
+class _ReadAhead:
+    """The saved results of students who are asked for in a known order: many per query, few in memory."""
+
+    def __init__(self, gradebook: Gradebook) -> None:
+        self._gradebook = gradebook
+        self._found: dict[str, Saved | None] = {}
+        self._place: dict[str, int] = {}
+        self._order: Sequence[str] = ()
+
+    @property
+    def order(self) -> Sequence[str]:
+        return self._order
+
+    @order.setter
+    def order(self, students: Sequence[str]) -> None:
+        self._order, self._place = students, {student: place for place, student in enumerate(students)}
+
+    def get(self, student: str) -> Saved | None:
+        """Return the newest result of a student, without tests."""
+        if student not in self._found:
+            place = self._place.get(student)
+            these = [student] if place is None else self._order[place : place + CHUNK]
+            self._found = dict.fromkeys(these)
+            self._found |= {one.result.student.id: one for one in self._gradebook.saved(among=these, tests=False)}
+        return self._found[student]
+
+    def forget(self, students: Iterable[str]) -> None:
+        """Read these again when they are asked for."""
+        for student in students:
+            self._found.pop(student, None)
+
+
 def since(gradebook: Gradebook, run: int, found: Mapping[str, Result] | None = None) -> Iterator[Change]:
     """Yield how the newest results differ from how things stood before this run.
 
     Overrides count on both sides as they are now, as a run changes none.
     found: results that count instead, by student, as those of a dry run
     """
-    before = {one.student.id: one for one in views.current(gradebook, run - 1, tests=True)}
-    for newest in views.current(gradebook, tests=True):
-        old, after = before.get(newest.student.id), newest
-        if found and newest.student.id in found:
-            entries = overrides.history(gradebook, newest.student.id)
-            after = overrides.apply(found[newest.student.id], entries)
-        if old is not None:
-            cause = "submission" if old.sha256 != after.sha256 else "tests"
-            yield from changes(old, after, cause)
+    for before, these in _before(gradebook, run, found or ()):
+        for newest in views.current(gradebook, tests=True, among=these):
+            after = newest
+            if found and newest.student.id in found:
+                entries = overrides.history(gradebook, newest.student.id)
+                after = overrides.apply(found[newest.student.id], entries)
+            yield from _differing(before.get(newest.student.id), after)
+
+
+def between(gradebook: Gradebook, run: int) -> Iterator[Change]:
+    """Yield how the results of a run differ from how things stood before it."""
+    for before, these in _before(gradebook, run):
+        for after in views.current(gradebook, run, tests=True, among=these):
+            yield from _differing(before.get(after.student.id), after)
+
+
+def _before(
+    gradebook: Gradebook, run: int, more: Iterable[str] = ()
+) -> Iterator[tuple[dict[str, Result], Sequence[str]]]:
+    """Yield some students at a time with a result since a run began, and these more, and how they stood before it."""
+    students = sorted({*gradebook.changed_by(run), *more})
+    for start in range(0, len(students), CHUNK):
+        these = students[start : start + CHUNK]
+        found = views.current(gradebook, run - 1, tests=True, among=these)
+        yield {one.student.id: one for one in found}, these
+
+
+def _differing(old: Result | None, after: Result) -> Iterator[Change]:
+    if old is not None:
+        yield from changes(old, after, "submission" if old.sha256 != after.sha256 else "tests")
 
 
 def merged(saved: Saved | None, new: Result, assignment: Assignment) -> Result:

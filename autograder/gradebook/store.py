@@ -7,7 +7,7 @@ their process.
 
 import contextlib
 import fcntl
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,7 +30,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from autograder.errors import GraderFault, UsageError
 from autograder.gradebook import schema
-from autograder.gradebook.rows import Saved, assemble, save_result, student_of
+from autograder.gradebook.rows import Saved, assemble, fingerprint_of, save_result, student_of
 from autograder.results import Result, Student
 
 __all__ = ["Gradebook", "Run", "Saved", "connect", "database_url", "now", "open_gradebook", "save_result"]
@@ -38,7 +38,7 @@ __all__ = ["Gradebook", "Run", "Saved", "connect", "database_url", "now", "open_
 FILE = "gradebook.db"
 LOCK = ".lock"
 CHANGING = (schema.results, schema.overrides)
-CHUNK = 500
+CHUNK = 100
 """Students read per query, so that memory stays flat for any number of students."""
 
 
@@ -128,30 +128,54 @@ class Gradebook:
             ]
 
     def saved(
-        self, run: int | None = None, *, tests: bool = True, student: str | None = None, question: str | None = None
+        self,
+        run: int | None = None,
+        *,
+        tests: bool = True,
+        student: str | None = None,
+        question: str | None = None,
+        among: Sequence[str] | None = None,
     ) -> Iterator[Saved]:
         """Yield the newest result of each student, in the order of their ids.
 
-        run: as things stood after this run (default: now); student, question: only this one
+        run: as things stood after this run (default: now); student, question: only this one; among: only these students
         tests: with tests and answers, which most views do not need
         """
+        if student is not None:
+            among = [student]
         newest = select(func.max(schema.results.c.id)).group_by(schema.results.c.student)
         if run is not None:
             newest = newest.where(schema.results.c.run <= run)
-        if student is not None:
-            newest = newest.where(schema.results.c.student == student)
         wanted = (
             select(schema.results, schema.submissions, schema.students)
             .join(schema.submissions, schema.results.c.submission == schema.submissions.c.id)
             .join(schema.students, schema.results.c.student == schema.students.c.id)
-            .where(schema.results.c.id.in_(newest))
             .order_by(schema.students.c.id)
             .set_label_style(LABEL_STYLE_TABLENAME_PLUS_COL)
         )
         with self.engine.connect() as connection:
-            rows = connection.execute(wanted).all()
-            for start in range(0, len(rows), CHUNK):
-                yield from assemble(connection, rows[start : start + CHUNK], tests=tests, question=question)
+            if among is None:
+                among = connection.execute(select(schema.students.c.id).order_by(schema.students.c.id)).scalars().all()
+            for start in range(0, len(among), CHUNK):
+                these = newest.where(schema.results.c.student.in_(among[start : start + CHUNK]))
+                rows = connection.execute(wanted.where(schema.results.c.id.in_(these))).all()
+                yield from assemble(connection, rows, tests=tests, question=question)
+
+    def fingerprints(self) -> Iterator[tuple[str, str, Mapping[str, str]]]:
+        """Yield for each student the status of the newest result, and the digests of what decided it."""
+        results = schema.results.c
+        newest = select(func.max(results.id)).group_by(results.student)
+        with self.engine.connect() as connection:
+            found = select(results.student, results.status, results.grader).where(results.id.in_(newest))
+            for row in connection.execute(found):
+                yield row.student, row.status, fingerprint_of(row.grader)
+
+    def changed_by(self, run: int) -> list[str]:
+        """Return the students with a result of this run or a later one, in the order of their ids."""
+        results = schema.results.c
+        with self.engine.connect() as connection:
+            found = select(results.student).where(results.run >= run).distinct().order_by(results.student)
+            return list(connection.execute(found).scalars())
 
 
 def database_url(folder: Path, url: str = "") -> str:

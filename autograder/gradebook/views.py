@@ -9,11 +9,12 @@ import io
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from autograder.gradebook import changes, overrides
 from autograder.gradebook.files import cell, file_stem, remove_unfinished, write_whole, writing
 from autograder.gradebook.late import Deduction
-from autograder.gradebook.store import Gradebook
+from autograder.gradebook.store import Gradebook, Saved
 from autograder.results import Result, SubmissionStatus, to_json
 
 GRADES, EDITED, CHANGES, RESULTS = "grades.csv", "grades.edited.csv", "changes.csv", "results"
@@ -23,17 +24,26 @@ LATE = ("deduction", "total_with_late", "deduction_reason")
 WRITTEN = "grades.csv"
 """The key under which the gradebook remembers the digest of the table that it wrote last, or was writing."""
 
+NESTED = 4
+"""The depth of a result's JSON at which a hidden test is."""
 UP_TO = "views"
 """The key under which the gradebook remembers the last change that all views show."""
 
 
-def current(gradebook: Gradebook, run: int | None = None, *, tests: bool = False) -> Iterator[Result]:
-    """Yield every student's result with its overrides, in the order of their ids."""
+def current(
+    gradebook: Gradebook, run: int | None = None, *, tests: bool = False, among: Sequence[str] | None = None
+) -> Iterator[Result]:
+    """Yield every student's result with its overrides, in the order of their ids; among: only of these students."""
+    for _, result in _with_overrides(gradebook, gradebook.saved(run, tests=tests, among=among)):
+        yield result
+
+
+def _with_overrides(gradebook: Gradebook, found: Iterable[Saved]) -> Iterator[tuple[Saved, Result]]:
     entries: dict[str, list[overrides.Entry]] = {}
     for entry in overrides.history(gradebook):
         entries.setdefault(entry.student, []).append(entry)
-    for saved in gradebook.saved(run, tests=tests):
-        yield overrides.apply(saved.result, entries.get(saved.result.student.id, ()))
+    for saved in found:
+        yield saved, overrides.apply(saved.result, entries.get(saved.result.student.id, ()))
 
 
 def write(
@@ -53,27 +63,37 @@ def write(
         kept = keep_edited(gradebook, folder)
     for place in (folder, folder / RESULTS):
         remove_unfinished(place)
-    text = grades_csv(list(current(gradebook)), questions, deductions)
+    text = grades_csv(current(gradebook), questions, deductions)
     digest, path = _digest(text.encode()), folder / GRADES
     before = _digest(path.read_bytes()) if path.is_file() else ""
     gradebook.set_meta(WRITTEN, f"{digest} {before}")  # whether this run is killed before or after it writes
     write_whole(path, text)
     gradebook.set_meta(WRITTEN, digest)
     again = {*touched, *gradebook.changed_since(gradebook.get_meta(UP_TO))}
-    for student in gradebook.students():
-        path = folder / RESULTS / f"{file_stem(student.id)}.json"
-        if student.id in again or not path.is_file():
-            write_result(gradebook, path, student.id)
+    paths = {one.id: folder / RESULTS / f"{file_stem(one.id)}.json" for one in gradebook.students()}
+    wanted = [student for student, path in paths.items() if student in again or not path.is_file()]
+    for saved, result in _with_overrides(gradebook, gradebook.saved(among=wanted)):
+        # which run it is of is not in it: resuming must not change a byte
+        table = to_json(result) | {"grader": dict(saved.grader)}
+        write_whole(paths[result.student.id], f"{_lines(table, NESTED)}\n")
     gradebook.set_meta(UP_TO, gradebook.last_change())
     return kept
 
 
-def write_result(gradebook: Gradebook, path: Path, student: str) -> None:
-    """Write one student's result as JSON. Which run it is of is not in it: resuming must not change a byte."""
-    entries = overrides.history(gradebook, student)
-    for saved in gradebook.saved(student=student):
-        table = to_json(overrides.apply(saved.result, entries)) | {"grader": dict(saved.grader)}
-        write_whole(path, json.dumps(table, indent=1, ensure_ascii=False) + "\n")
+def _lines(value: Any, nested: int, indent: str = "\n") -> str:
+    """Return JSON with a line per entry down to this depth, which shows a hidden test on one line.
+
+    Python's own indenting takes several times as long, as its fast encoder does not do it.
+    """
+    if not nested or not value or not isinstance(value, dict | list):
+        return json.dumps(value, ensure_ascii=False)
+    deeper = f"{indent} "
+    if isinstance(value, list):
+        return f"[{deeper}{f',{deeper}'.join(_lines(one, nested - 1, deeper) for one in value)}{indent}]"
+    entries = (
+        f"{json.dumps(key, ensure_ascii=False)}: {_lines(one, nested - 1, deeper)}" for key, one in value.items()
+    )
+    return f"{{{deeper}{f',{deeper}'.join(entries)}{indent}}}"
 
 
 def keep_edited(gradebook: Gradebook, folder: Path) -> Path | None:
@@ -88,29 +108,36 @@ def keep_edited(gradebook: Gradebook, folder: Path) -> Path | None:
 
 
 def grades_csv(
-    results: Sequence[Result], questions: Sequence[str], deductions: Mapping[str, Deduction] | None = None
+    results: Iterable[Result], questions: Sequence[str], deductions: Mapping[str, Deduction] | None = None
 ) -> str:
     """Return the table of grades: a row per student, a column per graded question."""
-    columns = [key for key in questions if any(key in result.questions for result in results)]
+    rows = [_row(result, questions, deductions) for result in results]
+    shown = [place for place in range(len(questions)) if any(points[place] is not None for _, points, _ in rows)]
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow([*FIRST, *columns, *LAST, *(LATE if deductions is not None else ())])
-    for result in results:
-        graded = result.status is SubmissionStatus.GRADED
-        points = [result.questions[key].points if graded and key in result.questions else "" for key in columns]
-        student = result.student
-        row: list[object] = [
-            cell(student.id),
-            cell(result.submission),
-            result.status.value,
-            result.total if graded else "",
-        ]
-        row += [result.max_points, *points, cell(" | ".join(map(str, result.flags))), cell(student.name)]
-        row += ["" if result.late is None else result.late, result.submitted or ""]
-        if deductions is not None:
-            row += _late_cells(result, deductions.get(student.id))
-        writer.writerow(row)
+    late = LATE if deductions is not None else ()
+    writer.writerow([*FIRST, *(questions[place] for place in shown), *LAST, *late])
+    for first, points, last in rows:
+        writer.writerow([*first, *(points[place] for place in shown), *last])
     return buffer.getvalue()
+
+
+Row = tuple[list[object], list[object], list[object]]
+"""The cells before those of questions, one per question, None if the result does not have it, and the cells after."""
+
+
+def _row(result: Result, questions: Sequence[str], deductions: Mapping[str, Deduction] | None) -> Row:
+    graded = result.status is SubmissionStatus.GRADED
+    student = result.student
+    first: list[object] = [cell(student.id), cell(result.submission), result.status.value]
+    first += [result.total if graded else "", result.max_points]
+    found = [result.questions.get(key) for key in questions]
+    points: list[object] = [None if score is None else score.points if graded else "" for score in found]
+    last: list[object] = [cell(" | ".join(map(str, result.flags))), cell(student.name)]
+    last += ["" if result.late is None else result.late, result.submitted or ""]
+    if deductions is not None:
+        last += _late_cells(result, deductions.get(student.id))
+    return first, points, last
 
 
 def _late_cells(result: Result, deduction: Deduction | None) -> list[object]:

@@ -5,8 +5,7 @@ Nothing is kept here: results go to the caller at once, so that memory does not 
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,13 +36,14 @@ class Job:
 class Batch:
     """One pass over submissions.
 
+    jobs: tells how many workers there are at the moment
     wanted: the students and questions for which to grade a submission; empty if an earlier run did it all
     record: receives the outcome of a submission, and for whom it counts
     """
 
     executor: Executor
     grade: Grade
-    jobs: int
+    jobs: Callable[[], int]
     wanted: Callable[[HandIn, Submission], tuple[tuple[Student, ...], tuple[str, ...]]]
     record: Callable[[Graded, Sequence[Student]], object]
     _pending: dict[Future[Graded], Job] = field(default_factory=dict)
@@ -52,7 +52,7 @@ class Batch:
         """Grade everything wanted. A submission is loaded when a worker will soon be free."""
         for job in self._jobs(hand_ins):
             self._submit(job)
-            while len(self._pending) > AHEAD * self.jobs or any(future.done() for future in self._pending):
+            while len(self._pending) > AHEAD * self.jobs() or any(future.done() for future in self._pending):
                 self._collect()
         while self._pending:
             self._collect()
@@ -90,7 +90,7 @@ class Batch:
             job = self._pending.pop(future)
             try:
                 graded = future.result()
-            except BrokenProcessPool:
+            except BrokenExecutor:
                 if job.tries < TRIES:
                     again.append(job)
                     continue

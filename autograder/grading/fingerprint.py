@@ -48,10 +48,7 @@ def parts(assignment: Assignment, missing: Sequence[str] = ()) -> dict[str, str]
     versions = sorted((assignment.masters_dir / "versions").glob("*.json"))
     data = [path for path in map(assignment.data_file, assignment.data) if path.is_file()]
     found = {
-        "judging": _digest_of_kit(JUDGING),
-        "reading": _digest_of_kit(READING),
-        "running": _digest_of_kit(RUNNING),
-        "libraries": _digest(json.dumps(libraries()).encode()),
+        **software(),
         "release": _digest_of_files([*release, *versions], assignment.home),
         "answers": _digest_of_files(sorted(assignment.masters_dir.glob("reference.json"))),
         "settings": _digest(_settings(assignment).encode()),
@@ -64,6 +61,16 @@ def parts(assignment: Assignment, missing: Sequence[str] = ()) -> dict[str, str]
         texts = [modules[stem] for stem in sorted(closure(_files_of(question.id, modules), modules))]
         found[f"tests {question.id}"] = _digest(json.dumps([tables, *texts]).encode())
     return found
+
+
+def software() -> dict[str, str]:
+    """Return the parts that a process has loaded and keeps, whatever is installed later: kit and libraries."""
+    return {
+        "judging": _digest_of_kit(JUDGING),
+        "reading": _digest_of_kit(READING),
+        "running": _digest_of_kit(RUNNING),
+        "libraries": _digest(json.dumps(libraries()).encode()),
+    }
 
 
 def _files_of(question: str, modules: Mapping[str, str]) -> list[str]:

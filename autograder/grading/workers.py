@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from autograder.assignment import Assignment
 from autograder.assignment_file import load_assignment
-from autograder.errors import KitError
+from autograder.errors import GraderFault, KitError
 from autograder.grading.batch import TRIES, Grade
 from autograder.grading.graded import Graded, gave_up
 from autograder.grading.processes import Processes
@@ -37,9 +37,9 @@ log = logging.getLogger("autograder.workers")
 def workers(
     assignment: Assignment,
     jobs: int,
+    open_lookup: OpenLookup | None = None,
     *,
     unsafe: bool = False,
-    open_lookup: OpenLookup | None = None,
     loaded: Loader | None = None,
 ) -> Iterator[tuple[Executor, Grade]]:
     """Open an executor over `jobs` workers; it comes with the function to submit to it.
@@ -60,6 +60,7 @@ class Keeper:
     """Keeps a grader open, and opens a new one where its fork server was ended from outside.
 
     A submission at which that happens twice gets a row that says so. A grader that cannot be opened is an error.
+    `grade` and `open` are called by one thread; `end` by any, whatever that one is doing.
     """
 
     def __init__(self, assignment: Assignment, unsafe: bool, open_lookup: OpenLookup | None) -> None:
@@ -68,6 +69,7 @@ class Keeper:
         self._lookup = open_lookup() if open_lookup else None
         self._stack = contextlib.ExitStack()
         self._grader: Grader | None = None
+        self._ended = False
 
     def grade(self, submission: Submission, questions: tuple[str, ...]) -> Graded:
         from autograder.sandbox.client import ServerGone
@@ -85,10 +87,17 @@ class Keeper:
         """Return the open grader, opening it where it is not. Raises KitError."""
         from autograder.grading.grader import open_grader
 
+        if self._ended:
+            raise GraderFault("the run that it worked for has ended", "grader", "run the command again")
         if self._grader is None:
             opened = open_grader(self._assignment, unsafe=self._unsafe, lookup=self._lookup)
             self._grader = self._stack.enter_context(opened)
         return self._grader
+
+    def end(self) -> None:
+        """Close the grader for good, also while another thread grades with it."""
+        self._ended = True
+        self.close()
 
     def close(self) -> None:
         self._grader = None

@@ -4,6 +4,7 @@ Nothing is unpacked to disk, links are not followed, and every size is bounded b
 only for people to read and never used as paths: `..`, drive letters and leading slashes are removed.
 """
 
+import functools
 import io
 import os
 import re
@@ -41,6 +42,12 @@ JUNK = frozenset(
 DAMAGED = "the archive is damaged or password-protected; zip the notebooks again"
 
 
+@functools.lru_cache(maxsize=100_000)
+def _parts(name: str) -> tuple[str, ...]:
+    """Split a path; each format of a download looks at all of them, several times over."""
+    return PurePosixPath(name).parts
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoundFile:
     """A file in a folder or in an open archive.
@@ -59,7 +66,7 @@ class FoundFile:
 
     @property
     def parts(self) -> tuple[str, ...]:
-        return PurePosixPath(self.name).parts
+        return _parts(self.name)
 
     def open(self) -> IO[bytes]:
         """Open the file. Raises any error of the file system or the archive."""

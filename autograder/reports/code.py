@@ -1,5 +1,6 @@
 """Student code in a page: highlighted, escaped, clipped, with the lines marked that matter."""
 
+import functools
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -66,7 +67,7 @@ def code_lines(source: str, own: range, marked: Collection[int] = (), most: int 
     own = range(own.start, min(own.stop, len(lines) + 1))
     shown = _shown(lines, own, marked, most)
     found: list[Line] = []
-    colours = _highlighted([lines[number - 1] for number in shown])
+    colours = _highlighted(tuple(lines[number - 1] for number in shown))
     for number, html in zip(shown, colours, strict=True):
         if gap := number - found[-1].number - 1 if found else len(range(own.start, number)):
             found.append(_gap(gap))
@@ -99,21 +100,28 @@ def _shown(lines: list[str], own: range, marked: Collection[int], most: int) -> 
     return sorted(shown)
 
 
-def _highlighted(lines: list[str]) -> list[Markup]:
-    """Return the lines as HTML, one for each."""
+@functools.lru_cache(maxsize=4096)
+def _highlighted(lines: tuple[str, ...]) -> tuple[Markup, ...]:
+    """Return the lines as HTML, one for each. Much of a class wrote the same, which is read once."""
     if not lines:
-        return []
-    done: list[list[Markup]] = [[]]
-    for token, text in PythonLexer(stripnl=False, ensurenl=False).get_tokens("\n".join(lines)):
+        return ()
+    done: list[list[str]] = [[]]
+    for token, text in _lexer().get_tokens("\n".join(lines)):
         style = _class(token)
         for place, part in enumerate(text.split("\n")):
             if place:
                 done.append([])
             if part:
-                piece = Markup('<span class="{}">{}</span>').format(style, part) if style else escape(part)
-                done[-1].append(piece)
-    return [Markup("").join(pieces) for pieces in done]
+                shown = str(escape(part))
+                done[-1].append(f'<span class="{style}">{shown}</span>' if style else shown)
+    return tuple(Markup("".join(pieces)) for pieces in done)
 
 
+@functools.cache
+def _lexer() -> PythonLexer:
+    return PythonLexer(stripnl=False, ensurenl=False)
+
+
+@functools.cache
 def _class(token: _TokenType) -> str:
     return next((name for kind, name in CLASSES if token in kind), "")

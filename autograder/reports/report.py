@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from autograder.assignment import Assignment
@@ -23,6 +24,8 @@ MOST_OTHERS = 6
 """Distinct answers of a group that its page shows besides the first."""
 MOST_GROUPS = 60
 """Groups of a question that its page shows with their code; all others are one student each."""
+MOST_STUDENTS = 2000
+"""Students in one table, which a browser sorts and filters at once; of a larger class there are several pages."""
 MOST_MESSAGE = 300
 MOST_ROWS = 500
 """Rows of changes, flags and time-outs that a page shows."""
@@ -86,8 +89,31 @@ def write_report(
     people = {one.student.id: one.student for one in (*figures.graded, *figures.unreadable, *figures.not_submitted)}
     for question in figures.questions:
         write_whole(target / question_file(question.id), question_html(question, people, assignment))
+    tables = student_tables(figures)
+    for path in target.glob("students-*.html"):
+        path.unlink()  # of a class that was larger
+    for table in tables[1:]:
+        write_whole(target / table["part"], render("students.html", title=assignment.title, **table))
     write_whole(target / "index.html", index_html(figures, assignment, pages))
     return target / "index.html"
+
+
+def student_tables(figures: Cohort) -> list[dict[str, Any]]:
+    """Return the values of each page with a table of students, the page of the class first.
+
+    part: its file; parts: every file with the first and the last student in it
+    """
+    everyone = sorted((*figures.graded, *figures.unreadable, *figures.not_submitted), key=lambda one: one.student.id)
+    split = [everyone[at : at + MOST_STUDENTS] for at in range(0, len(everyone), MOST_STUDENTS)] or [[]]
+    files = ["index.html", *(f"students-{number}.html" for number in range(2, len(split) + 1))]
+    ends = [[clipped(one.student.id, 60) for one in (some[0], some[-1])] for some in split if some]
+    parts = [(file, *end) for file, end in zip(files, ends, strict=False)]
+    keys = [one.id for one in figures.questions]
+    shared = {"keys": keys, "grouped": any(one.student.group for one in everyone), "parts": parts}
+    return [
+        {**shared, "part": file, "students": len(everyone), "rows": [_row(one, keys) for one in some]}
+        for file, some in zip(files, split, strict=True)
+    ]
 
 
 def question_file(question: str) -> str:
@@ -102,15 +128,14 @@ def feedback_link(student: str) -> str:
 
 def index_html(figures: Cohort, assignment: Assignment, pages: Mapping[str, str] | None = None) -> str:
     """Return the page of the class."""
-    everyone = sorted((*figures.graded, *figures.unreadable, *figures.not_submitted), key=lambda one: one.student.id)
-    keys = [one.id for one in figures.questions]
+    table = student_tables(figures)[0]
     return render(
         "report.html",
         title=assignment.title,
         version=assignment.version,
         figures=figures,
         histogram=svg.histogram(figures.counts, figures.max_points),
-        links={key: quote(question_file(key)) for key in keys},
+        links={key: quote(question_file(key)) for key in table["keys"]},
         explain=[(one, [clipped(m.message, MOST_MESSAGE) for m in one.mistakes[:2]]) for one in figures.explain_again],
         mistakes=[_told(one, assignment) for one in figures.mistakes[:MOST_MISTAKES]],
         stopped=[(one, feedback_link(one), key, _ended(status)) for one, key, status in figures.stopped[:MOST_ROWS]],
@@ -123,10 +148,8 @@ def index_html(figures: Cohort, assignment: Assignment, pages: Mapping[str, str]
             for kind, found in figures.flags
         ],
         changes=[(one, feedback_link(one.student)) for one in figures.changes[:MOST_ROWS]],
-        keys=keys,
-        grouped=any(one.student.group for one in everyone),
-        rows=[_row(one, keys) for one in everyone],
         pages=dict(pages or {}),
+        **table,
     )
 
 

@@ -11,7 +11,7 @@ import re
 import statistics
 import warnings
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import TypeVar
@@ -24,7 +24,9 @@ from autograder.results import Result, Status
 
 MOST_SHARE = 0.02
 LEAST = 5
-"""What more than this share of the answers to a question have, and more than this many of them, is common knowledge."""
+MOST_OWNERS = 60
+"""What more than this share of the answers to a question have, and more than LEAST of them, is common knowledge; so is
+what more than MOST_OWNERS have, however large the class, as pairs grow with the square."""
 SHOWN = 0.02
 MOST_SHOWN = 60
 """The pairs that are listed: this share of all pairs, and no more than this many."""
@@ -132,9 +134,16 @@ def similarity(results: Iterable[Result], assignment: Assignment, known: Iterabl
     return Similarity(
         students=len(everyone),
         compared=compared,
-        typical=statistics.median([*scores.values(), *[0.0] * (compared - len(scores))]) if compared else 0.0,
+        typical=_median(scores.values(), compared),
         pairs=tuple(_pair(pair, scores[pair], matches[pair]) for pair in shown),
     )
+
+
+def _median(scores: Collection[float], compared: int) -> float:
+    """Return the median score of all pairs; those that are not listed have 0."""
+    if 2 * len(scores) < compared or not compared:
+        return 0.0
+    return statistics.median([*scores, *[0.0] * (compared - len(scores))])
 
 
 def _known(texts: Sequence[str]) -> Known:
@@ -148,7 +157,7 @@ def _one_team(left: Result, right: Result) -> bool:
 
 def _compare(pieces: Sequence[Piece], scores: defaultdict[tuple[str, str], float]) -> Rare:
     """Add to each pair's score what its answers to one question share."""
-    most = max(LEAST, int(MOST_SHARE * len(pieces)))
+    most = max(LEAST, min(MOST_OWNERS, int(MOST_SHARE * len(pieces))))
     weights: dict[int, float] = {}
     for mark, owners in _shared(((piece.student, piece.marks) for piece in pieces), most):
         weights[mark] = math.log(len(pieces) / len(owners)) + FLOOR

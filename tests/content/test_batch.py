@@ -76,7 +76,9 @@ def grade(
     executor: Executor | None = None,
 ) -> runs.GradingRun:
     run = runs.begin(gradebook, ASSIGNMENT, questions, grader or GRADER, "grade")
-    batch = Batch(executor=executor or InlineExecutor(), grade=worker, jobs=1, wanted=run.wanted, record=run.record)
+    batch = Batch(
+        executor=executor or InlineExecutor(), grade=worker, jobs=lambda: 1, wanted=run.wanted, record=run.record
+    )
     batch.run(hand_ins)
     gradebook.end_run(run.id)
     return run
@@ -235,7 +237,7 @@ def test_a_killed_fork_server_is_started_again(
     monkeypatch.setattr("autograder.grading.grader.open_grader", servers)
     run = runs.begin(book, ASSIGNMENT, (B1, B3), GRADER, "grade")
     keeper = Keeper(ASSIGNMENT, unsafe=False, open_lookup=None)
-    batch = Batch(executor=InlineExecutor(), grade=keeper.grade, jobs=1, wanted=run.wanted, record=run.record)
+    batch = Batch(executor=InlineExecutor(), grade=keeper.grade, jobs=lambda: 1, wanted=run.wanted, record=run.record)
     batch.run(hand_ins)
     keeper.close()
     ada, bob = [saved.result for saved in book.saved()]

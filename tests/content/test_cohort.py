@@ -201,6 +201,26 @@ def test_a_report_over_a_thousand_students_is_small() -> None:
     assert len(question_html(figures.questions[3], {}, corpus.assignment()).encode()) < 5_000_000
 
 
+def test_a_large_class_has_several_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everyone is in one of them, and all lead to each other; a smaller class later leaves none behind."""
+    monkeypatch.setattr("autograder.reports.report.MOST_STUDENTS", 3)
+    students = [f"s{number}" for number in range(8)]
+    write_report([result(one) for one in students], small(), tmp_path)
+    files = ["index.html", "students-2.html", "students-3.html"]
+    pages = [(tmp_path / "report" / name).read_text(encoding="utf-8") for name in files]
+    assert [[one for one in students if f"../feedback/{one}.html" in page] for page in pages] == [
+        students[:3],
+        students[3:6],
+        students[6:],
+    ]
+    for name, page in zip(files, pages, strict=True):
+        assert [other for other in files if f'href="{other}#students"' in page] == [one for one in files if one != name]
+        assert "8 students in the order of their ids" in page
+    write_report([result(one) for one in students[:2]], small(), tmp_path)
+    assert not list((tmp_path / "report").glob("students-*"))
+    assert "in the order of their ids" not in (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
+
+
 def test_long_answers_do_not_make_a_page_long() -> None:
     class_ = people(*(score("Q1", {"halves_a_number": f"{n}.5"}, source="x" * 300_000 + str(n)) for n in range(200)))
     figures = cohort(class_, small())

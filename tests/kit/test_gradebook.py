@@ -593,3 +593,31 @@ def test_a_program_comes_back_as_it_was(book: Gradebook) -> None:
     with book.writing() as connection:
         programs.save(connection, run, "ada", {"hw": found["other"]}, whole=False)
     assert programs.load(book, "ada") == {"hw": found["other"], "other": found["other"]}
+
+
+def test_a_result_is_json_with_a_line_for_each_test(book: Gradebook, tmp_path: Path) -> None:
+    save(book, FULL)
+    views.write(book, tmp_path, ["Q1", "Q2"], [])
+    text = (tmp_path / "results" / "zoë_7.json").read_text(encoding="utf-8")
+    (saved,) = book.saved()
+    assert json.loads(text) == json.loads(json.dumps(to_json(FULL) | {"grader": dict(saved.grader)}))
+    (line, _) = [line for line in text.splitlines() if "a_test" in line]
+    assert json.loads(line)["status"] == "failed"
+
+
+def test_many_students_are_read_in_parts(book: Gradebook, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the order of their ids, each once, also where only some are asked for, and whatever the size of a part."""
+    everyone = [f"s{number:02}" for number in range(23)]
+    save(book, *map(result, everyone))
+    for size in (1, 5, 23, 100):
+        monkeypatch.setattr("autograder.gradebook.store.CHUNK", size)
+        assert [one.result.student.id for one in book.saved(tests=False)] == everyone
+        assert [one.result.student.id for one in book.saved(among=everyone[3:17])] == everyone[3:17]
+        assert [student for student, _, _ in book.fingerprints()] == everyone
+
+
+def test_what_a_run_changed_names_its_students_alone(book: Gradebook) -> None:
+    save(book, result("ada"), result("bob"))
+    again = save(book, result("bob"))
+    assert book.changed_by(again) == ["bob"]
+    assert book.changed_by(1) == ["ada", "bob"]

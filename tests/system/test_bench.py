@@ -3,12 +3,12 @@
 from pathlib import Path
 
 from autograder.assignment_file import load_assignment
-from benchmarks import bench, memory, rescore, resubmission
+from benchmarks import bench, class_of_10000, memory, on_dask, rescore, resubmission
 
 
 def test_cpu_beside_a_bare_process(finished: Path, tmp_path: Path) -> None:
     assignment = load_assignment("tiny", finished)
-    submission = bench._reference(assignment, tmp_path / "reference")
+    submission = bench.reference(assignment, tmp_path / "reference")
     rows = list(bench._cpu(assignment, submission))
     assert [row.what for row in rows if "training" in row.what] == [], "this assignment trains nothing"
     ratios = [float(row.ratio) for row in rows if row.ratio]
@@ -30,4 +30,20 @@ def test_a_resubmission_beside_the_first(finished: Path, tmp_path: Path) -> None
 
 def test_memory_of_a_further_worker(finished: Path, tmp_path: Path) -> None:
     assignment = load_assignment("tiny", finished)
-    assert 1 < memory.of_one_more(assignment, bench._reference(assignment, tmp_path / "reference")) < 1000
+    assert 1 < memory.of_one_more(assignment, bench.reference(assignment, tmp_path / "reference")) < 1000
+
+
+def test_a_cluster_beside_local_workers(finished: Path, tmp_path: Path) -> None:
+    assignment = load_assignment("tiny", finished)
+    (rates,) = on_dask.measure(assignment, bench.reference(assignment, tmp_path / "reference"), rounds=1, count=2)
+    assert min(rates) > 0
+
+
+def test_a_large_class_is_killed_resumed_and_reported(finished: Path, tmp_path: Path) -> None:
+    """With the class made small; the lines tell what was measured."""
+    assignment = load_assignment("tiny", finished)
+    lines = list(class_of_10000.measure(assignment, tmp_path / "class", students=20, distinct=8, questions=""))
+    assert lines[0].startswith("written: 20 students, 8 distinct submissions")
+    assert [line.split(":")[0] for line in lines[2:4]] == ["killed and started again", "peak memory of the resumed run"]
+    assert len(list((tmp_path / "class" / "out" / "results").iterdir())) == 20
+    assert lines[-1].startswith("report: ")

@@ -66,7 +66,7 @@ def grade_batch(batch: Path, out: Path) -> None:
     with open_gradebook(out) as gradebook:
         run = runs.begin(gradebook, ASSIGNMENT, QUESTIONS, {"judging": "1", "tests B1": "1", "tests B3": "3"}, "grade")
         executor = InlineExecutor()
-        Batch(executor=executor, grade=grade, jobs=1, wanted=run.wanted, record=run.record).run(hand_ins)
+        Batch(executor=executor, grade=grade, jobs=lambda: 1, wanted=run.wanted, record=run.record).run(hand_ins)
         run.end(out, finished=True)
 
 
