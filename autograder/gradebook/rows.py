@@ -68,6 +68,7 @@ def _insert(connection: Connection, run: int, result: Result, grader: Mapping[st
             "position": position,
             "computed": score.computed,
             "max_points": score.max_points,
+            "bonus": score.bonus,
             "status": score.status.value,
             "dependencies": score.dependencies,
             "file": score.answer.file if score.answer else None,
@@ -181,6 +182,7 @@ def _score(row: Any, answers: Mapping[bytes, str], tests: list[Any]) -> Question
     return QuestionScore(
         computed=row.computed,
         max_points=row.max_points,
+        bonus=row.bonus,
         status=Status(row.status),
         dependencies=row.dependencies,
         answer=answer,

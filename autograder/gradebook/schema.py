@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from sqlalchemy import (
+    Boolean,
     Column,
     Connection,
     Engine,
@@ -31,7 +32,7 @@ from sqlalchemy import Text as PlainText
 
 from autograder.errors import UsageError
 
-VERSION = 2
+VERSION = 3
 
 
 class Text(TypeDecorator[str]):
@@ -113,6 +114,7 @@ scores = Table(
     Column("dependencies", String(20), nullable=False),
     Column("file", Text),
     Column("answer", LargeBinary(16)),  # the digest of the code as it was graded
+    Column("bonus", Boolean, nullable=False),
 )
 
 tests = Table(
@@ -220,7 +222,12 @@ result_programs = Table(
 )
 
 
-MIGRATIONS: Mapping[int, Callable[[Connection], None]] = {2: parts.create}
+def _with_bonus(connection: Connection) -> None:
+    """Add what says whether a question is a bonus; until version 3 none was."""
+    connection.execute(text("ALTER TABLE scores ADD COLUMN bonus BOOLEAN NOT NULL DEFAULT FALSE"))
+
+
+MIGRATIONS: Mapping[int, Callable[[Connection], None]] = {2: parts.create, 3: _with_bonus}
 """By version: what upgrades a gradebook from the version before."""
 
 

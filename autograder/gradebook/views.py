@@ -14,7 +14,7 @@ from autograder.gradebook import changes, overrides
 from autograder.gradebook.files import cell, file_stem, remove_unfinished, write_whole, writing
 from autograder.gradebook.late import Deduction
 from autograder.gradebook.store import Gradebook
-from autograder.results import Result, SubmissionStatus, to_json
+from autograder.results import QuestionScore, Result, Status, SubmissionStatus, to_json
 
 GRADES, EDITED, CHANGES, RESULTS = "grades.csv", "grades.edited.csv", "changes.csv", "results"
 FIRST = ("student", "submission", "status", "total", "max_points")
@@ -97,7 +97,7 @@ def grades_csv(
     writer.writerow([*FIRST, *columns, *LAST, *(LATE if deductions is not None else ())])
     for result in results:
         graded = result.status is SubmissionStatus.GRADED
-        points = [result.questions[key].points if graded and key in result.questions else "" for key in columns]
+        points = [_points(result.questions.get(key)) if graded else "" for key in columns]
         student = result.student
         row: list[object] = [
             cell(student.id),
@@ -111,6 +111,11 @@ def grades_csv(
             row += _late_cells(result, deductions.get(student.id))
         writer.writerow(row)
     return buffer.getvalue()
+
+
+def _points(score: QuestionScore | None) -> float | str:
+    """Return the points of a question, nothing where it was not asked or nobody has graded it yet."""
+    return "" if score is None or score.status is Status.WAITING else score.points
 
 
 def _late_cells(result: Result, deduction: Deduction | None) -> list[object]:

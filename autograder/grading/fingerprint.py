@@ -26,6 +26,7 @@ READING = (
     "program.py",
     "regions.py",
     "source.py",
+    "written.py",
 )
 """What of the kit decides which program a submission becomes."""
 RUNNING = ("sandbox", "authored.py")
@@ -62,7 +63,8 @@ def parts(assignment: Assignment, missing: Sequence[str] = ()) -> dict[str, str]
     tables = _digest_of_files(others)
     for question in assignment.questions:
         texts = [modules[stem] for stem in sorted(closure(_files_of(question.id, modules), modules))]
-        found[f"tests {question.id}"] = _digest(json.dumps([tables, *texts]).encode())
+        of_tests = [] if question.written else [tables, *texts]  # people grade a written question
+        found[f"tests {question.id}"] = _digest(json.dumps(of_tests).encode())
     return found
 
 
@@ -78,7 +80,10 @@ def _counts(path: Path) -> bool:
 
 
 def _settings(assignment: Assignment) -> str:
-    questions = [[one.id, one.notebook, one.points, one.defines, one.depends] for one in assignment.questions]
+    questions = [
+        [one.id, one.notebook, one.points, one.defines, one.depends, one.bonus, one.optional, one.written]
+        for one in assignment.questions
+    ]
     return json.dumps([assignment.name, assignment.version, questions, _limits(assignment)])
 
 

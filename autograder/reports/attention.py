@@ -42,8 +42,10 @@ def attention(
         if score.status in ENDED
     ]
     reasons = [f"{one.student.id}: {'; '.join(map(str, one.flags))}" for one in unreadable]
+    waiting = [f"{one.student.id} {', '.join(one.waiting)}" for one in results if one.waiting]
     return [
         *_block("unreadable", reasons),
+        *_line("written answers that nobody has graded yet", waiting),
         *_flagged(results),
         *_line("timed out or crashed", ended),
         *_line("handed in nothing", absent),
@@ -97,7 +99,8 @@ def per_question(results: Sequence[Result], questions: Sequence[Question]) -> li
     """Return how each question went; questions that nobody was graded on are left out."""
     rows = []
     for question in questions:
-        points = [one.questions[question.id].points for one in results if question.id in one.questions]
+        scores = [one.questions[question.id] for one in results if question.id in one.questions]
+        points = [score.points for score in scores if score.status is not Status.WAITING]
         if points:
             rows.append(
                 QuestionRow(
