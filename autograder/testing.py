@@ -24,6 +24,7 @@ from autograder.grading.assertions import (
     truth,
 )
 from autograder.grading.hidden_tests import LossTest, question
+from autograder.grading.kinds import as_axes, as_estimator, assert_parameters, assert_plot, assert_table
 from autograder.grading.observe import NoObservation, Observation, Observe
 from autograder.grading.tensors import as_tensor, assert_same_tensors, assert_unchanged, close, tensors
 from autograder.sandbox.channel import Opaque, Value
@@ -42,12 +43,17 @@ __all__ = [
     "Value",
     "agrees",
     "as_array",
+    "as_axes",
     "as_dict",
+    "as_estimator",
     "as_tensor",
     "assert_below",
     "assert_close",
     "assert_deviation",
+    "assert_parameters",
+    "assert_plot",
     "assert_same_tensors",
+    "assert_table",
     "assert_unchanged",
     "close",
     "data_file",

@@ -29,11 +29,11 @@ READING = (
     "written.py",
 )
 """What of the kit decides which program a submission becomes."""
-RUNNING = ("sandbox", "authored.py")
+RUNNING = ("sandbox", "authored.py", "probing.py")
 """What of the kit runs a program."""
 MARK = re.compile(r"^@question\(\s*[\"']([A-Z]+[0-9]+)[\"']", re.MULTILINE)
 RELATIVE = re.compile(r"^\s*from\s+\.(\w*)\s+import\s+(\([^)]*\)|[^\n]+)", re.MULTILINE)
-LIBRARIES = ("torch", "numpy", "scikit-learn")
+LIBRARIES = ("torch", "numpy", "scikit-learn", "pandas", "matplotlib")
 SHOWN = 8
 """Number of questions that a reason names."""
 
