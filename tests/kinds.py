@@ -1,9 +1,12 @@
 """An assignment with every kind of question: the tiny one, and a bonus, one without points, and two written ones."""
 
+import shutil
 from pathlib import Path
 
 from autograder.assignment_file import load_assignment
+from autograder.authoring.archives import version_on_disk
 from autograder.authoring.build import write_release
+from autograder.release import versions
 from tests.tiny import NAME, fill_in_all, write_unfinished
 
 CODE = '''
@@ -214,9 +217,15 @@ def masters() -> str:
 
 
 def write_kinds(home: Path) -> None:
-    """Write this assignment and its release into a folder, which takes some seconds."""
+    """Write this assignment and its release into a folder, which takes some seconds.
+
+    Version 1 on record is the tiny assignment without them.
+    """
     write_unfinished(home)
     fill_in_all(home)
+    assignment = load_assignment(NAME, home)
+    write_release(assignment)
+    versions.keep(assignment, version_on_disk(assignment))
     folder = home / "solutions" / NAME
     for path, more in (
         (folder / f"{NAME}.py", masters()),
@@ -228,4 +237,5 @@ def write_kinds(home: Path) -> None:
     for question, wrong in (("Q3", "return x"), ("Q4", "return x")):
         text = f"=== wrong: unchanged\nexpect: .\n{wrong}\n"
         (folder / "corpus" / f"{question}.txt").write_text(text, encoding="utf-8")
-    write_release(load_assignment(NAME, home))
+    shutil.copytree(assignment.release_dir, home / "old")
+    write_release(versions.choose(load_assignment(NAME, home), "2"))

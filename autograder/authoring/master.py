@@ -282,7 +282,11 @@ def _options(one: MasterQuestion, question: Question, toml: str) -> Iterator[tup
         if (name in one.options) != wanted:
             places = [f"`# {name}: true` in its BEGIN QUESTION cell", f"{key} in {toml}"]
             has, lacks = reversed(places) if wanted else places
-            yield f"{one.id} has {has}, and no {lacks}", one.options.get(name, one.line), "make them the same"
+            yield (
+                f"{one.id} has {has}, and no {lacks.removeprefix('a ')}",
+                one.options.get(name, one.line),
+                "make them the same",
+            )
     for line, bonus, where in one.bonus:
         if bonus != question.bonus:
             words = ("bonus points", "points that are no bonus")
