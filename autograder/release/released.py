@@ -4,6 +4,7 @@ A submission may have been made from any version. Its given cells are separated 
 version that most of its cells come from, and its questions are identified by their current ids.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -166,14 +167,15 @@ def load_released(assignment: Assignment) -> dict[str, ReleasedNotebook]:
 def closest_version(released: ReleasedNotebook, cells: Sequence[Cell]) -> ReleasedNotebook:
     """Return the version that most of these submitted cells come from.
 
-    Of several, it is the one of which the fewest cells are missing, as a version may only add questions; else the
-    newest.
+    Of several that are mostly there, it is the one of which the fewest cells are missing, as a version may only add
+    questions; else the newest.
     """
     texts = {cell.source.strip() for cell in cells}
 
-    def likeness(one: ReleasedNotebook) -> tuple[int, int]:
+    def likeness(one: ReleasedNotebook) -> tuple[int, float]:
         own = {cell.source.strip() for cell in one.cells}
-        return len(texts & own), -len(own)
+        common = len(texts & own)
+        return common, -len(own) if 2 * common >= len(own) else -math.inf
 
     return max(released.versions(), key=likeness)
 

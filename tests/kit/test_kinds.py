@@ -433,7 +433,7 @@ def tess(out: Path, kinds_home: Path) -> Any:
 def test_a_written_answer_stands_beside_the_model_answer_and_the_rubric(tess: Any) -> None:
     html = tess.item("all", "W1")
     seen = Page(html).text
-    assert "W1 : not graded yet, 3 points" in " ".join(seen.split())
+    assert "W1: not graded yet, 3 points" in " ".join(seen.split())
     assert "It rounds &lt;script&gt;alert(1)&lt;/script&gt; **down**." in html
     assert kinds.MODEL in seen
     assert all(line in seen for line in kinds.RUBRIC)
@@ -494,7 +494,7 @@ def test_a_decision_is_given_again_to_the_same_words_only(tess: Any, out: Path) 
 
 def test_the_page_of_a_student_shows_written_answers(tess: Any) -> None:
     seen = " ".join(Page(tess.page(f"/student/{tess.who('all')}")).text.split())
-    assert "W2 : not graded yet, 2 bonus points" in seen
+    assert "W2: not graded yet, 2 bonus points" in seen
     assert "A sum loops in C." in seen
 
 
