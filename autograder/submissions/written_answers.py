@@ -42,6 +42,18 @@ class _Copy:
         return "\n\n".join(self.texts)[:MOST]
 
 
+def _telling(released: ReleasedNotebook, question: str) -> frozenset[str]:
+    """Return the texts of cells that only versions with this question have; none if all versions have it.
+
+    Where none of them was handed in, a bonus counts as not asked: that costs nothing, and most cells of a notebook may be
+    the same in a version without it.
+    """
+    texts: dict[bool, set[str]] = {True: set(), False: set()}
+    for one in released.versions():
+        texts[question in one.written].update(cell.source.strip() for cell in one.cells)
+    return frozenset(texts[True] - texts[False]) if texts[False] else frozenset()
+
+
 class WrittenReader:
     """Collects the written answers of the files that belong to one notebook."""
 
@@ -53,10 +65,12 @@ class WrittenReader:
         self._cells: dict[str, str] = {}
         self._released: frozenset[str] = frozenset()
         self._stubs: dict[str, set[str]] = {one: {""} for one in self._ids}
+        self._telling: dict[str, frozenset[str]] = {}
         if self._ids:
             self._read_release(released)
 
     def _read_release(self, released: ReleasedNotebook) -> None:
+        self._telling = {one.id: _telling(released, one.id) for one in self._questions if one.bonus}
         texts = [cell for one in released.versions() for cell in one.cells if cell.kind != "code"]
         self._released = frozenset(line.strip() for cell in texts for line in cell.lines)
         for one in released.versions():
@@ -67,7 +81,8 @@ class WrittenReader:
 
     def read(self, file: str, base: ReleasedNotebook, cells: Sequence[Cell], matches: Sequence[Cell | None]) -> None:
         """Read the text cells of a file. base: the version it was made from; matches: the released cells behind it."""
-        self._asked.update(base.written)
+        own = {cell.source.strip() for cell in cells}
+        self._asked.update(one for one in base.written if not self._telling.get(one) or own & self._telling[one])
         last = {question: len(copies) for question, copies in self._copies.items()}
         after = ""
         for cell, match in zip(cells, matches, strict=True):

@@ -1690,7 +1690,7 @@ with demonstration():
 # CLAIM: abs(at_start["MLPv2 in evaluation mode"] - at_start["MLP in evaluation mode"]) < 0.01
 # CLAIM: at_start["MLPv2 in training mode"] < at_start["MLPv2 in evaluation mode"] - 5
 # CLAIM: abs(at_start["MLP in evaluation mode"] - 29.6) < 0.1
-# CLAIM: abs(at_start["MLPv2 in training mode"] - 20.5) < 0.1
+# CLAIM: abs(at_start["MLPv2 in training mode"] - 20.2) < 0.1
 # CLAIM: count_parameters(new_model(MLPv2)) - count_parameters(new_model(MLP)) == 512
 # CLAIM: runs["MLPv2, with BN"]["val"][-1] < runs["MLP, without BN"]["val"][-1] - 1
 
@@ -1738,7 +1738,7 @@ with demonstration():
 #
 # In training mode it uses the mean and the variance of the batch. The pre-activations, whose standard deviation was
 # around 7, now have standard deviation 1, so `tanh` is hardly saturated, its outputs are smaller, and so are the logits:
-# 20.5. They are still much too large, because the output weights `W2` are as badly scaled as before.
+# 20.2. They are still much too large, because the output weights `W2` are as badly scaled as before.
 
 # %% [raw]
 # # END SOLUTION
