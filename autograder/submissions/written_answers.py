@@ -45,8 +45,8 @@ class _Copy:
 def _telling(released: ReleasedNotebook, question: str) -> frozenset[str]:
     """Return the texts of cells that only versions with this question have; none if all versions have it.
 
-    Where none of them was handed in, a bonus counts as not asked: that costs nothing, and most cells of a notebook may be
-    the same in a version without it.
+    Where none of them was handed in, a bonus counts as not asked: that costs nothing, and most cells of a notebook may
+    be the same in a version without it.
     """
     texts: dict[bool, set[str]] = {True: set(), False: set()}
     for one in released.versions():
