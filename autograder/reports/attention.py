@@ -96,12 +96,12 @@ def _block(title: str, reasons: Sequence[str]) -> Iterator[str]:
 
 
 def per_question(results: Sequence[Result], questions: Sequence[Question]) -> list[QuestionRow]:
-    """Return how each question went; questions that nobody was graded on are left out."""
+    """Return how each question went; those that nobody was graded on, or with answers left to grade, are left out."""
     rows = []
     for question in questions:
         scores = [one.questions[question.id] for one in results if question.id in one.questions]
-        points = [score.points for score in scores if score.status is not Status.WAITING]
-        if points:
+        points = [score.points for score in scores]
+        if points and not any(score.status is Status.WAITING for score in scores):
             rows.append(
                 QuestionRow(
                     id=question.id,
