@@ -1,9 +1,11 @@
 """Written, bonus, zero-point and optional questions, from the master to the grades."""
 
+import contextlib
 import csv
 import json
 import re
 import shutil
+import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,7 @@ from autograder.authoring.verify.rule import judge
 from autograder.cli import main
 from autograder.errors import KitError
 from autograder.gradebook import overrides, rubric
-from autograder.gradebook.store import open_gradebook
+from autograder.gradebook.store import FILE, open_gradebook
 from autograder.notebook import NotebookFile, parse_notebook
 from autograder.program import Program
 from autograder.release.reference import reference_answers, reference_cells
@@ -585,3 +587,19 @@ def test_a_rubric_survives_in_the_comment(ticked: set[int]) -> None:
 def test_a_line_that_the_rubric_no_longer_has_stays_in_the_comment() -> None:
     comment = rubric.compose(LINES, {0}, "x")
     assert rubric.split(LINES[1:], comment) == ({"two: 1 of 2": False}, "✓ 1 of 1: one\nx")
+
+
+# Gradebooks of earlier versions.
+
+
+@pytest.mark.usefixtures("in_course")
+def test_a_gradebook_from_before_there_were_bonus_questions(out: Path) -> None:
+    with contextlib.closing(sqlite3.connect(out / FILE)) as connection:
+        connection.execute("ALTER TABLE scores DROP COLUMN bonus")
+        connection.execute("UPDATE meta SET value = '2' WHERE key = 'version'")
+        connection.commit()
+    with open_gradebook(out) as gradebook:
+        found = {saved.result.student.id: saved.result for saved in gradebook.saved()}
+    assert (out / f"{FILE}.version-2").is_file()
+    assert found["all"].questions["Q1"].bonus is False
+    assert (found["all"].total, found["all"].waiting) == (7.0, ("W1", "W2"))
