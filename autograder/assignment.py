@@ -59,14 +59,34 @@ class LatePolicy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RubricLine:
+    """What a written answer gets points for."""
+
+    points: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """One question: `defines` are the names its region binds, `depends` the questions whose answers it calls."""
+    """One question: `defines` are the names its region binds, `depends` the questions whose answers it calls.
+
+    bonus: its points add to the total, not to the maximum; optional: leaving it out costs nothing and is no remark
+    rubric: of a written question, which people grade; empty for one that hidden tests grade
+    """
 
     id: str
     notebook: str
     points: float
-    defines: tuple[str, ...]
-    depends: tuple[str, ...]
+    defines: tuple[str, ...] = ()
+    depends: tuple[str, ...] = ()
+    bonus: bool = False
+    optional: bool = False
+    rubric: tuple[RubricLine, ...] = ()
+
+    @property
+    def written(self) -> bool:
+        """Whether the answer is text that people grade."""
+        return bool(self.rubric)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +148,12 @@ class Assignment:
 
     @property
     def max_points(self) -> float:
-        return sum(question.points for question in self.questions)
+        return most_points(self.questions)
+
+    @property
+    def tested(self) -> tuple[Question, ...]:
+        """The questions that hidden tests grade; people grade the others."""
+        return tuple(question for question in self.questions if not question.written)
 
     def question(self, question_id: str) -> Question:
         return next(question for question in self.questions if question.id == question_id)
@@ -161,3 +186,8 @@ class Assignment:
                 f"choose from {', '.join(question.id for question in self.questions)}",
             )
         return tuple(question for question in self.questions if not ids or question.id in ids)
+
+
+def most_points(questions: Iterable[Question]) -> float:
+    """Return the maximum of these questions: their points without those of bonus questions."""
+    return sum(question.points for question in questions if not question.bonus)

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from autograder.assignment import Assignment, Gate, Gradescope, LatePolicy, Limits, Question
+from autograder.assignment import Assignment, Gate, Gradescope, LatePolicy, Limits, Question, RubricLine
 from autograder.errors import MasterError, UsageError
 
 TOML = "solutions/*/assignment.toml"
@@ -23,6 +23,7 @@ DATA_NAME = re.compile(r"[a-z][a-z0-9_]*")
 VISIBILITIES = ("hidden", "after_due_date", "after_published", "visible")
 REQUIRED: Any = object()
 KINDS = {str: "a text", float: "a number", int: "a whole number", list: "a list of texts", dict: "a table"}
+KINDS[bool] = "true or false"
 KINDS[datetime] = "a date with a time, such as 2026-11-20T23:59:00"
 
 
@@ -54,6 +55,10 @@ class TomlTable:
             raise self.error(f"{self._full(key)} is {value:g}", "give a number that is not below 0", key)
         return value
 
+    def flag(self, key: str) -> bool:
+        """Return true or false; false if there is no such key."""
+        return bool(self._take(key, bool, False))
+
     def moment(self, key: str) -> datetime:
         return self._take(key, datetime, REQUIRED)  # type: ignore[no-any-return]
 
@@ -64,6 +69,14 @@ class TomlTable:
         """Return the table with this key, or the default if there is none."""
         values = self._take(key, dict, default)
         return TomlTable(self._path, self._text, f"{self.name}.{key}" if self.name else key, values)
+
+    def entries(self, key: str) -> list["TomlTable"]:
+        """Return the tables of a list, none if there is no such key."""
+        self._taken.add(key)
+        values = self.values.get(key, [])
+        if not isinstance(values, list) or not all(isinstance(entry, dict) for entry in values):
+            raise self.error(f"{self._full(key)} is not a list of tables", "use a list of tables", key)
+        return [TomlTable(self._path, self._text, self._full(key), entry) for entry in values]
 
     def tables(self) -> dict[str, "TomlTable"]:
         """Return all entries of this table, each of which must be a table."""
@@ -120,7 +133,7 @@ def line_of(text: str, table: str, key: str = "") -> int:
 
 def _is_a(value: object, kind: type) -> bool:
     if isinstance(value, bool):
-        return False
+        return kind is bool
     if kind is float:
         return isinstance(value, int | float)
     if kind is list:
@@ -226,13 +239,41 @@ def _question(question_id: str, entry: TomlTable, notebooks: tuple[str, ...]) ->
     if notebook not in notebooks:
         what = f"{question_id} names an unknown notebook {notebook!r}"
         raise entry.error(what, "correct it, or add it to `notebooks`", "notebook")
-    return Question(
+    rubric = _rubric(question_id, entry)
+    question = Question(
         id=question_id,
         notebook=notebook,
-        points=entry.number("points"),
-        defines=entry.texts("defines"),
-        depends=entry.texts("depends", ()),
+        points=entry.from_0("points"),
+        defines=() if rubric else entry.texts("defines"),
+        depends=() if rubric else entry.texts("depends", ()),
+        bonus=entry.flag("bonus"),
+        optional=entry.flag("optional"),
+        rubric=rubric,
     )
+    if question.optional and question.points and not question.bonus:
+        what = f"{question_id} is optional, but leaving it out would cost points"
+        raise entry.error(what, "add `bonus = true`, or give it 0 points", "optional")
+    return question
+
+
+def _rubric(question_id: str, entry: TomlTable) -> tuple[RubricLine, ...]:
+    """Return the rubric of a written question, whose lines add up to its points; nothing for another one."""
+    found = []
+    for line in entry.entries("rubric"):
+        found.append(RubricLine(points=line.from_0("points"), text=" ".join(line.text("text").split())))
+        line.finish()
+    if "rubric" not in entry.values:
+        return ()
+    total, points = sum(line.points for line in found), entry.from_0("points")
+    if not found or abs(total - points) > 1e-9:
+        what = f"the rubric of {question_id} adds up to {total:g} points, not {points:g}"
+        raise entry.error(what, "correct the points of its lines", "rubric")
+    if len({line.text for line in found}) < len(found) or not all(line.text for line in found):
+        raise entry.error(f"the rubric of {question_id} has equal or empty lines", "make them different", "rubric")
+    if given := [key for key in ("defines", "depends") if key in entry.values]:
+        what = f"{question_id} is a written question, which has no `{given[0]}`"
+        raise entry.error(what, f"remove `{given[0]}`, or the rubric", given[0])
+    return tuple(found)
 
 
 def _data(table: TomlTable) -> dict[str, str]:
@@ -311,7 +352,7 @@ def _check_names(assignment: Assignment, entries: dict[str, TomlTable]) -> None:
     """Check that each name is defined by one question only, because a name identifies the question of a region."""
     owners: dict[str, str] = {}
     for question in assignment.questions:
-        if not question.defines:
+        if not question.defines and not question.written:
             fix = "list the functions and classes of its region"
             raise entries[question.id].error(f"{question.id} defines nothing", fix, "defines")
         for name in question.defines:
@@ -328,8 +369,9 @@ def _check_dependencies(assignment: Assignment, entries: dict[str, TomlTable]) -
     known = {question.id for question in assignment.questions}
     for question in assignment.questions:
         for other in question.depends:
-            if other not in known:
-                what = f"{question.id} depends on an unknown question {other!r}"
+            if other not in known or assignment.question(other).written:
+                kind = "a written" if other in known else "an unknown"
+                what = f"{question.id} depends on {kind} question {other!r}"
                 raise entries[question.id].error(what, "correct the id", "depends")
     for question in assignment.questions:
         if question.id in assignment.dependencies(question):

@@ -42,6 +42,8 @@ class Program:
     defined: for each name that the submission binds anywhere, the last place, to explain why one is missing
     alternatives: for a question that was answered more than once, the other answers, the latest first
     modules: the text of Python files that were handed in with the notebook, by import name
+    version: of the release that it was made from
+    written: the answers to written questions; not_asked: the written questions that this version did not have
     """
 
     notebook: str
@@ -52,6 +54,9 @@ class Program:
     defined: Mapping[str, str] = field(default_factory=dict)
     alternatives: Mapping[str, tuple[Alternative, ...]] = field(default_factory=dict)
     modules: Mapping[str, str] = field(default_factory=dict)
+    version: str = ""
+    written: Mapping[str, str] = field(default_factory=dict)
+    not_asked: tuple[str, ...] = ()
 
     def with_answers(self, answers: Mapping[str, str]) -> "Program":
         """Return the program with the whole answer cells of these questions replaced by the given text."""
@@ -83,7 +88,7 @@ class Program:
     @property
     def own(self) -> tuple[Step, ...]:
         """The steps from the first answer or added code on; those before are the same for every submission."""
-        first = next(i for i, step in enumerate(self.steps) if step.question or step.added)
+        first = next((i for i, step in enumerate(self.steps) if step.question or step.added), len(self.steps))
         return self.steps[first:]
 
     def source_of(self, question: str) -> str:

@@ -1,6 +1,6 @@
 """The outcome of a submission as typed objects, and their JSON form in `results/<student>.json` (docs/results.md)."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -9,9 +9,10 @@ from autograder.pictures import Picture
 
 
 class Status(StrEnum):
-    """How a test or a question ended, from best to worst."""
+    """How a test or a question ended, from best to worst; only a written question can be waiting for a person."""
 
     PASSED = "passed"
+    WAITING = "waiting"
     FAILED = "failed"
     ERROR = "error"
     TIMED_OUT = "timed_out"
@@ -131,7 +132,10 @@ class Override:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuestionScore:
-    """One question of one submission; `dependencies` is `own` or `reference`, `computed` the sum of its tests."""
+    """One question of one submission; `dependencies` is `own` or `reference`, `computed` the sum of its tests.
+
+    bonus: whether its points are beyond the maximum of the submission
+    """
 
     computed: float
     max_points: float
@@ -140,12 +144,23 @@ class QuestionScore:
     tests: tuple[TestScore, ...]
     answer: GradedAnswer | None = None
     override: Override | None = None
+    bonus: bool = False
 
     @property
     def points(self) -> float:
         """The points that count: those of an override if there is one, else the computed points."""
         by_hand = self.override.points if self.override else None
         return self.computed if by_hand is None else by_hand
+
+    @property
+    def full(self) -> bool:
+        """Whether the points that count are full marks; where there are none to get, whether all tests passed."""
+        return self.points >= self.max_points if self.max_points else self.status is Status.PASSED
+
+    @property
+    def solved(self) -> bool:
+        """Whether the tests alone give full marks."""
+        return self.computed == self.max_points if self.max_points else self.status is Status.PASSED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,6 +192,16 @@ class Result:
         if self.override and self.override.points is not None:
             return self.override.points
         return round(sum(score.points for score in self.questions.values()), 6)
+
+    @property
+    def waiting(self) -> tuple[str, ...]:
+        """The questions that a person has yet to grade."""
+        return tuple(key for key, score in self.questions.items() if score.status is Status.WAITING)
+
+
+def maximum(scores: Iterable[QuestionScore]) -> float:
+    """Return the most points that these questions can give, without bonus questions."""
+    return sum(score.max_points for score in scores if not score.bonus)
 
 
 def to_json(result: Result) -> dict[str, Any]:
@@ -217,6 +242,7 @@ def _score_to_json(score: QuestionScore) -> dict[str, Any]:
         "points": score.points,
         "computed": score.computed,
         "max_points": score.max_points,
+        "bonus": score.bonus,
         "status": score.status.value,
         "dependencies": score.dependencies,
         "override": _flat(score.override) if score.override else None,
@@ -262,6 +288,7 @@ def _score_from_json(score: Mapping[str, Any]) -> QuestionScore:
     return QuestionScore(
         computed=float(score.get("computed", score["points"])),
         max_points=float(score["max_points"]),
+        bonus=bool(score.get("bonus", False)),
         status=Status(score["status"]),
         dependencies=str(score["dependencies"]),
         tests=tuple(TestScore(**{**test, "status": Status(test["status"])}) for test in score["tests"]),

@@ -24,6 +24,7 @@ from autograder.grading.assertions import (
     truth,
 )
 from autograder.grading.hidden_tests import LossTest, picture, question
+from autograder.grading.kinds import as_axes, as_estimator, assert_parameters, assert_plot, assert_table
 from autograder.grading.observe import NoObservation, Observation, Observe
 from autograder.grading.pictures import Band, band_of, bars, curve, measured_band, points
 from autograder.grading.tensors import as_tensor, assert_same_tensors, assert_unchanged, close, tensors
@@ -46,12 +47,17 @@ __all__ = [
     "Value",
     "agrees",
     "as_array",
+    "as_axes",
     "as_dict",
+    "as_estimator",
     "as_tensor",
     "assert_below",
     "assert_close",
     "assert_deviation",
+    "assert_parameters",
+    "assert_plot",
     "assert_same_tensors",
+    "assert_table",
     "assert_unchanged",
     "band_of",
     "bars",

@@ -141,7 +141,7 @@ def result(student: str = "ada", scores: Mapping[str, QuestionScore] | None = No
 def lecture_class(count: int, seed: int = 6) -> list[Result]:
     """A class over the lecture's assignment with varied answers of its corpus; most are right, some are nothing."""
     assignment = corpus.assignment()
-    answers = {one.id: read_answers(assignment.corpus_dir / f"{one.id}.txt") for one in assignment.questions}
+    answers = {one.id: read_answers(assignment.corpus_dir / f"{one.id}.txt") for one in assignment.tested}
     return [_student(number, assignment, answers, random.Random(seed * 100_000 + number)) for number in range(count)]
 
 
@@ -149,7 +149,7 @@ def _student(number: int, assignment: Assignment, answers: Mapping[str, list[Ans
     skill = draw.betavariate(3, 1.4)
     attempted = draw.random() * 0.5 + 0.55
     scores = {}
-    for one in assignment.questions:
+    for one in assignment.tested:
         right = [answer for answer in answers[one.id] if answer.right]
         wrong = [answer for answer in answers[one.id] if not answer.right]
         if draw.random() > attempted:

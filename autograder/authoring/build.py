@@ -11,12 +11,12 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from autograder.assignment import Assignment
+from autograder.assignment import Assignment, Question
 from autograder.authored import authored_text
 from autograder.authoring import master
 from autograder.authoring.claims import without_claims
@@ -25,11 +25,14 @@ from autograder.errors import MasterError, UsageError
 from autograder.notebook import Role
 from autograder.release import versions
 from autograder.release.reference import reference_file, to_json
+from autograder.written import answer_cell, is_marked
 
 MANIFEST = "MANIFEST.json"
 HEADING = re.compile(r"^#+\s+(.*)$", re.MULTILINE)
 CHECK = re.compile(r"^(import otter\b|grader\b)", re.MULTILINE)
 QUESTION = re.compile(r"([A-Z]+\d+)\b")
+HEADER = re.compile(r"^(\w+):\s*(\S+)\s*$", re.MULTILINE)
+NOT_OTTERS = re.compile(r"^(?:bonus|optional):.*\n?", re.MULTILINE)
 PERCENT = {"extension": ".py", "format_name": "percent", "comment_magics": False}
 """How masters are read: a comment such as `# ls` is a comment, not a magic that jupytext once commented out."""
 
@@ -70,10 +73,17 @@ def manifest(assignment: Assignment, files: Mapping[PurePosixPath, bytes]) -> by
         "version": assignment.version,
         "versions": versions.names(assignment),
         "max_points": assignment.max_points,
-        "questions": {one.id: {"notebook": one.notebook, "points": one.points} for one in assignment.questions},
+        "questions": {one.id: _entry(one) for one in assignment.tested},
         "files": {str(path): hashlib.sha256(data).hexdigest() for path, data in sorted(files.items())},
     }
+    if written := {one.id: _entry(one) for one in assignment.questions if one.written}:
+        table["written_questions"] = written  # apart, as they have no checks
     return (json.dumps(table, indent=1) + "\n").encode()
+
+
+def _entry(one: Question) -> dict[str, object]:
+    entry: dict[str, object] = {"notebook": one.notebook, "points": one.points}
+    return entry | {"bonus": True} if one.bonus else entry
 
 
 def _data_file(assignment: Assignment, data: str) -> bytes:
@@ -101,7 +111,7 @@ def build_notebook(assignment: Assignment, name: str) -> BuiltNotebook:
     """Run a master through Otter Assign and add cell ids and metadata."""
     master = assignment.masters_dir / f"{name}.py"
     with tempfile.TemporaryDirectory() as folder:
-        out = _otter_assign(master, Path(folder))
+        out = _otter_assign(master, Path(folder), assignment)
         student = json.loads((out / "student" / f"{name}.ipynb").read_bytes())
         solution = json.loads((out / "autograder" / f"{name}.ipynb").read_bytes())
         checks = {path.name: path.read_bytes() for path in sorted((out / "student" / "tests").glob("*.py"))}
@@ -111,13 +121,15 @@ def build_notebook(assignment: Assignment, name: str) -> BuiltNotebook:
     )
 
 
-def _otter_assign(master: Path, folder: Path) -> Path:
+def _otter_assign(master: Path, folder: Path, assignment: Assignment) -> Path:
     """Run `otter assign`, and check the files it wrote because its exit code is unreliable; return their folder."""
     import jupytext  # takes half a second, and only a release needs it
     import nbformat
 
     notebook = folder / f"{master.stem}.ipynb"
-    nbformat.write(jupytext.read(master, fmt=PERCENT), notebook)
+    table = jupytext.read(master, fmt=PERCENT)
+    table.cells = for_otter(table.cells, assignment)
+    nbformat.write(table, notebook)
     out = folder / "out"
     command = [sys.executable, "-m", "otter", "assign", "--no-run-tests", str(notebook), str(out)]
     environment = os.environ | {"TMPDIR": str(folder)}  # otter leaves temporary folders behind
@@ -126,6 +138,46 @@ def _otter_assign(master: Path, folder: Path) -> Path:
         last = (done.stderr.strip() or done.stdout.strip() or "no output").splitlines()[-1]
         raise MasterError(f"otter assign failed: {last}", master, "correct the raw cells around the question it names")
     return out
+
+
+def for_otter(cells: Sequence[Any], assignment: Assignment) -> list[Any]:
+    """Return the cells of a master as Otter is to read them.
+
+    A written question becomes text with an answer cell in place of its model answer, as Otter would put the prompt and
+    the answer into comments of its own; of other questions only the options go that Otter does not know.
+    """
+    kept: list[Any] = []
+    written, inside = "", False
+    for cell in cells:
+        raw = cell.source.strip() if cell.cell_type == "raw" else ""
+        if raw.startswith("# BEGIN QUESTION"):
+            options = dict(HEADER.findall(raw))
+            written = options.get("name", "") if options.get("manual") == "true" else ""
+            cell.source = NOT_OTTERS.sub("", cell.source)
+        if not written:
+            kept.append(cell)
+        elif raw.startswith("# BEGIN SOLUTION"):
+            inside = True
+            kept.append(_answer_cell(cell, assignment.question(written)))
+        elif raw.startswith("# END SOLUTION"):
+            inside = False
+        elif raw.startswith("# END QUESTION"):
+            written = ""
+        elif not inside and cell.cell_type != "raw":
+            kept.append(cell)
+    return kept
+
+
+def _answer_cell(cell: Any, one: Question) -> Any:
+    """Return this cell as the answer cell of a written question."""
+    cell.cell_type = "markdown"
+    cell.source = answer_cell(one.id, points_in_words(one))
+    return cell
+
+
+def points_in_words(one: Question) -> str:
+    """Return the points of a question as its heading and banner state them: `2 bonus points`."""
+    return f"{one.points:g} {'bonus ' if one.bonus else ''}point{'' if one.points == 1 else 's'}"
 
 
 def settle(notebook: Mapping[str, Any], name: str, questions: Collection[str]) -> bytes:
@@ -145,6 +197,8 @@ def settle(notebook: Mapping[str, Any], name: str, questions: Collection[str]) -
             found = QUESTION.match(section)
             question = found[1] if found and found[1] in questions else ""
         role = _role(cell, source, prompt=bool(question) and not answered)
+        if cell["cell_type"] == "markdown" and is_marked(source.split("\n"), questions):
+            role = Role.ANSWER
         answered |= role == Role.ANSWER
         base = f"{question or _slug(section)}-{role}"
         taken[base] = taken.get(base, 0) + 1

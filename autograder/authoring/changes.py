@@ -22,13 +22,14 @@ def changes(assignment: Assignment, old: Version | None, new: Version) -> str:
     """Return the page, which contains only text that students can see. `old` is None for the first version."""
     title = f"# {assignment.title}: version {new.name}\n"
     if old is None:
-        return f"{title}\nThe first version: {len(new.points)} questions, {sum(new.points.values()):g} points.\n"
+        return f"{title}\nThe first version: {len(new.points)} questions, {assignment.max_points:g} points.\n"
     renumbered = _renumbered(old, new)
+    bonus = {one.id for one in assignment.questions if one.bonus}
     sections = []
     for question in new.points:
         then = renumbered.get(question)
         if then is None:
-            lines = [f"- new question, {new.points[question]:g} points"]
+            lines = [f"- new question, {new.points[question]:g} {'bonus ' * (question in bonus)}points"]
         else:
             lines = list(_question(old, new, then, question))
         if lines:
@@ -47,9 +48,13 @@ def changes(assignment: Assignment, old: Version | None, new: Version) -> str:
 
 
 def _renumbered(old: Version, new: Version) -> dict[str, str]:
-    """Return the former id of each question; a question stays the same if it defines the same name."""
+    """Return the former id of each question.
+
+    A question stays the same if it defines the same name, a written one if it has the same id.
+    """
     then = {define: question for question, defines in old.defines.items() for define in defines}
     found = {question: next((then[one] for one in new.defines[question] if one in then), "") for question in new.points}
+    found |= {one: one for one in new.points if not new.defines[one] and one in old.points and not old.defines[one]}
     return {question: before for question, before in found.items() if before}
 
 

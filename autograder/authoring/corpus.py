@@ -25,6 +25,7 @@ from autograder.assignment import Assignment
 from autograder.authored import authored_text
 from autograder.errors import MasterError
 from autograder.release.released import ReleasedNotebook, load_released
+from autograder.written import with_answer
 
 ENTRY = re.compile(r"^=== (right|wrong): (.+)$")
 PART = re.compile(r"^--- (cell before|answer|cell after)$")
@@ -108,7 +109,7 @@ def read_corpus(assignment: Assignment) -> dict[str, list[Answer]]:
 
     Raises MasterError as `read_answers`, and for a file that belongs to no question.
     """
-    files = {f"{one.id}.txt": one.id for one in assignment.questions}
+    files = {f"{one.id}.txt": one.id for one in assignment.tested}
     for path in sorted(assignment.corpus_dir.glob("[!.]*")):
         if path.name not in files:
             what = "a corpus file of no question"
@@ -125,6 +126,8 @@ def released_tables(assignment: Assignment) -> dict[str, Notebook]:
 
 def answer_cell(notebook: ReleasedNotebook, question: str, body: str) -> str:
     """Return the released answer cell with this text between its markers, indented like the region."""
+    if question in notebook.written:
+        return with_answer(notebook.written[question].source, body)
     cell, region = notebook.regions[question]
     text = textwrap.indent(body, region.indent)
     return "\n".join([*cell.lines[: region.first], text, *cell.lines[region.last :]])

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from autograder.assignment import Assignment
+from autograder.assignment import Assignment, Question
 from autograder.assignment_file import line_of
 from autograder.authored import authored_text
 from autograder.errors import MasterError
@@ -17,7 +17,8 @@ from autograder.regions import BANNER, END, START
 
 NAME = re.compile(r"# name:\s*(\S+)\s*$")
 POINTS = re.compile(r"# points:\s*([^\s:]+)\s*$")
-STATED = re.compile(r"\(([0-9][0-9.]*) points?\)")
+OPTION = re.compile(r"# (manual|bonus|optional):\s*(\S+)\s*$")
+STATED = re.compile(r"\(([0-9][0-9.]*)( bonus)? points?(?:, optional)?\)")
 HEADING = re.compile(r"# #+ ([A-Z]+[0-9]+)\b")
 CHECK = re.compile(r"def (test_\w+)\(")
 NEW_CELL = re.compile(r"# %%")
@@ -66,6 +67,8 @@ class MasterQuestion:
     answer: the reference answer, that is the lines between the solution markers, with their indent
     check, check_cell: the last function of its public checks, and the cell that was open then
     stated: the points given in the master, as (line, points, where)
+    options: what its BEGIN QUESTION cell switches on, manual, bonus or optional, with its line
+    bonus: where else it says whether the points are a bonus, as (line, whether, where)
     """
 
     id: str
@@ -77,6 +80,8 @@ class MasterQuestion:
     banner: int = 0
     answer: list[str] = field(default_factory=list)
     stated: list[tuple[int, float, str]] = field(default_factory=list)
+    options: dict[str, int] = field(default_factory=dict)
+    bonus: list[tuple[int, bool, str]] = field(default_factory=list)
 
 
 def read_master(path: Path) -> dict[str, MasterQuestion]:
@@ -157,9 +162,14 @@ class _Reader:
             return
         elif inside == "question" and (found := POINTS.match(line)):
             one.stated.append((number, self._points(found[1], number), "its BEGIN QUESTION cell"))
+        elif inside == "question" and (found := OPTION.match(line)):
+            self._option(one, found[1], found[2], number)
         elif inside == "question" and (found := HEADING.match(line)) and (stated := STATED.search(line)):
             if found[1] == one.id:
                 one.stated.append((number, self._points(stated[1], number), "its heading"))
+                one.bonus.append((number, bool(stated[2]), "its heading"))
+        elif inside == "solution cell" and "manual" in one.options:
+            self._model_answer(one, number, line)
         elif inside == "solution cell" and (found := BANNER.match(line)):
             self._banner(one, found[1], number, line)
         elif inside == "public check" and NEW_CELL.match(line):
@@ -168,6 +178,24 @@ class _Reader:
             self._check(one, found[1], number)
         elif inside in ("region", "solution"):
             one.answer.append(line)
+
+    def _option(self, one: MasterQuestion, name: str, value: str, number: int) -> None:
+        if value not in ("true", "false"):
+            raise self._error(f"{name} is {value}", number, "write true or false")
+        if value == "true":
+            one.options[name] = number
+
+    def _model_answer(self, one: MasterQuestion, number: int, line: str) -> None:
+        """Note a line of the text that a written question has instead of a region."""
+        if NEW_CELL.match(line):
+            if "[markdown]" not in line and "[raw]" not in line:
+                fix = "write the model answer into a cell `# %% [markdown]`"
+                raise self._error(f"the answer to the written question {one.id} is not text", number, fix)
+            one.solution = one.solution or number
+        elif line.strip() and not line.startswith("#"):
+            raise self._error(f"{line!r} in a text cell", number, "begin each of its lines with `# `")
+        else:
+            one.answer.append(re.sub("^# ?", "", line))
 
     def _check(self, one: MasterQuestion, name: str, number: int) -> None:
         """Note a function of a public check; of two in one cell Otter would drop the second."""
@@ -192,6 +220,7 @@ class _Reader:
             fix = f"write '# TODO {name} (3 points): ...'"
             raise self._error(f"the banner of {name} does not give the points", number, fix)
         question.stated.append((number, self._points(stated[1], number), "its banner"))
+        question.bonus.append((number, bool(stated[2]), "its banner"))
 
     def _points(self, text: str, number: int) -> float:
         try:
@@ -233,28 +262,64 @@ def mistakes(assignment: Assignment, masters: Mapping[str, Mapping[str, MasterQu
                 yield MasterError(f"no question {key} in {path.name}", where, "add it there, or remove this table")
                 continue
             one = questions[key]
-            for line, has, lack, fix in (
-                (one.line, one.region, "region", "a banner and the lines START OF YOUR CODE and END OF YOUR CODE"),
-                (
-                    one.region,
-                    one.solution,
-                    "solution",
-                    "'# BEGIN SOLUTION NO PROMPT' and '# END SOLUTION' in its region",
-                ),
-                (one.line, one.check, "public check", "a raw cell '# BEGIN TESTS' with a function test_..."),
-            ):
-                if not has:
-                    yield MasterError(f"{key} has no {lack}", f"{path}:{line}", f"add {fix}")
-                    break
+            yield from (
+                MasterError(what, f"{path}:{line}", fix)
+                for what, line, fix in (*_options(one, question, assignment.toml.name), *_parts(one))
+            )
             for line, points, where in one.stated:
                 if points != question.points:
                     what = f"{key} has {points:g} points in {where}, and {question.points:g} in {assignment.toml.name}"
                     yield MasterError(what, f"{path}:{line}", "make them the same")
 
 
+def _options(one: MasterQuestion, question: Question, toml: str) -> Iterator[tuple[str, int, str]]:
+    """Yield where a question is of another kind in its master than in assignment.toml, with line and fix."""
+    for name, wanted, key in (
+        ("manual", question.written, "a rubric"),
+        ("bonus", question.bonus, "`bonus = true`"),
+        ("optional", question.optional, "`optional = true`"),
+    ):
+        if (name in one.options) != wanted:
+            places = [f"`# {name}: true` in its BEGIN QUESTION cell", f"{key} in {toml}"]
+            has, lacks = reversed(places) if wanted else places
+            yield (
+                f"{one.id} has {has}, and no {lacks.removeprefix('a ')}",
+                one.options.get(name, one.line),
+                "make them the same",
+            )
+    for line, bonus, where in one.bonus:
+        if bonus != question.bonus:
+            words = ("bonus points", "points that are no bonus")
+            what = f"{one.id} has {words[not bonus]} in {where}, and {words[bonus]} in {toml}"
+            yield what, line, "write `(2 bonus points)` for a bonus, else `(2 points)`"
+
+
+def _parts(one: MasterQuestion) -> Iterator[tuple[str, int, str]]:
+    """Yield the first part that a question lacks, with line and fix."""
+    markers = "'# BEGIN SOLUTION NO PROMPT' and '# END SOLUTION' in its region"
+    parts: tuple[tuple[int, object, str, str], ...] = (
+        (one.line, one.region, "region", "a banner and the lines START OF YOUR CODE and END OF YOUR CODE"),
+        (one.region, one.solution, "solution", markers),
+        (one.line, one.check, "public check", "a raw cell '# BEGIN TESTS' with a function test_..."),
+    )
+    if "manual" in one.options:
+        answer = "\n".join(one.answer).strip()
+        fix = "a text cell between raw cells '# BEGIN SOLUTION' and '# END SOLUTION'"
+        parts = ((one.line, answer, "model answer", fix),)
+    for line, has, lack, fix in parts:
+        if not has:
+            yield f"{one.id} has no {lack}", line, f"add {fix}"
+            return
+
+
 def reference_answers(assignment: Assignment) -> dict[str, str]:
     """Return the reference answer of each question: the text of its region without prompt and solution markers.
 
+    That of a written question is the model answer.
+
     Raises MasterError for an error in a master.
     """
-    return {key: "\n".join(one.answer) for key, one in read_masters(assignment).items()}
+    return {
+        key: "\n".join(one.answer).strip("\n") if "manual" in one.options else "\n".join(one.answer)
+        for key, one in read_masters(assignment).items()
+    }

@@ -12,8 +12,9 @@ from typing import Any
 
 from autograder.assignment import Assignment
 from autograder.errors import MasterError, printable
-from autograder.release.reference import reference_cells
+from autograder.release.reference import reference_answers, reference_cells
 from autograder.release.released import load_released
+from autograder.written import with_answer
 
 CELL_LIMIT_S = 300
 UNATTENDED = "grader.export"
@@ -32,9 +33,16 @@ def solution(assignment: Assignment, name: str) -> dict[str, Any]:
     notebook: dict[str, Any] = json.loads((assignment.release_dir / f"{name}.ipynb").read_bytes())
     answers = reference_cells(assignment, released)
     by_cell = {cell.id: answers[question] for question, (cell, _) in released[name].regions.items()}
+    texts = reference_answers(assignment)
+    by_cell |= {cell.id: with_answer(cell.source, _folded(texts[key])) for key, cell in released[name].written.items()}
     for cell in notebook["cells"]:
         cell["source"] = by_cell.get(cell["id"], "".join(cell["source"]))
     return notebook
+
+
+def _folded(answer: str) -> str:
+    """Return the model answer of a written question, to be opened by a click."""
+    return f"<details><summary>Model answer</summary>\n\n{answer}\n\n</details>"
 
 
 def run(notebook: dict[str, Any], folder: Path, cell_limit_s: int = CELL_LIMIT_S) -> tuple[Any, str]:

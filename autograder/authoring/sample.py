@@ -36,8 +36,12 @@ def sample(assignment: Assignment) -> dict[str, dict[str, Any]]:
 
 def expected_statuses(assignment: Assignment, entry: Mapping[str, Any]) -> dict[str, str]:
     """Return the expected status of every question for a student who handed in notebooks."""
-    usual = "passed" if entry["answers"] == "reference" else "not_attempted"
-    return {question.id: entry.get("verdict", {}).get(question.id, usual) for question in assignment.questions}
+    found = {}
+    for question in assignment.questions:
+        full = "waiting" if question.written else "passed"
+        usual = full if entry["answers"] == "reference" else "not_attempted"
+        found[question.id] = entry.get("verdict", {}).get(question.id, usual)
+    return found
 
 
 def write_sample(assignment: Assignment, folder: Path) -> list[str]:

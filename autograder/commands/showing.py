@@ -59,7 +59,7 @@ def _more(options: argparse.Namespace, assignment: Assignment, gradebook: "Grade
 
     one = assignment.question(options.question)
     scored = programs.load(gradebook, saved.result.student.id).get(one.notebook)
-    answered = saved.result.questions[one.id].status not in (Status.NOT_ATTEMPTED, Status.MISSING)
+    answered = not one.written and saved.result.questions[one.id].status not in (Status.NOT_ATTEMPTED, Status.MISSING)
     if scored is None or scored.program is None or not answered:
         raise UsageError("there is no code of this question", options.question, "show it without these options")
     if options.returned or options.script:
@@ -114,7 +114,5 @@ def _run_again(assignment: Assignment, one: Question, result: Result, program: "
     questions = [other for other in assignment.in_notebook(one.notebook) if other.id in result.questions]
     with open_grader(assignment) as grader:
         scores, _ = grader.scorer.score(program, questions)
-    failed = tuple(
-        key for key in assignment.dependencies(one) if key in scores and scores[key].points < scores[key].max_points
-    )
+    failed = tuple(key for key in assignment.dependencies(one) if key in scores and not scores[key].full)
     return list(question_lines(one.id, scores[one.id], failed))

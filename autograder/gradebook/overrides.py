@@ -16,7 +16,7 @@ from sqlalchemy import Connection, insert, select, update
 from autograder.errors import UsageError
 from autograder.gradebook import schema
 from autograder.gradebook.store import Gradebook, Saved, now
-from autograder.results import Audience, Flag, Override, Result
+from autograder.results import Audience, Flag, Override, QuestionScore, Result, Status
 
 WHOLE = "*"
 """Stands for the whole submission."""
@@ -81,7 +81,8 @@ def check(decision: Decision, saved: Saved, *, bonus: bool) -> Decision:
     if decision.question != WHOLE and decision.question not in questions:
         known = ", ".join(questions) or "none"
         raise UsageError("no such question in this result", where, f"give one of: {known}, or * for the total")
-    most = saved.result.max_points if decision.question == WHOLE else questions[decision.question].max_points
+    beyond = sum(score.max_points for score in questions.values() if score.bonus)
+    most = saved.result.max_points + beyond if decision.question == WHOLE else questions[decision.question].max_points
     points = decision.points
     if points is None:
         if not decision.comment:
@@ -221,10 +222,17 @@ def apply(result: Result, entries: Sequence[Entry]) -> Result:
         effective[entry.question] = replace(entry.override, points=points, comment="\n".join(comments))
         flags.extend(_flags(result, entry))
     scores = {
-        key: replace(score, override=effective[key]) if key in effective else score
-        for key, score in result.questions.items()
+        key: _decided(score, effective[key]) if key in effective else score for key, score in result.questions.items()
     }
     return replace(result, questions=scores, override=effective.get(WHOLE), flags=tuple(dict.fromkeys(flags)))
+
+
+def _decided(score: QuestionScore, override: Override) -> QuestionScore:
+    """Return a score with an override; a written question with points is graded now."""
+    score = replace(score, override=override)
+    if score.status is Status.WAITING and override.points is not None:
+        return replace(score, status=Status.PASSED if override.points >= score.max_points else Status.FAILED)
+    return score
 
 
 def _flags(result: Result, entry: Entry) -> list[Flag]:
@@ -235,7 +243,8 @@ def _flags(result: Result, entry: Entry) -> list[Flag]:
     flags = []
     if override.points is not None:
         comment = f": {override.comment}" if override.comment else ""
-        text = f"{override.points:g} by hand ({computed:g} by the tests){comment}"
+        tested = entry.question == WHOLE or result.questions[entry.question].status is not Status.WAITING
+        text = f"{override.points:g} by hand{f' ({computed:g} by the tests)' if tested else ''}{comment}"
         flags.append(Flag(kind="override", question=question, text=text))
     if override.points is not None and override.computed is not None and override.computed != computed:
         text = (
@@ -268,7 +277,10 @@ def read_edited(text: str, current: Mapping[str, Result]) -> list[Decision]:
         result = current[student]
         for question, score in result.questions.items():
             cell = (row.get(question) or "").strip()
-            if cell and (points := read_points(cell, f"line {number}, {question}")) != score.points:
+            if not cell:
+                continue
+            points = read_points(cell, f"line {number}, {question}")
+            if points != score.points or score.status is Status.WAITING:
                 found.append(Decision(student=student, question=question, points=points, comment=""))
     return found
 

@@ -73,6 +73,7 @@ def _from_lines(lines: list[bytes]) -> Program:
     }
     fields["unanswered"] = {key: Status(status) for key, status in fields["unanswered"].items()}
     fields["flags"] = tuple(map(_flag, fields["flags"]))
+    fields["not_asked"] = tuple(fields.get("not_asked", ()))
     return Program(**fields)
 
 

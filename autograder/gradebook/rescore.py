@@ -26,7 +26,7 @@ from autograder.grading import fingerprint
 from autograder.grading.missing_names import MissingNames, names_not_run
 from autograder.grading.recording import NeedsChild
 from autograder.release.released import load_released
-from autograder.results import Flag, QuestionScore, Result, SubmissionStatus
+from autograder.results import Flag, QuestionScore, Result, SubmissionStatus, maximum
 
 if TYPE_CHECKING:  # judging imports torch, which is only needed where there is something to judge
     from autograder.grading.scorer import Scorer
@@ -169,7 +169,7 @@ class Judge:
         flags = _without(result.flags, before)
         for notebook in self.assignment.notebooks:
             flags += found[notebook].notes if notebook in found else ()
-        most = sum(score.max_points for score in everything.values())
+        most = maximum(everything.values())
         return Judged(
             result=replace(result, questions=everything, flags=tuple(flags), max_points=most), notebooks=found
         )

@@ -70,6 +70,7 @@ def _insert(connection: Connection, run: int, result: Result, grader: Mapping[st
             "position": position,
             "computed": score.computed,
             "max_points": score.max_points,
+            "bonus": score.bonus,
             "status": score.status.value,
             "dependencies": score.dependencies,
             "file": score.answer.file if score.answer else None,
@@ -195,6 +196,7 @@ def _score(row: Any, answers: Mapping[bytes, str], tests: Sequence[Any]) -> Ques
     return QuestionScore(
         computed=row.computed,
         max_points=row.max_points,
+        bonus=row.bonus,
         status=Status(row.status),
         dependencies=row.dependencies,
         answer=answer,

@@ -6,14 +6,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from autograder.assignment import Assignment, Question
+from autograder.assignment import Assignment, Question, most_points
 from autograder.gradebook import overrides, programs, recordings, views
 from autograder.gradebook.changes import Change, changes
 from autograder.gradebook.late import Deduction, deduction
 from autograder.gradebook.store import CHUNK, Gradebook, Saved, save_result
 from autograder.grading import fingerprint
 from autograder.grading.graded import Graded
-from autograder.results import Flag, Result, Student, SubmissionStatus
+from autograder.results import Flag, Result, Student, SubmissionStatus, maximum
 from autograder.submissions.submission import HandIn, Submission
 
 
@@ -76,11 +76,7 @@ class GradingRun:
             return everything if fingerprint.stale(saved.grader, self.grader, ()) else []
         if fingerprint.stale(saved.grader, self.grader, ()):
             return everything
-        return [
-            one.id
-            for one in self.questions
-            if one.id not in saved.result.questions or fingerprint.stale(saved.grader, self.grader, [one])
-        ]
+        return [one.id for one in self.questions if fingerprint.stale(saved.grader, self.grader, [one])]
 
     def record(self, graded: Graded, students: Sequence[Student]) -> list[Result]:
         """Keep what came of a submission for these students, and return their results."""
@@ -98,7 +94,7 @@ class GradingRun:
             for student in students:
                 saved = before[student.id]
                 result = merged(saved, replace(graded.result, student=student), self.assignment)
-                grader = {} if graded.failed else self._grader_of(saved, graded.result, result)
+                grader = {} if graded.failed else self._grader_of(saved, graded, result)
                 save_result(connection, self.id, result, grader)
                 other = saved is None or saved.result.sha256 != result.sha256
                 programs.save(connection, self.id, student.id, found, whole=other)
@@ -106,12 +102,17 @@ class GradingRun:
         self.touched.update(student.id for student in students)
         return results
 
-    def _grader_of(self, saved: Saved | None, new: Result, result: Result) -> dict[str, str]:
-        """Return the fingerprint of a result, some of whose questions an earlier run graded."""
-        kept = set(result.questions) - set(new.questions)
-        old = saved.grader if saved else {}
-        return {name: digest for name, digest in self.grader.items() if name.removeprefix("tests ") not in kept} | {
-            f"tests {key}": old[f"tests {key}"] for key in kept if f"tests {key}" in old
+    def _grader_of(self, saved: Saved | None, graded: Graded, result: Result) -> dict[str, str]:
+        """Return the fingerprint of a result: of tests, those of the questions that this run or an earlier one read.
+
+        A question that was not asked counts as read, as it would be left out again.
+        """
+        read = {*graded.result.questions, *graded.not_asked}
+        same = saved is not None and saved.result.sha256 == result.sha256
+        old = saved.grader if saved and same else {}
+        kept = {f"tests {one.id}" for one in self.assignment.questions if one.id not in read}
+        return {name: digest for name, digest in self.grader.items() if name not in kept} | {
+            name: old[name] for name in kept if name in old
         }
 
     def absent(self, student: Student) -> Result:
@@ -132,7 +133,7 @@ class GradingRun:
             assignment=self.assignment.name,
             version=self.assignment.version,
             status=SubmissionStatus.NOT_SUBMITTED,
-            max_points=sum(one.points for one in self.questions),
+            max_points=most_points(self.questions),
             flags=(Flag(kind="not_submitted", text="handed in nothing"),),
         )
 
@@ -255,7 +256,7 @@ def merged(saved: Saved | None, new: Result, assignment: Assignment) -> Result:
     return replace(
         new,
         questions=both,
-        max_points=sum(score.max_points for score in both.values()),
+        max_points=maximum(both.values()),
         flags=tuple(dict.fromkeys([*new.flags, *flags])),
     )
 

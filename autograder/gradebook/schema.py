@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from sqlalchemy import (
+    Boolean,
     Column,
     Connection,
     Engine,
@@ -31,7 +32,7 @@ from sqlalchemy import Text as PlainText
 
 from autograder.errors import UsageError
 
-VERSION = 3
+VERSION = 4
 
 
 class Text(TypeDecorator[str]):
@@ -113,6 +114,7 @@ scores = Table(
     Column("dependencies", String(20), nullable=False),
     Column("file", Text),
     Column("answer", LargeBinary(16)),  # the digest of the code as it was graded
+    Column("bonus", Boolean, nullable=False),
 )
 
 tests = Table(
@@ -225,7 +227,12 @@ def _with_pictures(connection: Connection) -> None:
     connection.execute(text("ALTER TABLE tests ADD COLUMN picture TEXT"))
 
 
-MIGRATIONS: Mapping[int, Callable[[Connection], None]] = {2: parts.create, 3: _with_pictures}
+def _with_bonus(connection: Connection) -> None:
+    """Add what says whether a question is a bonus; until version 4 none was."""
+    connection.execute(text("ALTER TABLE scores ADD COLUMN bonus BOOLEAN NOT NULL DEFAULT FALSE"))
+
+
+MIGRATIONS: Mapping[int, Callable[[Connection], None]] = {2: parts.create, 3: _with_pictures, 4: _with_bonus}
 """By version: what upgrades a gradebook from the version before."""
 
 

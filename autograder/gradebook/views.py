@@ -15,7 +15,7 @@ from autograder.gradebook import changes, overrides
 from autograder.gradebook.files import cell, file_stem, remove_unfinished, write_whole, writing
 from autograder.gradebook.late import Deduction
 from autograder.gradebook.store import Gradebook, Saved
-from autograder.results import Result, SubmissionStatus, to_json
+from autograder.results import QuestionScore, Result, Status, SubmissionStatus, to_json
 
 GRADES, EDITED, CHANGES, RESULTS = "grades.csv", "grades.edited.csv", "changes.csv", "results"
 FIRST = ("student", "submission", "status", "total", "max_points")
@@ -131,13 +131,19 @@ def _row(result: Result, questions: Sequence[str], deductions: Mapping[str, Dedu
     student = result.student
     first: list[object] = [cell(student.id), cell(result.submission), result.status.value]
     first += [result.total if graded else "", result.max_points]
-    found = [result.questions.get(key) for key in questions]
-    points: list[object] = [None if score is None else score.points if graded else "" for score in found]
+    points: list[object] = [_points(result.questions.get(key), graded=graded) for key in questions]
     last: list[object] = [cell(" | ".join(map(str, result.flags))), cell(student.name)]
     last += ["" if result.late is None else result.late, result.submitted or ""]
     if deductions is not None:
         last += _late_cells(result, deductions.get(student.id))
     return first, points, last
+
+
+def _points(score: QuestionScore | None, *, graded: bool) -> float | str | None:
+    """Return the points of a question, nothing where nobody has graded it yet, None where it was not asked."""
+    if score is None:
+        return None
+    return score.points if graded and score.status is not Status.WAITING else ""
 
 
 def _late_cells(result: Result, deduction: Deduction | None) -> list[object]:

@@ -39,11 +39,12 @@ def fail(message: str) -> NoReturn:
     raise AssertionError(message)
 
 
-def describe_kind(value: Value, noun: str = "tensor") -> str:
+def describe_kind(value: Value, noun: str = "") -> str:
     """Return what a value is, in words: `None`, `a str`, `a tensor of shape (2, 3)`.
 
-    noun: what to call a tensor; a NumPy array from the sandbox arrives here as a tensor
+    noun: what to call an array; by default a tensor where torch is loaded, as arrays then arrive as tensors
     """
+    noun = noun or ("tensor" if loaded_torch() else "array")
     if value is None:
         return "None"
     if isinstance(value, np.ndarray) or is_tensor(value):

@@ -26,13 +26,14 @@ READING = (
     "program.py",
     "regions.py",
     "source.py",
+    "written.py",
 )
 """What of the kit decides which program a submission becomes."""
-RUNNING = ("sandbox", "authored.py")
+RUNNING = ("sandbox", "authored.py", "probing.py")
 """What of the kit runs a program."""
 MARK = re.compile(r"^@question\(\s*[\"']([A-Z]+[0-9]+)[\"']", re.MULTILINE)
 RELATIVE = re.compile(r"^\s*from\s+\.(\w*)\s+import\s+(\([^)]*\)|[^\n]+)", re.MULTILINE)
-LIBRARIES = ("torch", "numpy", "scikit-learn")
+LIBRARIES = ("torch", "numpy", "scikit-learn", "pandas", "matplotlib")
 SHOWN = 8
 """Number of questions that a reason names."""
 
@@ -59,7 +60,8 @@ def parts(assignment: Assignment, missing: Sequence[str] = ()) -> dict[str, str]
     tables = _digest_of_files(others)
     for question in assignment.questions:
         texts = [modules[stem] for stem in sorted(closure(_files_of(question.id, modules), modules))]
-        found[f"tests {question.id}"] = _digest(json.dumps([tables, *texts]).encode())
+        of_tests = [] if question.written else [tables, *texts]  # people grade a written question
+        found[f"tests {question.id}"] = _digest(json.dumps(of_tests).encode())
     return found
 
 
@@ -85,7 +87,10 @@ def _counts(path: Path) -> bool:
 
 
 def _settings(assignment: Assignment) -> str:
-    questions = [[one.id, one.notebook, one.points, one.defines, one.depends] for one in assignment.questions]
+    questions = [
+        [one.id, one.notebook, one.points, one.defines, one.depends, one.bonus, one.optional, one.written]
+        for one in assignment.questions
+    ]
     return json.dumps([assignment.name, assignment.version, questions, _limits(assignment)])
 
 

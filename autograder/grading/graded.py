@@ -14,6 +14,7 @@ class Graded:
     """A result with the programs behind it, one per notebook, and the recordings made.
 
     notes: for each notebook that was to be graded, the flags that came of scoring it, or that say it is not there
+    not_asked: the written questions that the submission's version did not have: they have no score
     failed: whether the result says that the grader itself failed
     """
 
@@ -21,6 +22,7 @@ class Graded:
     programs: tuple[Program, ...] = ()
     notes: Mapping[str, tuple[Flag, ...]] = field(default_factory=dict)
     recordings: tuple[Recording, ...] = ()
+    not_asked: tuple[str, ...] = ()
     failed: bool = False
 
 

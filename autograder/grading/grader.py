@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from autograder.assignment import Assignment, Question
+from autograder.assignment import Assignment, Question, most_points
 from autograder.grading import fingerprint
 from autograder.grading.graded import Graded
 from autograder.grading.hidden_tests import collect
@@ -17,7 +17,7 @@ from autograder.grading.scorer import Scored, Scorer, unanswered
 from autograder.program import Program
 from autograder.release.reference import reference_cells
 from autograder.release.released import ReleasedNotebook, load_released
-from autograder.results import Audience, Flag, QuestionScore, Result, Status, SubmissionStatus
+from autograder.results import Audience, Flag, QuestionScore, Result, Status, SubmissionStatus, maximum
 from autograder.sandbox.client import Run, Sandbox
 from autograder.submissions.notebooks import ReadFiles, read_files
 from autograder.submissions.reassemble import reassemble
@@ -59,7 +59,7 @@ class Grader:
             "late": submission.late,
             "assignment": self.assignment.name,
             "version": self.assignment.version,
-            "max_points": sum(question.points for question in questions),
+            "max_points": most_points(questions),
         }
         if self.recorder:
             self.recorder.begin(submission.student.id)
@@ -73,6 +73,7 @@ class Grader:
         scores: dict[str, QuestionScore] = {}
         used: dict[str, frozenset[str]] = {}
         programs: list[Program] = []
+        absent: list[Question] = []
         defined = definitions([file for files in read.notebooks.values() for file in files])
         for name, released in self.released.items():
             wanted = [question for question in questions if question.notebook == name]
@@ -80,7 +81,7 @@ class Grader:
                 continue
             if name not in read.notebooks:
                 notes[name] = (not_there(name, read),)
-                scores |= {one.id: unanswered(one, self.scorer.tests[one.id], Status.MISSING) for one in wanted}
+                absent += wanted
                 continue
             program = reassemble(released, read.notebooks[name], self.assignment, submission.importable)
             used[name] = frozenset(program.files.values())
@@ -93,16 +94,30 @@ class Grader:
             scores |= {question: missing.in_score(score) for question, score in found.items()}
             notes[name] = tuple(missing.in_flags(remarks))
             programs.append(replace(program, defined=defined))
-        ordered = {question.id: scores[question.id] for question in questions}
+        not_asked = self._not_asked(programs, absent)
+        for one in absent:
+            if one.id not in not_asked:
+                scores[one.id] = unanswered(one, self.scorer.tests[one.id], Status.MISSING)
+        ordered = {one.id: scores[one.id] for one in questions if one.id in scores}
         result = Result(
-            **common,
+            **common | {"max_points": maximum(ordered.values())},
             status=SubmissionStatus.GRADED,
             flags=(*flags, *itertools.chain.from_iterable(notes.values())),
             files=read.counted(used),
             questions=ordered,
         )
         recordings = self.recorder.take() if self.recorder else ()
-        return Graded(result=result, programs=tuple(programs), notes=notes, recordings=recordings)
+        return Graded(result=result, programs=tuple(programs), notes=notes, recordings=recordings, not_asked=not_asked)
+
+    def _not_asked(self, programs: Sequence[Program], absent: Sequence[Question]) -> tuple[str, ...]:
+        """Return the written questions that the submission's version did not have, also of absent notebooks."""
+        found = [question for program in programs for question in program.not_asked]
+        for one in absent:
+            known = {version.version: version for version in self.released[one.notebook].versions()}
+            bases = [known[program.version] for program in programs if program.version in known]
+            if one.written and any(one.id not in base.written for base in bases):
+                found.append(one.id)
+        return tuple(found)
 
 
 def not_there(notebook: str, read: ReadFiles) -> Flag:

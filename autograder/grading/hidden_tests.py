@@ -147,6 +147,11 @@ def collect(assignment: Assignment) -> dict[str, tuple[HiddenTest, ...]]:
         first.setdefault(test.question, where)
         tests[test.question].append(test)
     for one in assignment.questions:
+        if one.written:
+            if one.id in first:
+                fix = "remove this test, or the rubric in assignment.toml"
+                raise MasterError(f"{one.id} is a written question, which people grade", first[one.id], fix)
+            continue
         if one.id not in first:
             raise MasterError(f"{one.id} has no hidden tests", folder, "write them")
         total = sum(test.points for test in tests[one.id])

@@ -62,7 +62,7 @@ class Tried:
 
     @property
     def full(self) -> bool:
-        return self.score.computed == self.score.max_points
+        return self.score.solved
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,16 +109,20 @@ class Scorer:
     ) -> tuple[dict[str, QuestionScore], list[Flag]]:
         scores: dict[str, QuestionScore] = {}
         flags = list(program.flags)
-        answered = [one for one in questions if one.id not in program.unanswered]
+        answered = [one for one in questions if one.id not in program.unanswered and not one.written]
         shared, notes = self._together(program, answered, scored)
         flags.extend(notes)
         whole: tuple[Program, ...] = (program,)
         for one in questions:
+            if one.id in program.not_asked:
+                continue
             if passed := shared.get(one.id):
                 scores[one.id] = passed
                 continue
             if one.id in program.unanswered:
                 scores[one.id] = unanswered(one, self.tests[one.id], program.unanswered[one.id])
+            elif one.written:
+                scores[one.id] = waiting(one, program)
             else:
                 attempts = self._attempts(one, program, whole, scores, tried_in_vain=one.id in shared)
                 best = self._best(one, attempts)
@@ -178,7 +182,7 @@ class Scorer:
         own = frozenset({one.id})
         reference = {other: self.reference[other] for other in needed}
         related = (*whole, *_alone_in(program, needed | own, needed | own))
-        wrong = {other for other, score in scores.items() if score.computed < score.max_points}
+        wrong = {other for other, score in scores.items() if not score.solved}
         # Do not wait for a dependency that never ends again in every question that builds on it.
         endless = any(other in scores and scores[other].status is Status.TIMED_OUT for other in needed)
         reference_first = tried_in_vain and not wrong.isdisjoint(needed) and not endless
@@ -339,7 +343,8 @@ def _question_score(
     return QuestionScore(
         computed=round(sum(result.points for result in results), 6),
         max_points=one.points,
-        status=max((result.status for result in results), key=SEVERITY.index),
+        status=max((result.status for result in results), key=SEVERITY.index, default=Status.PASSED),
+        bonus=one.bonus,
         dependencies=dependencies,
         tests=results,
         answer=answer,
@@ -356,4 +361,10 @@ def unanswered(one: Question, tests: Sequence[HiddenTest], status: Status) -> Qu
         TestScore(name=test.name, status=status, points=0.0, max_points=test.points, message=message, hint="")
         for test in tests
     )
-    return _question_score(one, results, "own")
+    return replace(_question_score(one, results, "own"), status=status)
+
+
+def waiting(one: Question, program: Program) -> QuestionScore:
+    """Return the score of an answered written question: a person has yet to give its points."""
+    answer = GradedAnswer(file=program.files.get(one.id, ""), source=program.written[one.id])
+    return replace(_question_score(one, (), "own"), status=Status.WAITING, answer=answer)

@@ -33,6 +33,7 @@ MAX_REMARKS = 40
 STOPPED = "not graded: the grader was stopped before it reached this question; submit again, or tell your instructor"
 IN_WORDS = {
     Status.PASSED: "passed",
+    Status.WAITING: "not graded yet",
     Status.FAILED: "failed",
     Status.ERROR: "your code raised an error",
     Status.TIMED_OUT: "your code did not finish in time",
@@ -78,6 +79,8 @@ class Report:
         for status, text in ((Status.NOT_ATTEMPTED, "still as released"), (Status.MISSING, "not found")):
             if ids := [key for key, found in unanswered.items() if found is status]:
                 lines.append(f"{text}: {', '.join(ids)}")
+        if ids := [key for key, score in self.scores.items() if score.status is Status.WAITING]:
+            lines.append(f"written answers, which are not graded here: {', '.join(ids)}")
         lines += [why_not] * bool(why_not and len(self.scores) < len(self.assignment.questions))
         lines += for_students(remarks)
         total = round(sum(score.points for score in self.scores.values()), 6)

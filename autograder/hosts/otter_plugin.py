@@ -98,7 +98,7 @@ def fill(results: Any, result: Result, assignment: Assignment) -> None:
     }
     results.clear_results()
     results._catastrophic_error = None
-    for one in assignment.questions:
+    for one in assignment.tested:
         if one.notebook in handed_in or not handed_in:
             results.results[one.id] = _test_file(one, scores.get(one.id))
     results.set_output("\n".join(str(flag) for flag in result.flags if flag.kind != "notebook_missing"))

@@ -12,6 +12,7 @@ from pathlib import Path
 from autograder.assignment import Assignment
 from autograder.errors import MasterError
 from autograder.release.released import ReleasedNotebook
+from autograder.written import with_answer
 
 FILE = "reference.json"
 FIX = "run `autograder release`"
@@ -50,11 +51,13 @@ def reference_answers(assignment: Assignment) -> dict[str, str]:
 def reference_cells(assignment: Assignment, released: Mapping[str, ReleasedNotebook]) -> dict[str, str]:
     """Return the answer cell of each question with its reference answer. Raises like `reference_answers`."""
     texts = reference_answers(assignment)
-    return {
-        question: "\n".join([*cell.lines[: region.first], texts[question], *cell.lines[region.last :]])
-        for notebook in released.values()
-        for question, (cell, region) in notebook.regions.items()
-    }
+    cells = {}
+    for notebook in released.values():
+        for question, (cell, region) in notebook.regions.items():
+            cells[question] = "\n".join([*cell.lines[: region.first], texts[question], *cell.lines[region.last :]])
+        for question, cell in notebook.written.items():
+            cells[question] = with_answer(cell.source, texts[question])
+    return cells
 
 
 def _digest(path: Path) -> str:

@@ -4,8 +4,9 @@ A submission may have been made from any version. Its given cells are separated 
 version that most of its cells come from, and its questions are identified by their current ids.
 """
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from autograder.assignment import Assignment, Question
 from autograder.errors import MasterError
@@ -22,6 +23,7 @@ class ReleasedNotebook:
     """A notebook as released, in the current version or in an older one.
 
     regions: the answer cell and region of each question, by current id
+    written: the answer cell of each written question
     prologue: the number of executed steps before the first answer, which are the same for every submission
     names: the names that answers define, to the id of their question in this version
     now: the ids of this version's questions, to the current ones; a removed question is left out
@@ -34,6 +36,7 @@ class ReleasedNotebook:
     prologue: int
     names: Mapping[str, str]
     now: Mapping[str, str]
+    written: Mapping[str, Cell] = field(default_factory=dict)
     earlier: tuple["ReleasedNotebook", ...] = ()
 
     def given(self) -> list[Cell]:
@@ -75,18 +78,19 @@ def names_to_questions(questions: Sequence[Question]) -> dict[str, str]:
 def released_notebook(
     name: str, version: str, cells: tuple[Cell, ...], questions: Sequence[Question], versions: Sequence[Version] = ()
 ) -> ReleasedNotebook:
-    """Index a released notebook by question. Raises ValueError if a question does not have exactly one region.
+    """Index a released notebook by question. Raises ValueError if a question does not have exactly one region or cell.
 
     versions: all versions on record; those equal to this one are left out
     """
     names = names_to_questions(questions)
     regions: dict[str, tuple[Cell, Region]] = {}
     for cell in cells:
-        for region in find_regions(cell.lines, names) if cell.role == Role.ANSWER else []:
+        for region in _regions(cell, names):
             if region.question in regions:
                 raise ValueError(f"question {region.question} has two regions")
             regions[region.question] = (cell, region)
-    if missing := [question.id for question in questions if question.id not in regions]:
+    written = _written(cells, questions)
+    if missing := [one.id for one in questions if one.id not in (written if one.written else regions)]:
         raise ValueError(f"no region for {', '.join(missing)}")
     executed = [cell for cell in cells if cell.kind == "code" and cell.role in (Role.GIVEN, Role.ANSWER)]
     older = [one for one in reversed(versions) if one.notebooks.get(name, cells) != cells]
@@ -98,23 +102,48 @@ def released_notebook(
         prologue=next((i for i, cell in enumerate(executed) if cell.role == Role.ANSWER), len(executed)),
         names=names,
         now={question.id: question.id for question in questions},
-        earlier=tuple(_earlier(name, one, names) for one in older),
+        written=written,
+        earlier=tuple(_earlier(name, one, names, questions) for one in older),
     )
 
 
-def _earlier(name: str, version: Version, today: Mapping[str, str]) -> ReleasedNotebook:
-    """Return an older version of a notebook. A question is the same if it defines the same name, whatever its id."""
+def _regions(cell: Cell, names: Mapping[str, str]) -> list[Region]:
+    """Return the regions of a released answer cell, none for another cell or a written answer."""
+    return find_regions(cell.lines, names) if cell.role == Role.ANSWER and cell.kind == "code" else []
+
+
+def _written(cells: Sequence[Cell], questions: Sequence[Question]) -> dict[str, Cell]:
+    """Return the answer cells of these questions that are text."""
+    ids = {question.id for question in questions if question.written}
+    answers = [cell for cell in cells if cell.role == Role.ANSWER and cell.kind != "code" and cell.question in ids]
+    if len({cell.question for cell in answers}) < len(answers):
+        raise ValueError("a written question has two answer cells")
+    return {cell.question: cell for cell in answers}
+
+
+def _earlier(name: str, version: Version, today: Mapping[str, str], questions: Sequence[Question]) -> ReleasedNotebook:
+    """Return an older version of a notebook.
+
+    A question is the same if it defines the same name, whatever its id; a written one if it has the same id.
+    """
     names = {define: question for question, defines in version.defines.items() for define in defines}
     now = {question: today[define] for define, question in names.items() if define in today}
     cells = version.notebooks[name]
     regions = {
         now[region.question]: (cell, region)
         for cell in cells
-        for region in (find_regions(cell.lines, names) if cell.role == Role.ANSWER else [])
+        for region in _regions(cell, names)
         if region.question in now
     }
     return ReleasedNotebook(
-        name=name, version=version.name, cells=cells, regions=regions, prologue=0, names=names, now=now
+        name=name,
+        version=version.name,
+        cells=cells,
+        regions=regions,
+        prologue=0,
+        names=names,
+        now=now,
+        written=_written(cells, questions),
     )
 
 
@@ -136,9 +165,19 @@ def load_released(assignment: Assignment) -> dict[str, ReleasedNotebook]:
 
 
 def closest_version(released: ReleasedNotebook, cells: Sequence[Cell]) -> ReleasedNotebook:
-    """Return the version that most of these submitted cells come from, the newest of several."""
+    """Return the version that most of these submitted cells come from.
+
+    Of several that are mostly there, it is the one of which the fewest cells are missing, as a version may only add
+    questions; else the newest.
+    """
     texts = {cell.source.strip() for cell in cells}
-    return max(released.versions(), key=lambda one: len(texts & {cell.source.strip() for cell in one.cells}))
+
+    def likeness(one: ReleasedNotebook) -> tuple[int, float]:
+        own = {cell.source.strip() for cell in one.cells}
+        common = len(texts & own)
+        return common, -len(own) if 2 * common >= len(own) else -math.inf
+
+    return max(released.versions(), key=likeness)
 
 
 def origins(released: ReleasedNotebook, cells: Sequence[Cell]) -> tuple[ReleasedNotebook, list[Cell | None]]:

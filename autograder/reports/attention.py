@@ -42,8 +42,10 @@ def attention(
         if score.status in ENDED
     ]
     reasons = [f"{one.student.id}: {'; '.join(map(str, one.flags))}" for one in unreadable]
+    waiting = [f"{one.student.id} {', '.join(one.waiting)}" for one in results if one.waiting]
     return [
         *_block("unreadable", reasons),
+        *_line("written answers that nobody has graded yet", waiting),
         *_flagged(results),
         *_line("timed out or crashed", ended),
         *_line("handed in nothing", absent),
@@ -94,11 +96,12 @@ def _block(title: str, reasons: Sequence[str]) -> Iterator[str]:
 
 
 def per_question(results: Sequence[Result], questions: Sequence[Question]) -> list[QuestionRow]:
-    """Return how each question went; questions that nobody was graded on are left out."""
+    """Return how each question went; those that nobody was graded on, or with answers left to grade, are left out."""
     rows = []
     for question in questions:
-        points = [one.questions[question.id].points for one in results if question.id in one.questions]
-        if points:
+        scores = [one.questions[question.id] for one in results if question.id in one.questions]
+        points = [score.points for score in scores]
+        if points and not any(score.status is Status.WAITING for score in scores):
             rows.append(
                 QuestionRow(
                     id=question.id,

@@ -58,16 +58,20 @@ def own_lines(source: str, question: str, assignment: Assignment) -> range:
     return range(1, len(lines) + 1)
 
 
-def code_lines(source: str, own: range, marked: Collection[int] = (), most: int = 8000) -> list[Line]:
+def code_lines(
+    source: str, own: range, marked: Collection[int] = (), most: int = 8000, *, python: bool = True
+) -> list[Line]:
     """Return the student's own lines of an answer, highlighted, with gaps where something is left out.
 
     own: their numbers; marked: numbers of lines to mark, shown wherever they are; most: characters to show
+    python: False for a written answer, which is shown as it is
     """
     lines = [clipped(visible(line), MOST_LINE) for line in split_lines(source)]
     own = range(own.start, min(own.stop, len(lines) + 1))
     shown = _shown(lines, own, marked, most)
     found: list[Line] = []
-    colours = _highlighted(tuple(lines[number - 1] for number in shown))
+    chosen = tuple(lines[number - 1] for number in shown)
+    colours = _highlighted(chosen) if python else tuple(map(escape, chosen))
     for number, html in zip(shown, colours, strict=True):
         if gap := number - found[-1].number - 1 if found else len(range(own.start, number)):
             found.append(_gap(gap))

@@ -15,6 +15,7 @@ from autograder.gradebook.changes import Change
 from autograder.reports.code import PLACE
 from autograder.reports.words import lost
 from autograder.results import Flag, QuestionScore, Result, Status, SubmissionStatus, TestScore
+from autograder.written import words
 
 BINS = 10
 ENOUGH = 5
@@ -60,7 +61,7 @@ class Mistake:
 class Cluster:
     """Answers to one question that behave the same: equal status and message, with its wrong values, in every test.
 
-    members: ids of students; sources: distinct answers, the shortest first
+    members: ids of students; sources: distinct answers, the shortest first; written: whether they are text
     """
 
     question: str
@@ -69,11 +70,15 @@ class Cluster:
     members: tuple[str, ...]
     failed: tuple[TestScore, ...]
     sources: tuple[str, ...]
+    written: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuestionFigures:
-    """One question over all graded submissions; answered, full and mean are shares, `full` and `mean` of answers."""
+    """One question over all graded submissions; answered, full and mean are shares, `full` and `mean` of answers.
+
+    waiting: answers that a person has yet to grade; they count in neither
+    """
 
     id: str
     defines: tuple[str, ...]
@@ -87,6 +92,8 @@ class QuestionFigures:
     mistakes: tuple[Mistake, ...]
     clusters: tuple[Cluster, ...]
     without_answer: tuple[str, ...]
+    waiting: int = 0
+    bonus: bool = False
 
     @property
     def answers(self) -> int:
@@ -123,7 +130,7 @@ class Cohort:
     @property
     def explain_again(self) -> list[QuestionFigures]:
         """The questions that cost those who answered them the largest share of their points, worst first."""
-        worst = [one for one in self.questions if one.answers and one.mean < 0.9]
+        worst = [one for one in self.questions if one.answers > one.waiting and one.max_points and one.mean < 0.9]
         return sorted(worst, key=lambda one: one.mean)[:5]
 
 
@@ -177,9 +184,10 @@ def discrimination(passed: Sequence[bool], rest: Sequence[float]) -> float | Non
 def _question(one: Question, graded: Sequence[Result]) -> QuestionFigures:
     scored = [result for result in graded if one.id in result.questions]
     answered = [result for result in scored if result.questions[one.id].status not in NO_ANSWER]
-    scores = [result.questions[one.id] for result in answered]
-    full = [score.points >= score.max_points for score in scores]
-    rest = [result.total - score.points for result, score in zip(answered, scores, strict=True)]
+    seen = [result for result in answered if result.questions[one.id].status is not Status.WAITING]
+    scores = [result.questions[one.id] for result in seen]
+    full = [score.full for score in scores]
+    rest = [result.total - score.points for result, score in zip(seen, scores, strict=True)]
     most = sum(score.max_points for score in scores)
     return QuestionFigures(
         id=one.id,
@@ -194,6 +202,8 @@ def _question(one: Question, graded: Sequence[Result]) -> QuestionFigures:
         mistakes=tuple(_mistakes(one.id, answered)),
         clusters=tuple(clusters(one.id, answered)),
         without_answer=tuple(result.student.id for result in scored if result.questions[one.id].status in NO_ANSWER),
+        waiting=len(answered) - len(seen),
+        bonus=one.bonus,
     )
 
 
@@ -260,7 +270,12 @@ def _mistakes(question: str, answered: Sequence[Result]) -> list[Mistake]:
 
 
 def behaviour(score: QuestionScore) -> Behaviour:
-    """Return what an answer does in each test: answers with equal behaviour are one group."""
+    """Return what an answer does in each test: answers with equal behaviour are one group.
+
+    A written answer does nothing: those are alike that say the same in the same words.
+    """
+    if not score.tests and score.answer:
+        return (("written", score.status, words(score.answer.source)),)
     return tuple((test.name, test.status, without_place(test.message)) for test in score.tests)
 
 
@@ -283,6 +298,7 @@ def _cluster(question: str, group: Sequence[Result]) -> Cluster:
         members=tuple(result.student.id for result in group),
         failed=tuple(test for test in first.tests if test.status is not Status.PASSED),
         sources=tuple(sorted(sources, key=lambda source: (len(source), source))),
+        written=not first.tests,
     )
 
 

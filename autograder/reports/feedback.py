@@ -9,13 +9,14 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from autograder.assignment import Assignment
+from autograder.assignment import Assignment, Question
 from autograder.gradebook.files import file_stem, write_whole
 from autograder.gradebook.late import Deduction
+from autograder.gradebook.rubric import Marked, marked
 from autograder.reports.code import Line, code_lines, failing_line, own_lines
 from autograder.reports.html import clipped, render, visible, without_paths
 from autograder.reports.pictures import figure
-from autograder.reports.words import by_message, late_in_words, of_points, points, sentence, which_attempt
+from autograder.reports.words import IN_WORDS, by_message, late_in_words, of_points, points, sentence, which_attempt
 from autograder.results import Audience, QuestionScore, Result, Status, SubmissionStatus, TestScore
 
 FOLDER = "feedback"
@@ -59,7 +60,8 @@ class Told:
 class Part:
     """One question as a page tells it.
 
-    state: full, part, none or nothing (no answer)
+    state: full, part, none, nothing (no answer) or waiting (for a person)
+    text: of a written answer; rubric: what a person said to its lines
     """
 
     id: str
@@ -72,11 +74,13 @@ class Part:
     failed: tuple[Told, ...]
     passed: tuple[str, ...]
     code: tuple[Line, ...]
+    text: str = ""
+    rubric: tuple[Marked, ...] = ()
 
     @property
     def in_full(self) -> bool:
         """Whether there is something to explain."""
-        return self.state in ("part", "none") or bool(self.score.override)
+        return self.state in ("part", "none", "waiting") or bool(self.score.override)
 
 
 def write_feedback(
@@ -185,17 +189,40 @@ def _notes(result: Result) -> list[str]:
 def part_of(key: str, score: QuestionScore, result: Result, assignment: Assignment, size: Size) -> Part:
     """Return one question of a result in the words of a page."""
     state = _state(score)
+    one = next((one for one in assignment.questions if one.id == key), Question(id=key, notebook="", points=0))
+    if one.written:
+        return _written(one, score, state, size)
     return Part(
         id=key,
-        defines=", ".join(next((one.defines for one in assignment.questions if one.id == key), ())),
+        defines=", ".join(one.defines),
         score=score,
         state=state,
-        outcome=_outcome(score),
+        outcome=_outcome(score, one),
         attempt=_attempt(key, score, result, assignment),
         comment=_by_hand(score, size),
         failed=tuple(_told(score.tests, size)) if state != "nothing" else (),
         passed=tuple(sentence(test.name) for test in score.tests if test.status is Status.PASSED),
         code=answer_code(key, score, assignment, size) if state in ("part", "none") or score.override else (),
+    )
+
+
+def _written(one: Question, score: QuestionScore, state: str, size: Size) -> Part:
+    """Return a written question: the answer as text, and what a person said about it."""
+    rubric, comment = marked(one, score)
+    by_hand = score.override is not None and score.override.points is not None
+    return Part(
+        id=one.id,
+        defines="",
+        score=score,
+        state=state,
+        outcome="graded by a person" if by_hand else _outcome(score, one),
+        attempt="",
+        comment=clipped(comment, size.text * 4),
+        failed=(),
+        passed=(),
+        code=(),
+        text=clipped(visible(score.answer.source), size.code) if score.answer and size.code else "",
+        rubric=rubric,
     )
 
 
@@ -211,13 +238,19 @@ def answer_code(key: str, score: QuestionScore, assignment: Assignment, size: Si
 def _state(score: QuestionScore) -> str:
     if score.status in NOTHING:
         return "nothing"
-    if score.points >= score.max_points:
+    if score.status is Status.WAITING:
+        return "waiting"
+    if score.full:
         return "full"
     return "part" if score.points > 0 else "none"
 
 
-def _outcome(score: QuestionScore) -> str:
+def _outcome(score: QuestionScore, one: Question) -> str:
     """Return how a question ended, in a few words."""
+    if score.status is Status.WAITING:
+        return IN_WORDS[score.status]
+    if score.status in NOTHING and one.optional:
+        return "left out, which costs nothing"
     if score.status is Status.NOT_ATTEMPTED:
         return "not attempted"
     if score.status is Status.MISSING:
@@ -232,13 +265,7 @@ def _attempt(key: str, score: QuestionScore, result: Result, assignment: Assignm
     """Return which answers counted, and why that is fair."""
     known = {one.id: one for one in assignment.questions}
     needed = assignment.dependencies(known[key]) if key in known else frozenset()
-    short = (
-        one
-        for one in known
-        if one in needed
-        and one in result.questions
-        and result.questions[one].computed < result.questions[one].max_points
-    )
+    short = (one for one in known if one in needed and one in result.questions and not result.questions[one].solved)
     note = which_attempt(score, tuple(short))
     if not note:
         return ""
@@ -288,6 +315,8 @@ def _lines(result: Result, assignment: Assignment, deduction: Deduction | None, 
         yield "Your submission could not be read, so it was not graded."
     else:
         yield f"Total: {points(_counts(result, deduction))} of {points(result.max_points)}"
+        if result.waiting:
+            yield f"Not graded yet, and not in the total: {', '.join(result.waiting)}"
     for term, value in list(_facts(result, deduction, size))[:8]:
         yield f"{term}: {_one_line(clipped(value, 160))}"
     if comment := _comment(result, size):
@@ -302,7 +331,7 @@ def _lines(result: Result, assignment: Assignment, deduction: Deduction | None, 
         keys = [part.id for part in parts if part.state == "nothing" and part.outcome == outcome]
         yield f"{outcome[0].upper()}{outcome[1:]}: {', '.join(keys)}"
     for part in parts:
-        if part.in_full:
+        if part.in_full and part.state != "waiting":
             yield ""
             yield from _part_lines(part)
 
@@ -311,6 +340,9 @@ def _part_lines(part: Part) -> Iterator[str]:
     yield f"{part.id}: {of_points(part.score)}"
     if part.attempt:
         yield part.attempt
+    for one in part.rubric:
+        sign = {True: "✓", False: "✗", None: "-"}[one.given]
+        yield f"{sign} {_one_line(one.line.text)} ({points(one.line.points)})"
     if part.comment:
         yield f"Comment: {_one_line(part.comment)}"
     for test in part.failed:

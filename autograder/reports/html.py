@@ -14,7 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from autograder.reports import svg
-from autograder.reports.words import points, sentence
+from autograder.reports.words import of_points, points, sentence
 
 TEMPLATES = Path(__file__).parent / "templates"
 INVISIBLE = re.compile(
@@ -66,7 +66,13 @@ def environment(*folders: Path) -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"points": points, "sentence": sentence, "percent": percent, "coded": coded}
+    environment.filters |= {
+        "points": points,
+        "sentence": sentence,
+        "percent": percent,
+        "coded": coded,
+        "of_points": of_points,
+    }
     environment.globals |= {"bar": svg.bar, "style": _own("style.css"), "digest": _digest, "own": _own}
     return environment
 

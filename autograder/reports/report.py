@@ -185,7 +185,7 @@ def _row(result: Result, keys: Sequence[str]) -> Row:
         link=feedback_link(student.id),
         status=result.status.value,
         total=points(result.total) if graded else "",
-        cells=tuple(points(score.points) if score else "" for score in scores),
+        cells=tuple(points(one.points) if one and one.status is not Status.WAITING else "" for one in scores),
         late=points(result.late) if isinstance(result.late, int | float) else "",
         notes=tuple(_notes(result)),
     )
@@ -196,6 +196,8 @@ def _notes(result: Result) -> Iterator[str]:
         yield result.status.value.replace("_", "-")
     if any(flag.kind != "override" for flag in result.flags):
         yield "flag"
+    if result.waiting:
+        yield "waiting"
     if late_in_words(result):
         yield "late"
     if result.override or any(score.override for score in result.questions.values()):
@@ -221,7 +223,8 @@ def _group(one: Cluster, question: QuestionFigures, people: Mapping[str, Student
     marked = {failing_line(test.message, question.id) for test in one.failed} - {0}
 
     def code(source: str, lines: set[int]) -> tuple[Line, ...]:
-        return tuple(code_lines(source, own_lines(source, question.id, assignment), lines, MOST_EXAMPLE))
+        own = own_lines(source, question.id, assignment)
+        return tuple(code_lines(source, own, lines, MOST_EXAMPLE, python=bool(question.defines)))
 
     shown = one.sources[1 : 1 + MOST_OTHERS]
     return Group(
@@ -240,6 +243,8 @@ def _group(one: Cluster, question: QuestionFigures, people: Mapping[str, Student
 
 def group_title(one: Cluster) -> str:
     """Return what a group has in common, in a few words."""
+    if one.written:
+        return "the same words"
     if one.status is Status.PASSED:
         return "all tests passed"
     if len({test.status for test in one.failed}) == 1 and one.status is not Status.FAILED:

@@ -27,7 +27,7 @@ def show(
         for flag in result.flags:
             yield from _wrapped(f"flag: {flag}")
     yield from history
-    short = {key: score for key, score in result.questions.items() if score.points < score.max_points}
+    short = {key: score for key, score in result.questions.items() if not score.full}
     chosen = {only: result.questions[only]} if only else {key: s for key, s in short.items() if _has_code(s)}
     for key, score in chosen.items():
         failed = tuple(other for other in depends.get(key, ()) if other in short)
@@ -109,7 +109,11 @@ def printable_line(line: str) -> str:
 
 
 def _rest(result: Result, short: Mapping[str, QuestionScore]) -> Iterator[str]:
-    for status, words in ((Status.NOT_ATTEMPTED, "not attempted"), (Status.MISSING, "not found in the submission")):
+    for status, words in (
+        (Status.WAITING, "not graded yet"),
+        (Status.NOT_ATTEMPTED, "not attempted"),
+        (Status.MISSING, "not found in the submission"),
+    ):
         keys = [key for key, score in short.items() if score.status is status]
         if keys:
             yield f"{words}: {', '.join(keys)}"

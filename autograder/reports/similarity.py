@@ -106,7 +106,7 @@ class Rare:
 
 
 def similarity(results: Iterable[Result], assignment: Assignment, known: Iterable[str]) -> Similarity:
-    """Compare every pair of students over all questions together.
+    """Compare every pair of students over all questions that are answered by code together.
 
     known: code that everybody may have: the release's cells and the reference answers
     Students who handed in the same submission as a group are not compared with each other.
@@ -115,7 +115,7 @@ def similarity(results: Iterable[Result], assignment: Assignment, known: Iterabl
     everybody = _known(list(known))
     scores: defaultdict[tuple[str, str], float] = defaultdict(float)
     rare: dict[str, Rare] = {}
-    for question in (one.id for one in assignment.questions):
+    for question in (one.id for one in assignment.tested):
         pieces = _pieces(everyone.values(), question, assignment, everybody)
         rare[question] = _compare(pieces, scores)
     compared = len(everyone) * (len(everyone) - 1) // 2

@@ -33,6 +33,7 @@ Advance = Callable[[str, str], None]
 
 MARKS = {
     Status.PASSED: ("", "green"),
+    Status.WAITING: ("w", "cyan"),
     Status.FAILED: ("", "yellow"),
     Status.ERROR: ("!", "red"),
     Status.TIMED_OUT: ("⧖", "red"),
@@ -41,6 +42,7 @@ MARKS = {
     Status.MISSING: ("?", "magenta"),
 }
 LEGEND = "! error   ⧖ timed out   ✗ crashed   · not attempted   ? missing   * dependencies by the reference"
+WAITING = "   w written, not graded yet"
 ASCII = {ord(mark): other for mark, other in {"⧖": "T", "✗": "X", "·": ".", "—": "-"}.items()}
 """What stands for the marks where the terminal's encoding has none of them."""
 STATUSES = {
@@ -150,7 +152,8 @@ def show(
         console.print(statistics_of(graded, questions))
     if len(ordered) <= MAX_TABLE:
         console.print((wide if fits else narrow)(ordered, questions, plain))
-        console.print(f"[dim]{_plain(LEGEND, plain)}[/]", soft_wrap=True)
+        waits = WAITING if any(result.waiting for result in results) else ""
+        console.print(f"[dim]{_plain(LEGEND, plain)}{waits}[/]", soft_wrap=True)
     if graded:
         totals = [result.total for result in graded]
         counts = Counter(result.status for result in ordered)
@@ -250,7 +253,8 @@ def wide(results: Sequence[Result], questions: Sequence[Question], plain: bool =
     grid.add_column("student", no_wrap=True, max_width=28)
     grid.add_column("total", justify="right")
     for question in questions:
-        grid.add_column(f"{question.id}\n/{question.points:g}", justify="right", no_wrap=True)
+        sign = "+" if question.bonus else "/"
+        grid.add_column(f"{question.id}\n{sign}{question.points:g}", justify="right", no_wrap=True)
     for result in results:
         cells = [_total(result), *(_cell(result.questions.get(q.id)) for q in questions)]
         grid.add_row(escape(_name(result)), *(_plain(cell, plain) for cell in cells))
@@ -265,11 +269,7 @@ def narrow(results: Sequence[Result], questions: Sequence[Question], plain: bool
     grid.add_column("not full marks")
     for result in results:
         scores = {q.id: result.questions[q.id] for q in questions if q.id in result.questions}
-        short = [
-            f"{key} {_cell(score)}/{score.max_points:g}"
-            for key, score in scores.items()
-            if score.points < score.max_points
-        ]
+        short = [f"{key} {_cell(score)}/{score.max_points:g}" for key, score in scores.items() if not score.full]
         states = {score.status for score in scores.values()}
         everything = len(short) == len(scores) and len(states) == 1 and bool(short)
         text = f"everything {states.pop().replace('_', ' ')}" if everything else "  ".join(short)

@@ -6,6 +6,7 @@ from autograder.results import QuestionScore, Result, Status, TestScore
 
 IN_WORDS = {
     Status.PASSED: "passed",
+    Status.WAITING: "not graded yet",
     Status.FAILED: "failed",
     Status.ERROR: "your code raised an error",
     Status.TIMED_OUT: "your code did not finish in time",
@@ -26,8 +27,11 @@ def points(value: float) -> str:
 
 
 def of_points(score: QuestionScore) -> str:
-    """Return a question's points as `2.5 of 4`."""
-    return f"{points(score.points)} of {points(score.max_points)}"
+    """Return a question's points as `2.5 of 4`, or as `1 of 2 bonus points`."""
+    what = " bonus points" if score.bonus else ""
+    if score.status is Status.WAITING:
+        return f"not graded yet, {points(score.max_points)}{what or ' points'}"
+    return f"{points(score.points)} of {points(score.max_points)}{what}"
 
 
 def which_attempt(score: QuestionScore, failed: tuple[str, ...]) -> str:

@@ -19,7 +19,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from autograder.errors import UsageError
-from autograder.gradebook import overrides, reviews
+from autograder.gradebook import overrides, reviews, rubric
 from autograder.gradebook.overrides import WHOLE
 from autograder.gradebook.reviews import Kind
 from autograder.gradebook.store import Gradebook, Saved
@@ -115,7 +115,7 @@ class App:
     ) -> Response:
         queue, place = self._place(gradebook, where)
         whole = self._saved(gradebook, where.alias, tests=False).result
-        form = form or _reused(queue, request.query_params.get("use", ""))
+        form = form or self._reused(queue, request.query_params.get("use", ""))
         html = pages.item_html(self._view(request), queue, place, whole, where, form, problem=problem, said=said)
         return HTMLResponse(html, status_code=status)
 
@@ -188,9 +188,10 @@ class App:
             try:
                 item = self._at(gradebook, where)
                 self.desk.decision(item.saved, where.question, form)
+                whole = self.desk.with_rubric(where.question, form)
             except Refused as error:
                 return self._item(request, gradebook, where, form, problem=error.problem, status=error.status)
-            return self._preview(request, gradebook, where, form, item.group)
+            return self._preview(request, gradebook, where, whole, item.group)
 
     def _preview(
         self,
@@ -315,6 +316,19 @@ class App:
             raise HTTPException(404, "There is no such student, or no answer of theirs to this question.")
         return queue, place
 
+    def _reused(self, queue: Queue, wanted: str) -> Form:
+        """The form with what an earlier override said, empty where there is none."""
+        lines = self.desk.assignment.question(queue.question).rubric
+        for entry in queue.history:
+            if str(entry.id) == wanted:
+                given = entry.override.points
+                marks, rest = rubric.split(lines, entry.override.comment)
+                ticked = tuple(number for number, line in enumerate(lines) if marks.get(line.text))
+                by_lines = bool(marks) and rubric.total(lines, ticked) == given and bool(ticked)
+                points = "" if given is None or by_lines else f"{given:g}"
+                return Form(points=points, comment=rest, ticked=ticked)
+        return Form()
+
     def _at(self, gradebook: Gradebook, where: Where) -> Item:
         queue, place = self._place(gradebook, where)
         return queue.items[place]
@@ -353,7 +367,16 @@ def _form(fields: FormData) -> Form:
         reviewed=_text(fields, "reviewed") == "1",
         seen=_text(fields, "seen"),
         shown=_text(fields, "shown"),
+        ticked=_ticked(fields),
     )
+
+
+def _ticked(fields: FormData) -> tuple[int, ...] | None:
+    """The lines of the rubric that a form chooses, None for a form without one."""
+    chosen = [str(one) for one in fields.getlist("line")]
+    if "rubric" not in fields:
+        return None
+    return tuple(int(one) for one in chosen if one.isdecimal() and len(one) < 4)
 
 
 def _given(form: Form) -> float | None:
@@ -362,15 +385,6 @@ def _given(form: Form) -> float | None:
         return points_of(form)
     except UsageError:
         return None
-
-
-def _reused(queue: Queue, wanted: str) -> Form:
-    """The form with what an earlier override said, empty where there is none."""
-    for entry in queue.history:
-        if str(entry.id) == wanted:
-            given = entry.override.points
-            return Form(points="" if given is None else f"{given:g}", comment=entry.override.comment)
-    return Form()
 
 
 def _redirect(where: Where, said: str) -> Response:

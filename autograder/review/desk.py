@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from autograder.assignment import Assignment
 from autograder.errors import KitError, UsageError
-from autograder.gradebook import overrides, reviews
+from autograder.gradebook import overrides, reviews, rubric
 from autograder.gradebook.overrides import WHOLE, Decision, Entry
 from autograder.gradebook.reviews import Kind
 from autograder.gradebook.store import Gradebook, Saved, open_gradebook
@@ -86,6 +86,7 @@ class Desk:
     def decision(self, saved: Saved, question: str, form: Form) -> Decision:
         """Return what a form decides about a result. Raises Refused for a decision that cannot stand."""
         try:
+            form = self.with_rubric(question, form)
             given = points_of(form)
             if given is not None and not form.comment:
                 raise Refused("Give the reason for the points as a comment.")
@@ -96,6 +97,21 @@ class Desk:
         except UsageError as error:
             fix = "tick the box that allows more than the maximum" if "--bonus" in error.fix else error.fix
             raise Refused(f"Nothing was saved: {error.what}; {fix}.") from error
+
+    def with_rubric(self, question: str, form: Form) -> Form:
+        """Return a form with the lines of a rubric that were ticked in it as points and comment.
+
+        Raises Refused for points that neither agree with the lines nor have a reason, UsageError for no number.
+        """
+        lines = next((one.rubric for one in self.assignment.questions if one.id == question), ())
+        if form.ticked is None or not lines or (not form.ticked and not form.points):
+            return replace(form, ticked=None)
+        total = rubric.total(lines, form.ticked)
+        given = points_of(form)
+        if given is not None and given != total and not form.comment:
+            raise Refused(f"The ticked lines add up to {total:g} points: give the reason for {given:g} as a comment.")
+        comment = rubric.compose(lines, form.ticked, form.comment)
+        return replace(form, points=form.points or f"{total:g}", comment=comment, ticked=None)
 
     def mark(self, gradebook: Gradebook, chosen: Sequence[Saved], question: str) -> None:
         """Mark a question as reviewed; for the whole submission, each question of it."""

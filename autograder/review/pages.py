@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from jinja2 import Environment
 
-from autograder.assignment import Assignment
+from autograder.assignment import Assignment, RubricLine
 from autograder.gradebook.overrides import WHOLE, Entry, stamp
 from autograder.gradebook.reviews import Kind, Mark
 from autograder.reports.code import Line, code_lines, split_lines
@@ -23,6 +23,8 @@ from autograder.review.work import GROUP, RANDOM, Group, Item, Progress, Queue, 
 OWN = Path(__file__).parent / "templates"
 SIZE = Size(code=20_000, text=2000)
 MOST_LABEL = 120
+RUBRIC_KEYS = "qwetyuiovbxzalhm"
+"""Keys that tick the first lines of a rubric; none of them does anything else."""
 SAID = {
     "saved": "Saved.",
     "applied": "Saved for all chosen students.",
@@ -81,7 +83,10 @@ class Where:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Form:
-    """The fields of a decision as texts. seen: the stamp of the history; shown: a digest of the result"""
+    """The fields of a decision as texts. seen: the stamp of the history; shown: a digest of the result
+
+    ticked: the lines of the rubric that were chosen; None where the form has none
+    """
 
     points: str = ""
     comment: str = ""
@@ -89,6 +94,7 @@ class Form:
     reviewed: bool = True
     seen: str = ""
     shown: str = ""
+    ticked: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,6 +191,8 @@ def item_html(
         label=view.label(item.result.student),
         part=_part(view, key, item.score, replace(whole, questions={**whole.questions, key: item.score})),
         reference=reference_lines(view, key),
+        model=model_answer(view, key),
+        rubric=[(line, RUBRIC_KEYS[number : number + 1]) for number, line in enumerate(_rubric(view, key))],
         place=place,
         done=Progress(reviewed=queue.reviewed, count=len(queue.items)),
         before=before.alias if before else "",
@@ -259,7 +267,7 @@ def student_html(
         unreviewed=unreviewed,
         notes=[view.remark(flag, result.student) for flag in result.flags if flag.kind != "override"],
         parts=[
-            (_part(view, key, score, result), key in reviewed, reference_lines(view, key))
+            (_part(view, key, score, result), key in reviewed, reference_lines(view, key), model_answer(view, key))
             for key, score in result.questions.items()
         ],
         flags=[one for one in marks if one.kind is Kind.FLAG and one.question == WHOLE],
@@ -273,12 +281,23 @@ def student_html(
 
 def reference_lines(view: View, question: str) -> list[Line]:
     """Return the reference answer as code, nothing where there is none."""
-    source = view.reference.get(question, "")
+    source = "" if _rubric(view, question) else view.reference.get(question, "")
     return code_lines(source, range(1, len(split_lines(source)) + 1), most=SIZE.code) if source else []
+
+
+def model_answer(view: View, question: str) -> str:
+    """Return the model answer of a written question, nothing where there is none."""
+    return clipped(view.reference.get(question, ""), SIZE.code) if _rubric(view, question) else ""
+
+
+def _rubric(view: View, question: str) -> tuple[RubricLine, ...]:
+    return next((one.rubric for one in view.assignment.questions if one.id == question), ())
 
 
 def _part(view: View, key: str, score: QuestionScore, result: Result) -> Part:
     part = part_of(key, score, result, view.assignment, SIZE)
+    if _rubric(view, key):
+        return part
     return replace(part, code=answer_code(key, score, view.assignment, SIZE))
 
 

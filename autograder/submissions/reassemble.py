@@ -27,9 +27,12 @@ from autograder.submissions.own_code import (
     is_merged,
     joined,
 )
+from autograder.submissions.written_answers import WrittenReader
 
 WORD = re.compile(r"\w+")
 WRITTEN = re.compile(r"%%(?:writefile|file)\s+(?:\./)?(\w+)\.py\s*\n")
+NO_CODE = Cell(id="", kind="markdown", source="")
+"""Stands for the cell of a written answer where code is looked for."""
 FENCE = re.compile(r"^\s*(```|~~~)")
 
 
@@ -50,20 +53,24 @@ def reassemble(
         reader.read(file)
     answers: dict[str, Choice] = {}
     unanswered: dict[str, Status] = {}
-    for question in questions:
+    for question in (one for one in questions if not one.written):
         choice = choose(released, question, reader.found[question.id], reader.parser)
         answers[question.id] = choice
         if choice.status:
             unanswered[question.id] = choice.status
         reader.flags.extend(choice.flags)
+    written = reader.written.answers()
     return Program(
         notebook=released.name,
         steps=tuple(_steps(released, answers, _needed(reader.added, answers))),
-        unanswered=unanswered,
-        files={key: answer.file for key, answer in answers.items() if answer.file},
-        flags=tuple(dict.fromkeys(reader.flags)),
+        unanswered=unanswered | dict(written.unanswered),
+        files={key: answer.file for key, answer in answers.items() if answer.file} | dict(written.files),
+        flags=tuple(dict.fromkeys([*reader.flags, *written.flags])),
         alternatives={key: answer.alternatives for key, answer in answers.items() if answer.alternatives},
         modules=dict(modules or {}),
+        version=reader.version,
+        written=written.texts,
+        not_asked=written.not_asked,
     )
 
 
@@ -78,13 +85,18 @@ class _Reader:
         self.flags: list[Flag] = []
         self.found: dict[str, list[FoundRegion | Candidate]] = {question.id: [] for question in questions}
         self.added: dict[str, list[Addition]] = {}
+        self.written = WrittenReader(released, questions)
+        self.version = released.version
         self._released, self._questions = released, questions
         self._code = ReleasedCode(released)
         self._modules = dict(modules)
 
     def read(self, file: NotebookFile) -> None:
-        cells = file.cells
-        base, matches = origins(self._released, cells)
+        base, matches = origins(self._released, file.cells)
+        self.version = base.version
+        self.written.read(file.name, base, file.cells, matches)
+        of_text = [self.written.holds(*pair) for pair in zip(file.cells, matches, strict=True)]
+        cells = [NO_CODE if text else cell for cell, text in zip(file.cells, of_text, strict=True)]
         if base.version != self._released.version:
             text = f"{self._released.name}: made from version {base.version}"
             self.flags.append(Flag(kind="made_from_version", text=text))

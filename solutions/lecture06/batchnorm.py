@@ -42,6 +42,9 @@ grader = Grader("batchnorm")
 # | 5. Evaluation and inference | B8, B9, B10 | 14 |
 # | **total** | | **50** |
 #
+# Three more questions, W1 to W3, are answered in a few words. People grade them, and their points are a bonus: 2 each,
+# on top of the 100 of both notebooks.
+#
 # Expect three to four hours. Once everything is written, the whole notebook runs in about a minute.
 
 # %% [markdown]
@@ -1661,10 +1664,9 @@ def test_every_parameter_of_mlpv2_learns(env):
 # # END QUESTION
 
 # %% [markdown]
-# First the untrained models. In **evaluation mode** both start with the same loss: the running statistics still are 0
-# and 1, so batch normalization does nothing yet. In **training mode** it uses the statistics of the batch, and the loss
-# is lower. Then both models are trained with the same weights, batches and learning rate; the only difference is the
-# normalization, with its 512 extra parameters.
+# First the untrained models, in evaluation mode and in training mode. Which of these four losses did you expect? (W1
+# below asks for the reasons.) Then both models are trained with the same weights, batches and learning rate; the only
+# difference is the normalization, with its 512 extra parameters.
 
 # %% tags=["demo"]
 with demonstration():
@@ -1687,6 +1689,8 @@ with demonstration():
     plot_losses(runs, "Bad weights hurt less with BN (learning rate 0.1)")
 # CLAIM: abs(at_start["MLPv2 in evaluation mode"] - at_start["MLP in evaluation mode"]) < 0.01
 # CLAIM: at_start["MLPv2 in training mode"] < at_start["MLPv2 in evaluation mode"] - 5
+# CLAIM: abs(at_start["MLP in evaluation mode"] - 29.6) < 0.1
+# CLAIM: abs(at_start["MLPv2 in training mode"] - 20.2) < 0.1
 # CLAIM: count_parameters(new_model(MLPv2)) - count_parameters(new_model(MLP)) == 512
 # CLAIM: runs["MLPv2, with BN"]["val"][-1] < runs["MLP, without BN"]["val"][-1] - 1
 
@@ -1705,6 +1709,42 @@ with demonstration():
             losses[lr, kind] = final(train_seeds(lambda seed, kind=kind: new_model(kind, seed), lr=lr, steps=300))
         print(f"{lr:<15}{spread(losses[lr, MLP]):>26}{spread(losses[lr, MLPv2]):>26}")
 # CLAIM: all(max(losses[lr, MLPv2]) < min(losses[lr, MLP]) - 3 for lr in (0.01, 0.1, 1.0))
+
+# %% [raw]
+# # BEGIN QUESTION
+# name: W1
+# points: 2
+# manual: true
+# bonus: true
+
+# %% [markdown]
+# ## W1. In words: before the first step (2 bonus points)
+#
+# Difficulty ●●○○ · importance ●●●○ · 5 minutes
+#
+# Before training, `MLP` and `MLPv2` have the same loss in evaluation mode, although only one of them normalises its hidden
+# layer. In training mode the loss of `MLPv2` is clearly lower, but still far above that of a uniform guess. Explain the
+# same loss in evaluation mode and the lower one in training mode.
+#
+# Answer in two to four sentences. A person reads your answer; the points are a bonus on top of the 100.
+
+# %% [raw]
+# # BEGIN SOLUTION
+
+# %% [markdown]
+# In a layer that has seen no batch yet the running mean is 0, the running variance is 1, $\gamma$ is 1 and $\beta$ is 0.
+# In evaluation mode batch normalization then returns its input (up to $\epsilon$), so `MLPv2` computes the same function
+# as `MLP`, and both start at 29.6.
+#
+# In training mode it uses the mean and the variance of the batch. The pre-activations, whose standard deviation was
+# around 7, now have standard deviation 1, so `tanh` is hardly saturated, its outputs are smaller, and so are the logits:
+# 20.2. They are still much too large, because the output weights `W2` are as badly scaled as before.
+
+# %% [raw]
+# # END SOLUTION
+
+# %% [raw]
+# # END QUESTION
 
 # %% [raw]
 # # BEGIN QUESTION
@@ -2016,6 +2056,43 @@ with demonstration():
         print(f"{label:<11} median gradient of W1 at the first step {typical[bn]:.1e}, "
               f"update / weight {early:.1e} in the first 20 steps, {late:.1e} in the last 20")  # fmt: skip
 
+# %% [raw]
+# # BEGIN QUESTION
+# name: W2
+# points: 2
+# manual: true
+# bonus: true
+
+# %% [markdown]
+# ## W2. In words: weights ten times as large (2 bonus points)
+#
+# Difficulty ●●●○ · importance ●●○○ · 5 minutes
+#
+# The weights `W1` stand before a batch normalization in training mode. Somebody multiplies them by 10. By which factor does
+# this change (a) the output of the normalization, (b) the gradient of the loss with respect to `W1`, and (c) the size of
+# one SGD update of `W1` relative to `W1` itself? What does that mean for the effective learning rate? Give reasons, and
+# ignore $\epsilon$.
+#
+# Answer in two to four sentences. A person reads your answer; the points are a bonus on top of the 100.
+
+# %% [raw]
+# # BEGIN SOLUTION
+
+# %% [markdown]
+# (a) It does not change: mean and standard deviation of the pre-activations become ten times as large, too, and are
+# divided out. (b) The gradient becomes a tenth: the loss at $10\,W_1$ is the same as at $W_1$, so a step that moves $10\,W_1$ by
+# a given amount has the effect of a step of a tenth of that amount at $W_1$. (c) The update, learning rate times gradient,
+# is a tenth, and the weights are ten times as large, so the ratio is a hundredth.
+#
+# The effective learning rate of these weights is therefore a hundredth: with batch normalization their scale no longer
+# changes what the layer computes, only how fast it learns.
+
+# %% [raw]
+# # END SOLUTION
+
+# %% [raw]
+# # END QUESTION
+
 # %% [markdown]
 # # 5. Evaluation and inference
 #
@@ -2213,6 +2290,41 @@ with demonstration():
 # CLAIM: max(steady) - min(steady) < 1e-4
 # CLAIM: noisy[0] > noisy[1] > noisy[2]
 # CLAIM: noisy[0] - steady[0] > 0.04
+
+# %% [raw]
+# # BEGIN QUESTION
+# name: W3
+# points: 2
+# manual: true
+# bonus: true
+
+# %% [markdown]
+# ## W3. In words: an example and its neighbours (2 bonus points)
+#
+# Difficulty ●○○○ · importance ●●●○ · 5 minutes
+#
+# In training mode, the prediction for one example depends on the other examples in its batch. How do they get into the
+# prediction, and why do they not in evaluation mode?
+#
+# Answer in two to four sentences. A person reads your answer; the points are a bonus on top of the 100.
+
+# %% [raw]
+# # BEGIN SOLUTION
+
+# %% [markdown]
+# In training mode every feature is normalised with the mean and the variance of the batch. All examples of the batch are
+# part of these two numbers, so when one of them changes, the normalised features of all the others change, and with them
+# their logits; the figure with the moved example shows it. In a small batch each example has more weight in the two
+# numbers, so they scatter more, and the loss is higher.
+#
+# In evaluation mode the layer uses its running statistics. They are constants which no example of the batch changes, so
+# the prediction depends on its own example alone, and the loss is the same at every batch size.
+
+# %% [raw]
+# # END SOLUTION
+
+# %% [raw]
+# # END QUESTION
 
 # %% [raw]
 # # BEGIN QUESTION

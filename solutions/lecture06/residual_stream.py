@@ -46,6 +46,9 @@ grader = Grader("residual_stream")
 # | 8. Lab: what matters? | not graded | 0 |
 # | **total** | | **50** |
 #
+# Three more questions, W4 to W6, are answered in a few words. People grade them, and their points are a bonus: 2 each,
+# on top of the 100 of both notebooks.
+#
 # Expect three to four hours. Once everything is written, the whole notebook runs in about a minute. It uses PyTorch's
 # own `nn.BatchNorm1d`, so nothing here depends on your answers to the first notebook.
 
@@ -1602,6 +1605,42 @@ with demonstration("Pre-norm and post-norm"):
 # CLAIM: all(0.8 < ratio < 2 for name in kinds if "√" in name for ratio in ratios[name])
 # CLAIM: all(5 < ratio < 15 for name in kinds if "√" not in name for ratio in ratios[name])
 
+# %% [raw]
+# # BEGIN QUESTION
+# name: W4
+# points: 2
+# manual: true
+# bonus: true
+
+# %% [markdown]
+# ## W4. In words: a batch that proves nothing (2 bonus points)
+#
+# Difficulty ●●○○ · importance ●●○○ · 5 minutes
+#
+# Suppose that `is_identity_path` used a batch in which every feature has exactly mean 0 and standard deviation 1, and
+# compared input and output up to a small tolerance. What would it say about a new `PostNormBlock`, and why? What makes
+# mean 1 and standard deviation 3 a better choice?
+#
+# Answer in two to four sentences. A person reads your answer; the points are a bonus on top of the 100.
+
+# %% [raw]
+# # BEGIN SOLUTION
+
+# %% [markdown]
+# It would say `True`, which is wrong. With `fc2` at zero, a new post-norm block computes $\mathrm{BN}(x)$ with $\gamma = 1$ and
+# $\beta = 0$. In training mode this brings every feature of the batch to mean 0 and standard deviation 1. A batch that has
+# them already comes back as it was, up to $\epsilon$, so the block looks like the identity although its norm is on the
+# stream, and the experiment cannot tell the two kinds of block apart.
+#
+# With mean 1 and standard deviation 3, the norm subtracts 1 and divides by 3: the output differs clearly from the input,
+# while a pre-norm block, which adds zero to the stream, still returns its input exactly.
+
+# %% [raw]
+# # END SOLUTION
+
+# %% [raw]
+# # END QUESTION
+
 # %% [markdown]
 # # 6. Reading the stream
 #
@@ -2288,6 +2327,8 @@ with demonstration("The writes of the trained network"):
 # %% tags=["demo"]
 with demonstration("The lens on the trained network"):
     plot_lens(longer_run()[0], ["...", "..a", ".an", "ann", "nna", "mar", "ari", "ria", "..q", "joh"])
+# CLAIM: (logit_lens(longer_run()[0], val_data.inputs[:1000])[0].argmax(-1) == str2idx["a"]).all()
+# CLAIM: logit_lens(longer_run()[0], look_inputs)[0].std(0).mean() < 0.3 * logit_lens(longer_run()[0], look_inputs)[-1].std(0).mean()
 
 # %% [markdown]
 # The attribution breaks down one column of the lens. A bar is the logit that a write gives to the predicted
@@ -2297,6 +2338,42 @@ with demonstration("The lens on the trained network"):
 # %% tags=["demo"]
 with demonstration("The attribution in the trained network"):
     plot_attribution(longer_run()[0], "nna")
+
+# %% [raw]
+# # BEGIN QUESTION
+# name: W5
+# points: 2
+# manual: true
+# bonus: true
+
+# %% [markdown]
+# ## W5. In words: the lens before the first block (2 bonus points)
+#
+# Difficulty ●●●○ · importance ●●●○ · 5 minutes
+#
+# Look at the bottom row of the lens, where only the embedding has written. What do its predictions have in common, and why
+# does the lens show this there? Think of $\mathrm{lens}_0 = A\,c_0 + k$ from R8: which of the two terms depends on the context,
+# and what can the other one know?
+#
+# Answer in two to four sentences. A person reads your answer; the points are a bonus on top of the 100.
+
+# %% [raw]
+# # BEGIN SOLUTION
+
+# %% [markdown]
+# Every context gets the same prediction, `a`, with a probability between 0.13 and 0.20, close to that of $k$ alone (0.17).
+# The constant $k = \mathrm{head}(\mathrm{norm_f}(0))$ is the same for all contexts. All it can hold is how frequent the
+# letters are, and `a` is the most frequent one.
+#
+# The embedding's share $A\,c_0$ does depend on the context, but it is only one of 13 shares, none of them large, and it moves
+# the logits too little to change the order that $k$ gives. It is also linear in the three letters, so it knows no combination of
+# them. What tells the contexts apart is written by the blocks: row by row the predictions part, and the probabilities grow.
+
+# %% [raw]
+# # END SOLUTION
+
+# %% [raw]
+# # END QUESTION
 
 # %% [raw]
 # # BEGIN QUESTION
@@ -2663,6 +2740,45 @@ with demonstration("The lab at a large learning rate"):
 # With the norm in the branch, the network learns from all three starts. With the norm on the stream,
 # training at this rate is clearly worse from every start, even from zero, where both networks compute nearly the same
 # at first.
+
+# %% [raw]
+# # BEGIN QUESTION
+# name: W6
+# points: 2
+# manual: true
+# bonus: true
+
+# %% [markdown]
+# ## W6. In words: layer norm instead of batch norm (2 bonus points)
+#
+# Difficulty ●●○○ · importance ●●●○ · 5 minutes
+#
+# Layer normalization computes mean and variance over the features of one example, not over the batch. Name two situations
+# in which you would choose it instead of batch normalization, and say for each what is wrong with the statistics of a
+# batch there.
+#
+# Answer in two to four sentences. A person reads your answer; the points are a bonus on top of the 100.
+
+# %% [raw]
+# # BEGIN SOLUTION
+
+# %% [markdown]
+# For example:
+#
+# - **Small batches**, down to a single example, because memory is short or examples come one at a time: mean and variance
+#   over a few examples are noisy, and over one example the variance is 0. Layer norm needs no other example.
+# - **Sequences**, as in language models: they have different lengths, positions are not comparable, and one sequence
+#   would be normalised with the text of others. When text is generated token by token there is no batch to average over.
+# - **The same computation in training and in use**: batch norm switches from batch statistics to running statistics, which
+#   go wrong when the data change or the mode is forgotten. Layer norm has no running statistics and no modes.
+# - **Batches spread over several machines**, or whose examples are not drawn independently: the statistics depend on how
+#   the data were split.
+
+# %% [raw]
+# # END SOLUTION
+
+# %% [raw]
+# # END QUESTION
 
 # %% [markdown]
 # # What you learned

@@ -12,7 +12,7 @@ from autograder.results import Student, to_json
 from autograder.submissions.submission import of_files
 from tests import corpus
 
-QUESTIONS = corpus.assignment().questions
+QUESTIONS = corpus.assignment().tested
 ANSWERS = {one.id: corpus.read_answers(corpus.assignment().corpus_dir / f"{one.id}.txt") for one in QUESTIONS}
 
 
@@ -56,7 +56,7 @@ def check(grader: Grader, question: str, folder: Path, subtests: pytest.Subtests
 
 
 def ids(notebook: str) -> list[str]:
-    return [question.id for question in corpus.assignment().in_notebook(notebook)]
+    return [question.id for question in corpus.assignment().tested if question.notebook == notebook]
 
 
 # A class a notebook, because a class is what the test workers share out.

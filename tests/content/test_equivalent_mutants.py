@@ -20,8 +20,9 @@ MUTANTS: list[dict[str, Any]] = tomllib.loads(
 def lines() -> dict[str, set[str]]:
     """The lines of each reference answer, as ast.unparse writes them, without indentation."""
     found = {}
-    for question, answer in reference_answers(ASSIGNMENT).items():
-        tree = ast.parse(textwrap.dedent(answer).strip("\n"))
+    answers = reference_answers(ASSIGNMENT)
+    for question in (one.id for one in ASSIGNMENT.tested):
+        tree = ast.parse(textwrap.dedent(answers[question]).strip("\n"))
         found[question] = {line.strip() for line in ast.unparse(tree).splitlines()}
     return found
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from autograder.notebook import Cell, NotebookFile, parse_notebook
 from autograder.program import Program
+from autograder.release.reference import reference_answers
 from autograder.release.released import load_released
 from autograder.results import Status
 from autograder.submissions.reassemble import reassemble
@@ -55,14 +56,15 @@ def edit(notebook: Notebook, question: str, change: Callable[[str], str]) -> Not
 
 def test_the_release_is_not_attempted() -> None:
     found = program(corpus.submission({})[NAME])
-    assert found.unanswered == dict.fromkeys(RELEASED.regions, Status.NOT_ATTEMPTED)
+    assert found.unanswered == dict.fromkeys([*RELEASED.regions, *RELEASED.written], Status.NOT_ATTEMPTED)
     assert found.flags == ()
 
 
 def test_the_reference_comes_through_unchanged() -> None:
     found = program(solved())
     assert found.unanswered == {}
-    assert found.files == dict.fromkeys(RELEASED.regions, f"{NAME}.ipynb")
+    assert found.files == dict.fromkeys([*RELEASED.regions, *RELEASED.written], f"{NAME}.ipynb")
+    assert found.written == {key: reference_answers(corpus.assignment())[key] for key in RELEASED.written}
     assert answers(found) == {key: text for key, text in corpus.reference().items() if key in RELEASED.regions}
     assert not any(step.added for step in found.steps)
     assert found.flags == ()

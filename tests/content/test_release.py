@@ -37,7 +37,11 @@ def test_the_manifest_lists_every_file(which: str, small: Assignment) -> None:
     assert {"data/names.txt", "src/utils.py"} <= set(table["files"]) or which == "tiny"
     for path, digest in table["files"].items():
         assert hashlib.sha256((assignment.release_dir / path).read_bytes()).hexdigest() == digest
-    assert table["questions"] == {q.id: {"notebook": q.notebook, "points": q.points} for q in assignment.questions}
+    assert table["questions"] == {q.id: {"notebook": q.notebook, "points": q.points} for q in assignment.tested}
+    assert sum(entry["points"] for entry in table["questions"].values()) == table["max_points"]
+    written = [one.id for one in assignment.questions if one.written]
+    assert list(table.get("written_questions", {})) == written
+    assert all(table["written_questions"][one]["bonus"] for one in written)
     assert table["version"] == assignment.version
 
 

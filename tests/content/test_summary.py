@@ -81,13 +81,13 @@ def class_of(count: int) -> list[Result]:
     return results
 
 
-ALL = [question.id for question in corpus.assignment().questions]
+ALL = [question.id for question in corpus.assignment().tested]
 
 
 def test_a_large_class_is_at_most_a_screen_of_80_columns(capsys: pytest.CaptureFixture[str]) -> None:
     unmatched = [f"x{number}: no student on the roster" for number in range(30)]
     left_out = [(f"f{number}.csv", "not a submission") for number in range(30)]
-    terminal.show(class_of(300), corpus.assignment().questions, Path("out/grades.csv"), unmatched, left_out)
+    terminal.show(class_of(300), corpus.assignment().tested, Path("out/grades.csv"), unmatched, left_out)
     shown = capsys.readouterr().out
     assert shown.count("\n") <= 50
     lines = shown.splitlines()

@@ -123,10 +123,32 @@ def test_an_old_release_is_not_attempted(mess: Callable[[Notebook], None]) -> No
     notebook = old_notebook({})
     mess(notebook)
     found = program(notebook)
-    assert found.unanswered == dict.fromkeys(CURRENT.regions, Status.NOT_ATTEMPTED)
+    assert found.unanswered == dict.fromkeys([*CURRENT.regions, *CURRENT.written], Status.NOT_ATTEMPTED)
     assert [step.source for step in found.steps if step.added] == []
     assert [str(flag) for flag in found.flags] == [f"{NAME}: made from version {OLD}"]
     assert [step.source for step in found.steps] == [cell.source for cell in CURRENT.given()]
+
+
+@pytest.mark.parametrize("mess", MESSES)
+@pytest.mark.parametrize("notebook", ASSIGNMENT.notebooks)
+@pytest.mark.parametrize("version", ["2026.1", "2026.2", "2026.3"])
+def test_a_version_without_written_questions_is_not_asked_them(
+    version: str, notebook: str, mess: Callable[[Notebook], None]
+) -> None:
+    released = load_released(ASSIGNMENT)[notebook]
+    kept = next(one for one in versions.recorded(ASSIGNMENT) if one.name == version)
+    cells = [
+        {"cell_type": cell.kind, "id": cell.id, "source": cell.source}
+        | {"metadata": {"homework": {"role": cell.role, "question": cell.question}}}
+        for cell in kept.notebooks[notebook]
+    ]
+    made: Notebook = {"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+    mess(made)
+    file = NotebookFile(name="x.ipynb", cells=parse_notebook(json.dumps(made).encode()))
+    found = reassemble(released, [file], ASSIGNMENT)
+    assert found.unanswered == dict.fromkeys(released.regions, Status.NOT_ATTEMPTED)
+    assert (found.version, set(found.not_asked), found.written) == (version, set(released.written), {})
+    assert [flag.kind for flag in found.flags] == ["made_from_version"]
 
 
 @pytest.mark.parametrize("mess", MESSES)

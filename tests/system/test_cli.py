@@ -87,10 +87,10 @@ def test_results_follow_the_contract(graded: tuple[Path, Path]) -> None:
     assert list(to_json(from_json(found))) == [key for key in found if key != "grader"]
     assert list(found["questions"]) == QUESTIONS
     for score in found["questions"].values():
-        keys = {"points", "computed", "max_points", "status", "dependencies", "override", "answer", "tests"}
+        keys = {"points", "computed", "max_points", "bonus", "status", "dependencies", "override", "answer", "tests"}
         assert set(score) == keys
         assert score["points"] == sum(test["points"] for test in score["tests"])
-        assert score["max_points"] == sum(test["max_points"] for test in score["tests"])
+        assert score["max_points"] == sum(test["max_points"] for test in score["tests"]) or score["status"] == "waiting"
         for test in score["tests"]:
             assert set(test) == {"name", "status", "points", "max_points", "message", "hint"}
             assert bool(test["message"]) == bool(test["status"] != "passed")
@@ -211,7 +211,8 @@ def test_every_submission_gets_the_same_points_under_otter(
     assert different == {}
     for name, row in parity.items():
         notebook = name.split("/")[1].removesuffix(".ipynb")
-        expected = corpus.assignment().in_notebook(notebook) or corpus.assignment().questions
+        tested = corpus.assignment().tested
+        expected = [one for one in tested if one.notebook == notebook] or tested
         if "s02" not in name:  # where nothing at all is answered, too, only that notebook is shown
             assert list(row) == [one.id for one in expected], name
 

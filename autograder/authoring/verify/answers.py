@@ -26,7 +26,7 @@ def mutants_are_noticed(grading: Grading) -> Iterator[str | Note]:
     masters = read_masters(assignment)
     found = {
         one.id: mutants(one.id, "\n".join(masters[one.id].answer), torch=assignment.uses_torch)
-        for one in assignment.questions
+        for one in assignment.tested
     }
     known = {mutant.key for some in found.values() for mutant in some}
     file = (assignment.masters_dir / FILE).relative_to(assignment.home).as_posix()
@@ -80,7 +80,7 @@ def misjudged(grading: Grading, one: Question, answer: corpus.Answer) -> str:
     if answer.right and failed:
         why = f"{failed[0].name}: {failed[0].message}"
         return f"a right answer gets {score.points:g} of {score.max_points:g} points ({why})"
-    if not answer.right and score.points == score.max_points:
+    if not answer.right and score.full:
         return "a wrong answer gets full marks; add a hidden test that fails it"
     said = [f"{test.name}: {test.status}: {test.message}" for test in failed]
     if not answer.right and not any(re.search(answer.expect, one) for one in said):

@@ -12,7 +12,7 @@ from autograder.assignment_file import line_of
 from autograder.authored import authored_text
 from autograder.authoring import corpus
 from autograder.authoring.archives import version_on_disk
-from autograder.authoring.build import reference_text, release_files
+from autograder.authoring.build import points_in_words, reference_text, release_files
 from autograder.authoring.master import mistakes, read_master
 from autograder.authoring.verify.leaks import leaks
 from autograder.authoring.verify.links import broken_links, unreachable
@@ -22,6 +22,7 @@ from autograder.notebook import Role
 from autograder.regions import indent_of
 from autograder.release import versions
 from autograder.release.reference import reference_file
+from autograder.written import answer_cell
 
 BANNER_WIDTH = 76
 HINTS = 3
@@ -154,7 +155,17 @@ def cells_are_in_order(files: Files) -> Iterator[str]:
             if _homework(cell).get("role") not in set(Role):
                 yield f"{where}: unknown role"
     for question in files.assignment.questions:
-        yield from (f"{question.id}: {fault}" for fault in _form(question, files.cells_of(question)))
+        form = _text_form if question.written else _form
+        yield from (f"{question.id}: {fault}" for fault in form(question, files.cells_of(question)))
+
+
+def _text_form(question: Question, cells: list[dict[str, Any]]) -> Iterator[str]:
+    """Yield what is missing in the standard form of a written question's cells."""
+    answers = ["".join(cell["source"]) for cell in cells if _homework(cell)["role"] == Role.ANSWER]
+    if answers != [answer_cell(question.id, points_in_words(question))]:
+        yield "it has no answer cell of its own; its heading must begin with its id, and its solution be a text cell"
+    if not any(_homework(cell)["role"] == Role.PROMPT for cell in cells):
+        yield "it has no prompt"
 
 
 def _form(question: Question, cells: list[dict[str, Any]]) -> Iterator[str]:
@@ -174,8 +185,8 @@ def _form(question: Question, cells: list[dict[str, Any]]) -> Iterator[str]:
     banner = lines[tops[-1] + 1 : start - 1] if tops and lines[start - 1] == rule else []
     if not banner or not all(line.startswith(f"{indent}# ") and len(line) == len(rule) for line in banner):
         yield f"its banner is not a box of {BANNER_WIDTH} characters above the START line"
-    elif not banner[0].startswith(f"{indent}# TODO {question.id} ({question.points:g} point"):
-        yield f"its banner does not start with `TODO {question.id} ({question.points:g} points): `"
+    elif not banner[0].startswith(f"{indent}# TODO {question.id} ({points_in_words(question)}"):
+        yield f"its banner does not start with `TODO {question.id} ({points_in_words(question)}): `"
     if f'raise NotImplementedError("{question.id}")' not in "\n".join(lines[start:]):
         yield f'there is no `raise NotImplementedError("{question.id}")` between START and END'
     for name in question.defines:

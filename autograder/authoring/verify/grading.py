@@ -106,7 +106,7 @@ class Grading:
     def with_dependencies(self) -> dict[str, Graded]:
         """Each question of the reference, with answers only to the questions that it depends on."""
         graded = {}
-        for one in self.assignment.questions:
+        for one in self.assignment.tested:
             needed = {one.id, *self.assignment.dependencies(one)}
             answers = {key: cell for key, cell in self.grader.scorer.reference.items() if key in needed}
             graded[one.id] = self.grade(self._hand_in(answers), one)
@@ -115,7 +115,7 @@ class Grading:
     @property
     def questions(self) -> list[Question]:
         """The questions that rules look at that grade many answers."""
-        return [one for one in self.assignment.questions if not self.chosen or one.id in self.chosen]
+        return [one for one in self.assignment.tested if not self.chosen or one.id in self.chosen]
 
     @functools.cached_property
     def programs(self) -> dict[str, Program]:
@@ -161,9 +161,13 @@ def tests_are_complete(grading: Grading) -> Iterator[str]:
 
 
 def reference_gets_everything(grading: Grading) -> Iterator[str]:
+    """A written question gets its points from people: there the model answer has to arrive as an answer."""
     for question, graded in grading.reference.items():
         score = graded.score
-        if score.points < score.max_points:
+        if grading.assignment.question(question).written:
+            if score.status is not Status.WAITING:
+                yield f"{question}: the model answer counts as {score.status}, expected waiting"
+        elif not score.full:
             failed = next(test for test in score.tests if test.status is not Status.PASSED)
             why = f"{failed.name}: {failed.message}"
             yield f"{question}: the reference gets {score.points:g} of {score.max_points:g} points ({why})"
@@ -185,7 +189,7 @@ def release_gets_nothing(grading: Grading) -> Iterator[str]:
 def tests_have_teeth(grading: Grading) -> Iterator[str]:
     """Grade functions that return nothing, their input or zeros, the other answers being the reference."""
     answers = reference_answers(grading.assignment)
-    for one in grading.assignment.questions:
+    for one in grading.assignment.tested:
         released = grading.grader.released[one.notebook]
         cell, program = grading.grader.scorer.reference[one.id], grading.programs[one.notebook]
         found = stand_ins(cell, released.regions[one.id][1], answers[one.id], torch=grading.assignment.uses_torch)
@@ -215,7 +219,7 @@ def dependencies_are_declared(grading: Grading) -> Iterator[str]:
     toml = grading.assignment.toml
     for question, graded in grading.with_dependencies.items():
         score = graded.score
-        if score.points < score.max_points and grading.reference[question].score.points == score.max_points:
+        if not score.full and grading.reference[question].score.full:
             failed = next(test for test in score.tests if test.status is not Status.PASSED)
             where = f"{toml.relative_to(grading.assignment.home).as_posix()}:"
             where += str(line_of(authored_text(toml), f"questions.{question}"))

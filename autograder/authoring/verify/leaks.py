@@ -64,8 +64,9 @@ def solution_lines(assignment: Assignment) -> dict[str, str]:
 
 def solution_expressions(assignment: Assignment) -> Iterator[tuple[str, str, str, re.Pattern[str]]]:
     """The long expressions of solutions: text, where it comes from, and by what `tokens.occurs` finds it."""
+    code = {one.id for one in assignment.tested}
     for question, answer in reference_answers(assignment).items():
-        for text, part, pattern in patterns(answer):
+        for text, part, pattern in patterns(answer) if question in code else ():
             if not any(_allowed(assignment, line) for line in (plain(text), f"return {plain(text)}")):
                 yield text, f"an expression of the solution of {question}", part, pattern
 

@@ -11,7 +11,7 @@
     const cells = [...row.cells].map((cell) => cell.textContent.trim());
     return { row, cells, text: cells.join(" ").toLowerCase(), notes: cells[cells.length - 1].split(" ") };
   });
-  const words = new Set(["flag", "late", "overridden", "unreadable", "not-submitted"]);
+  const words = new Set(["flag", "late", "overridden", "waiting", "unreadable", "not-submitted"]);
   const compare = {
     "<": (a, b) => a < b, "<=": (a, b) => a <= b, ">": (a, b) => a > b, ">=": (a, b) => a >= b,
     "=": (a, b) => a === b, "!=": (a, b) => a !== b,
