@@ -57,7 +57,7 @@ def student_files(assignment: Assignment) -> Files:
 
 
 def to_unzip(assignment: Assignment) -> Files:
-    """Return the student's files in a folder named after the version, so that no work on an older one is overwritten."""
+    """Return the student's files in a folder named after the version, so that none overwrites work on an older one."""
     folder = PurePosixPath(f"{assignment.name}-{assignment.version}")
     return {folder / path.relative_to(assignment.name): data for path, data in student_files(assignment).items()}
 

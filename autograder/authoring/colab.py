@@ -49,12 +49,8 @@ def edition(
     )
     second = _cell("missing packages", setup_cells.install_missing, f"packages = {wanted}", "install_missing(packages)")
     table = json.loads(notebook)
-    text = {"cell_type": "markdown", "id": "colab-text", "source": TEXT.format(name=name)}
-    cells = [text | {"metadata": {"homework": {"role": Role.TEXT}}}]
-    cells += [_code(f"colab-setup-{number}", source) for number, source in enumerate((first, second), start=1)]
-    for cell in cells:
-        cell["source"] = str(cell["source"]).splitlines(keepends=True)
-    table["cells"] = [*cells, *table["cells"]]
+    setup = [_code(f"colab-setup-{number}", source) for number, source in enumerate((first, second), start=1)]
+    table["cells"] = [_text(TEXT.format(name=name)), *setup, *table["cells"]]
     return (json.dumps(table, indent=1, ensure_ascii=False) + "\n").encode()
 
 
@@ -64,10 +60,26 @@ def _cell(title: str, function: Callable[..., None], value: str, call: str) -> s
     return f"{SETUP_START}: {title}\n{inspect.getsource(function)}\n\n{value}\n{call}\ndel {names}\n{SETUP_END}"
 
 
+def _text(source: str) -> dict[str, Any]:
+    metadata = {"homework": {"role": Role.TEXT}}
+    return {
+        "cell_type": "markdown",
+        "id": "colab-text",
+        "metadata": metadata,
+        "source": source.splitlines(keepends=True),
+    }
+
+
 def _code(cell_id: str, source: str) -> dict[str, Any]:
-    metadata = {"cellView": "form", "homework": {"role": Role.SETUP}, "jupyter": {"source_hidden": True}}
-    code = {"cell_type": "code", "execution_count": None, "id": cell_id, "metadata": metadata, "outputs": []}
-    return code | {"source": source}
+    """Return a cell whose code Colab and JupyterLab fold away."""
+    return {
+        "cell_type": "code",
+        "execution_count": None,
+        "id": cell_id,
+        "metadata": {"cellView": "form", "homework": {"role": Role.SETUP}, "jupyter": {"source_hidden": True}},
+        "outputs": [],
+        "source": source.splitlines(keepends=True),
+    }
 
 
 def pack(files: Mapping[PurePosixPath, bytes]) -> str:

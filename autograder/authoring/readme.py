@@ -24,9 +24,8 @@ def licences(assignment: Assignment) -> dict[PurePosixPath, bytes]:
     """Return the course's licence and those of data files, as far as they exist, by path in the release."""
     course = [name for name in LICENCES if (assignment.home / name).is_file()]
     paths = [*course[:1], *(data + LICENCE_OF for data in assignment.data.values())]
-    return {
-        PurePosixPath(one): (assignment.home / one).read_bytes() for one in paths if (assignment.home / one).is_file()
-    }
+    files = {PurePosixPath(one): assignment.home / one for one in paths}
+    return {path: file.read_bytes() for path, file in files.items() if file.is_file()}
 
 
 def readme(assignment: Assignment, files: Mapping[PurePosixPath, bytes]) -> bytes:
