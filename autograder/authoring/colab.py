@@ -102,5 +102,5 @@ def unpacked(cells: list[dict[str, Any]]) -> dict[PurePosixPath, bytes]:
         with tarfile.open(fileobj=io.BytesIO(bz2.decompress(base64.b64decode(found[1])))) as archive:
             members = {member.name: archive.extractfile(member) for member in archive}
             return {PurePosixPath(name): one.read() for name, one in members.items() if one}
-    except (OSError, EOFError, tarfile.TarError) as error:
+    except (ValueError, OSError, EOFError, tarfile.TarError) as error:
         raise ValueError(f"the packed files cannot be read ({error})") from error
