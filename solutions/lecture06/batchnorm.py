@@ -189,7 +189,7 @@ for row in range(4):
 
 # %%
 uniform_loss = math.log(vocab_size)
-share = torch.bincount(train_data.targets, minlength=vocab_size).double() / len(train_data)
+share = torch.bincount(train_data.targets, minlength=vocab_size).cpu().double() / len(train_data)
 unigram_loss = -(share * share.clamp_min(1e-12).log()).sum().item()
 print(f"uniform guess:         {uniform_loss:.3f}")
 print(f"letter frequency only: {unigram_loss:.3f}")
@@ -444,7 +444,7 @@ def activation_stats(pre):
     return {
         "mean": h.mean().item(),
         "std": h.std().item(),
-        "saturated": (h.abs() > 0.97).double().mean().item(),
+        "saturated": (h.abs() > 0.97).float().mean().item(),
     }
     # END SOLUTION
     """ # BEGIN PROMPT

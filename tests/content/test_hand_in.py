@@ -177,8 +177,7 @@ def colab(grader: ModuleType, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespac
     }
     for name, module in modules.items():
         monkeypatch.setitem(sys.modules, name, module)
-    modules["google.colab"]._message = modules["google.colab._message"]  # type: ignore[union-attr]
-    modules["google.colab"].files = modules["google.colab.files"]  # type: ignore[union-attr]
+    vars(modules["google.colab"]).update(_message=modules["google.colab._message"], files=modules["google.colab.files"])
     return found
 
 
