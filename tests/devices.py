@@ -146,13 +146,13 @@ def pretend(kind: str) -> Gpu:
     copy = torch.nn.Parameter.__deepcopy__
 
     def deepcopy(self: torch.nn.Parameter, memo: dict[int, Any]) -> torch.Tensor:
-        return _mark(copy(self, memo), on_gpu(self))
+        return _mark(copy(self, memo), on_gpu(self))  # type: ignore[no-untyped-call]
 
-    torch.nn.Parameter.__deepcopy__ = deepcopy  # type: ignore[method-assign]  # a mode does not see it
-    torch.cuda.is_available = available(kind == "cuda")
-    torch.backends.mps.is_available = available(kind == "mps")
+    setattr(torch.nn.Parameter, "__deepcopy__", deepcopy)  # noqa: B010  # a mode does not see this one
+    for module, own in ((torch.cuda, "cuda"), (torch.backends.mps, "mps")):
+        setattr(module, "is_available", available(kind == own))  # noqa: B010
     gpu = Gpu(kind)
-    gpu.__enter__()
+    gpu.__enter__()  # type: ignore[no-untyped-call]
     return gpu
 
 
@@ -165,7 +165,7 @@ def main(kind: str, notebook: Path) -> None:
     for cell in json.loads(notebook.read_bytes())["cells"]:
         if cell["cell_type"] != "code" or "grader.export" in (source := "".join(cell["source"])):
             continue
-        result = shell.run_cell(source)
+        result = shell.run_cell(source)  # type: ignore[no-untyped-call]
         if not result.success:
             print(f"stopped in {cell['id']}: {result.error_in_exec or result.error_before_exec!r}")
             return
