@@ -144,3 +144,11 @@ def test_an_edition_alone_in_an_empty_folder(name: str, tmp_path: Path) -> None:
     assert f"Wrote {name}-handin.zip: it contains {name}.ipynb" in said
     assert said.endswith(f"{count} of {count} checks pass.\n")
     assert (tmp_path / f"{name}-handin.zip").is_file()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_ordinary_notebook_without_its_folder_says_what_to_do(name: str, tmp_path: Path) -> None:
+    notebook = json.loads((ASSIGNMENT.release_dir / f"{name}.ipynb").read_bytes())
+    _, stopped = run(notebook, tmp_path)
+    assert "raised SystemExit: The folder src is not here. Open this notebook in the unzipped folder" in stopped
+    assert f"open colab/{name}.ipynb instead" in stopped
