@@ -4,7 +4,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 
 from autograder.errors import UsageError
@@ -95,6 +95,7 @@ class Assignment:
 
     data: files that students get, by name: paths below `home` and below their own folder
     packages: what students must install, by the names in `constraints.txt`
+    released: the day on which this version was made; None before the first release
     """
 
     name: str
@@ -108,6 +109,7 @@ class Assignment:
     data: Mapping[str, str] = field(default_factory=dict)
     late: LatePolicy | None = None
     packages: tuple[str, ...] = ()
+    released: date | None = None
     gate: Gate = Gate()
 
     @property

@@ -9,7 +9,7 @@ import keyword
 import re
 import tomllib
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -23,8 +23,8 @@ DATA_NAME = re.compile(r"[a-z][a-z0-9_]*")
 VISIBILITIES = ("hidden", "after_due_date", "after_published", "visible")
 REQUIRED: Any = object()
 KINDS = {str: "a text", float: "a number", int: "a whole number", list: "a list of texts", dict: "a table"}
+KINDS |= {datetime: "a date with a time, such as 2026-11-20T23:59:00", date: "a date, such as 2026-11-20"}
 KINDS[bool] = "true or false"
-KINDS[datetime] = "a date with a time, such as 2026-11-20T23:59:00"
 
 
 class TomlTable:
@@ -61,6 +61,10 @@ class TomlTable:
 
     def moment(self, key: str) -> datetime:
         return self._take(key, datetime, REQUIRED)  # type: ignore[no-any-return]
+
+    def day(self, key: str) -> date | None:
+        """Return a date, None if there is none."""
+        return self._take(key, date, None)  # type: ignore[no-any-return]
 
     def texts(self, key: str, default: tuple[str, ...] = REQUIRED) -> tuple[str, ...]:
         return tuple(self._take(key, list, default))
@@ -134,6 +138,8 @@ def line_of(text: str, table: str, key: str = "") -> int:
 def _is_a(value: object, kind: type) -> bool:
     if isinstance(value, bool):
         return kind is bool
+    if kind is date:
+        return type(value) is date  # a datetime is a date too
     if kind is float:
         return isinstance(value, int | float)
     if kind is list:
@@ -208,6 +214,7 @@ def _from_table(root: TomlTable, name: str, home: Path) -> Assignment:
         name=name,
         title=root.text("title"),
         version=root.text("version"),
+        released=root.day("released"),
         notebooks=notebooks,
         data=_data(data),
         packages=root.texts("packages", ()),

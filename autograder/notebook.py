@@ -27,6 +27,9 @@ BASE64 = re.compile(rb'"(?:[A-Za-z0-9+/=]|\\n){65536,}+"')
 ASTRAL = re.compile(rb"[\xf0-\xf4][\x80-\xbf]{3}")
 LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 CONFLICT = re.compile(r"^(?:<{7}|>{7})(?: |$)", re.MULTILINE)
+SETUP_START, SETUP_END = "#@title Setup, run this cell first", "# End of the setup"
+"""Around the code with which a single file brings along what the assignment consists of; no answer is in it."""
+SETUP = re.compile(rf"^{SETUP_START}.*?(?:^{SETUP_END}[^\n]*$|\Z)", re.MULTILINE | re.DOTALL)
 LOGIN = re.compile(r"log[ -]?in|sign[ -]?in|password|anmeld|single sign", re.IGNORECASE)
 
 
@@ -39,6 +42,7 @@ class Role(StrEnum):
     CHECK = "check"
     PROMPT = "prompt"
     TEXT = "text"
+    SETUP = "setup"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

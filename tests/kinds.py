@@ -1,6 +1,7 @@
 """An assignment with every kind of question: the tiny one, and a bonus, one without points, and two written ones."""
 
 import shutil
+from datetime import date
 from pathlib import Path
 
 from autograder.assignment_file import load_assignment
@@ -238,4 +239,4 @@ def write_kinds(home: Path) -> None:
         text = f"=== wrong: unchanged\nexpect: .\n{wrong}\n"
         (folder / "corpus" / f"{question}.txt").write_text(text, encoding="utf-8")
     shutil.copytree(assignment.release_dir, home / "old")
-    write_release(versions.choose(load_assignment(NAME, home), "2"))
+    write_release(versions.choose(load_assignment(NAME, home), "2", date(2031, 2, 3)))

@@ -1,7 +1,7 @@
 """The files to upload: archives for students, solutions, Gradescope and Otter, the list of changes, and checksums.
 
 All of them are built from the release on disk. Builds are reproducible: entries are sorted, and times, owners and
-permissions are fixed.
+permissions are fixed: the time is noon of the day on which the version was made.
 """
 
 import functools
@@ -13,10 +13,11 @@ import zipfile
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import date
 from pathlib import Path, PurePosixPath
 
 from autograder.assignment import Assignment
-from autograder.authoring import run_notebook
+from autograder.authoring import colab, run_notebook
 from autograder.authoring.build import MANIFEST, requirements
 from autograder.authoring.changes import changes
 from autograder.errors import MasterError, UsageError
@@ -28,7 +29,8 @@ CONTAINER = PACKAGE / "hosts" / "container"
 KIT = PurePosixPath("kit")
 GRADING_PACKAGES = ("numpy", "pyseccomp", "pytest", "rich", "torch")
 NOT_FOR_GRADING = ("jupyter", "otter-grader")
-LONG_AGO = (1980, 1, 1, 0, 0, 0)
+LONG_AGO = date(1980, 1, 1)
+"""The day of files of an assignment that was never released, and the first that a zip can have."""
 PROGRAM = 0o755
 FILE = 0o644
 
@@ -54,6 +56,17 @@ def student_files(assignment: Assignment) -> Files:
     return {PurePosixPath(assignment.name, name): data for name, data in sorted(listed.items())}
 
 
+def to_unzip(assignment: Assignment) -> Files:
+    """Return the student's files in a folder named after the version, so that none overwrites work on an older one."""
+    folder = PurePosixPath(f"{assignment.name}-{assignment.version}")
+    return {folder / path.relative_to(assignment.name): data for path, data in student_files(assignment).items()}
+
+
+def _without_editions(files: Files) -> Files:
+    """Return the files without the notebooks that work alone, which say nothing that the others do not."""
+    return {path: data for path, data in files.items() if path.parent.name != colab.FOLDER.name}
+
+
 def version_on_disk(assignment: Assignment) -> versions.Version:
     """Return the version of the release on disk. Raises MasterError if it is no usable release."""
     files = student_files(assignment)
@@ -63,7 +76,7 @@ def version_on_disk(assignment: Assignment) -> versions.Version:
 
 def solution_files(assignment: Assignment) -> Files:
     """Return the release with executed solutions instead of the notebooks, and each of them as an HTML page."""
-    files = student_files(assignment)
+    files = _without_editions(student_files(assignment))
     del files[PurePosixPath(assignment.name, MANIFEST)]
     with ThreadPoolExecutor(2) as threads:  # each thread only waits for a kernel of its own
         run = functools.partial(_executed, assignment, dict(files))
@@ -90,7 +103,8 @@ def kit_files(assignment: Assignment) -> Files:
     for pattern in ("*.py", "*.toml", "*.json"):
         found |= {path: path.relative_to(home) for path in assignment.masters_dir.rglob(pattern)}
     files = {KIT / PurePosixPath(target.as_posix()): path.read_bytes() for path, target in found.items()}
-    files |= {KIT / "assignments" / path: data for path, data in student_files(assignment).items()}
+    release = _without_editions(student_files(assignment))
+    files |= {KIT / "assignments" / path: data for path, data in release.items()}
     files |= {KIT / path: (assignment.home / path).read_bytes() for path in assignment.data.values()}
     return files
 
@@ -119,12 +133,16 @@ def otter_files(assignment: Assignment) -> Files:
     }
 
 
-def archive(files: Mapping[PurePosixPath, bytes]) -> bytes:
-    """Return a zip that depends only on the paths and bytes of its files. Files that start with `#!` are executable."""
+def archive(files: Mapping[PurePosixPath, bytes], day: date | None = None) -> bytes:
+    """Return a zip that depends only on the paths and bytes of its files and the day of their version.
+
+    Files that start with `#!` are executable.
+    """
+    day = day or LONG_AGO
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as target:
         for path, data in sorted(files.items()):
-            entry = zipfile.ZipInfo(str(path), date_time=LONG_AGO)
+            entry = zipfile.ZipInfo(str(path), date_time=(day.year, day.month, day.day, 12, 0, 0))
             entry.compress_type = zipfile.ZIP_DEFLATED
             entry.create_system = 3  # Unix, so that the permissions count
             entry.external_attr = (PROGRAM if data.startswith(b"#!") else FILE) << 16
@@ -136,13 +154,14 @@ def products(assignment: Assignment) -> dict[str, bytes]:
     """Return every file of `dist/` by name. Takes as long as running the solutions."""
     stem = f"{assignment.name}-{assignment.version}"
     page = changes(assignment, versions.previous(assignment), version_on_disk(assignment))
-    found = {
-        f"{stem}-student.zip": archive(student_files(assignment)),
-        f"{stem}-solutions.zip": archive(solution_files(assignment)),
-        f"{stem}-gradescope.zip": archive(gradescope_files(assignment)),
-        f"{stem}-otter.zip": archive(otter_files(assignment)),
-        f"{stem}-CHANGES.md": page.encode(),
+    archives = {
+        "student": to_unzip(assignment),
+        "solutions": solution_files(assignment),
+        "gradescope": gradescope_files(assignment),
+        "otter": otter_files(assignment),
     }
+    found = {f"{stem}-{kind}.zip": archive(files, assignment.released) for kind, files in archives.items()}
+    found[f"{stem}-CHANGES.md"] = page.encode()
     sums = [f"{hashlib.sha256(data).hexdigest()}  {name}\n" for name, data in sorted(found.items())]
     return found | {f"{stem}-SHA256SUMS": "".join(sums).encode()}
 

@@ -18,9 +18,10 @@ from typing import Any
 
 from autograder.assignment import Assignment, Question
 from autograder.authored import authored_text
-from autograder.authoring import master
+from autograder.authoring import colab, master
 from autograder.authoring.claims import without_claims
 from autograder.authoring.master import read_masters
+from autograder.authoring.readme import LICENCE_OF, README, licences, readme
 from autograder.errors import MasterError, UsageError
 from autograder.notebook import Role
 from autograder.release import versions
@@ -53,7 +54,7 @@ def release_files(assignment: Assignment) -> dict[PurePosixPath, bytes]:
     """
     read_masters(assignment)  # its errors give file and line, unlike those of `otter assign`
     files = {PurePosixPath(data): _data_file(assignment, data) for data in assignment.data.values()}
-    files[PurePosixPath("requirements.txt")] = requirements(assignment)
+    files |= licences(assignment) | {PurePosixPath("requirements.txt"): requirements(assignment)}
     for name in assignment.notebooks:
         built = build_notebook(assignment, name)
         files[PurePosixPath(f"{name}.ipynb")] = built.student
@@ -61,8 +62,41 @@ def release_files(assignment: Assignment) -> dict[PurePosixPath, bytes]:
     for path in sorted((assignment.masters_dir / "src").glob("*.py")):
         authored_text(path)  # its error names the line
         files[PurePosixPath("src", path.name)] = path.read_bytes()
+    files |= editions(assignment, files)
+    files[README] = readme(assignment, files)
     files[PurePosixPath(MANIFEST)] = manifest(assignment, files)
     return dict(sorted(files.items()))
+
+
+def editions(assignment: Assignment, files: Mapping[PurePosixPath, bytes]) -> dict[PurePosixPath, bytes]:
+    """Return the editions of the notebooks that work alone, by path.
+
+    files: every other file of the release, of which each edition brings along what its notebook needs
+    """
+    pins = {line.split("==")[0]: line for line in requirements(assignment).decode().splitlines()}
+    found = {}
+    for name in assignment.notebooks:
+        path = PurePosixPath(f"{name}.ipynb")
+        needed = brought_along(assignment, name, files)
+        version = f"{assignment.name} {assignment.version}"
+        if data := colab.edition(name, files[path], needed, pins, version):
+            found[colab.FOLDER / path] = data
+    return found
+
+
+def brought_along(
+    assignment: Assignment, name: str, files: Mapping[PurePosixPath, bytes]
+) -> dict[PurePosixPath, bytes]:
+    """Return what the edition of a notebook brings along: data, modules, its own checks, and a manifest of these."""
+    checks = {f"{question.id}.py" for question in assignment.in_notebook(name)}
+    found = {
+        path: data
+        for path, data in files.items()
+        if (path.parts[0] == "tests" and path.name in checks)
+        or path.parts[0] == "src"
+        or str(path).removesuffix(LICENCE_OF) in assignment.data.values()
+    }
+    return found | {PurePosixPath(MANIFEST): manifest(assignment, found)}
 
 
 def manifest(assignment: Assignment, files: Mapping[PurePosixPath, bytes]) -> bytes:

@@ -2,6 +2,7 @@
 
 import argparse
 import math
+from datetime import UTC, datetime
 from pathlib import Path
 
 from autograder.assignment_file import assignment_names, load_assignment
@@ -97,7 +98,7 @@ def _release(options: argparse.Namespace) -> int:
 
     assignment = chosen(options)
     if options.version is not None:
-        assignment = versions.choose(assignment, options.version)
+        assignment = versions.choose(assignment, options.version, datetime.now(UTC).date())
     paths = write_release(assignment)
     print(f"{assignment.name} {assignment.version}: {len(paths)} files in {assignment.release_dir}")
     if options.version is not None:

@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -20,6 +21,7 @@ from autograder.notebook import Cell, parse_notebook
 FOLDER = "versions"
 NAME = re.compile(r"\d+(\.\d+)*", re.ASCII)
 TOML_LINE = re.compile(r'^version\s*=\s*"[^"\n]*"', re.MULTILINE)
+DATE_LINE = re.compile(r"^released\s*=.*\n", re.MULTILINE)
 CELL_KEYS = ("id", "kind", "source", "question", "role")
 
 
@@ -121,21 +123,23 @@ def previous(assignment: Assignment) -> Version | None:
     return older[-1] if older else None
 
 
-def choose(assignment: Assignment, name: str) -> Assignment:
-    """Return the assignment with this version, which is written into assignment.toml if it is new.
+def choose(assignment: Assignment, name: str, today: date) -> Assignment:
+    """Return the assignment with this version, which is written into assignment.toml with the day if it is new.
 
     Raises UsageError for an invalid version, or one older than what students have.
     """
     if not NAME.fullmatch(name):
         fix = "use numbers separated by dots, such as 2026.1"
         raise UsageError(f"{name!r} is not a valid version", "--version", fix)
-    newest = max((version.name for version in recorded(assignment)), key=order, default=name)
+    known = {version.name for version in recorded(assignment)}
+    newest = max(known, key=order, default=name)
     if order(name) < order(newest):
         raise UsageError(f"{name} is older than {newest}, which students have", "--version", "choose a newer one")
-    if name == assignment.version:
+    if name == assignment.version and name in known:
         return assignment
     path = assignment.masters_dir / "assignment.toml"
-    text, count = TOML_LINE.subn(f'version = "{name}"', path.read_text(encoding="utf-8"), count=1)
+    text = DATE_LINE.sub("", path.read_text(encoding="utf-8"), count=1)
+    text, count = TOML_LINE.subn(f'version = "{name}"\nreleased = {today}', text, count=1)
     if not count:
         raise MasterError("no line `version = ...` to change", path, f'write `version = "{name}"` on a separate line')
     path.write_text(text, encoding="utf-8")

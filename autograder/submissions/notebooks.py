@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from autograder.assignment import Assignment
 from autograder.errors import printable
-from autograder.notebook import Cell, NotANotebook, NotebookFile, ParsedNotebook, read_notebook
+from autograder.notebook import SETUP, Cell, NotANotebook, NotebookFile, ParsedNotebook, read_notebook
 from autograder.regions import find_regions
 from autograder.release.released import names_to_questions
 from autograder.results import Flag, SubmittedFile
@@ -48,7 +48,16 @@ class ReadFiles:
 
 
 def read_cells(data: bytes) -> ParsedNotebook:
-    """Read a notebook, or one exported as a Python file. Raises NotANotebook with a plain reason."""
+    """Read a notebook, or one exported as a Python file, without the setup of a single file (`authoring/colab.py`).
+
+    Raises NotANotebook with a plain reason.
+    """
+    parsed = _read(data)
+    cells = tuple(replace(cell, source=SETUP.sub("", cell.source)) for cell in parsed.cells)
+    return replace(parsed, cells=cells)
+
+
+def _read(data: bytes) -> ParsedNotebook:
     try:
         return read_notebook(data)
     except NotANotebook:

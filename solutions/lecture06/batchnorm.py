@@ -22,7 +22,13 @@
 #   ok_format: false
 
 # %%
-from src.grader import Grader
+try:
+    from src.grader import Grader
+except ModuleNotFoundError:
+    raise SystemExit(
+        "The folder src is not here. Open this notebook in the unzipped folder of the assignment; "
+        "in Colab, open colab/batchnorm.ipynb instead, which works alone."
+    ) from None
 
 grader = Grader("batchnorm")
 
@@ -72,7 +78,7 @@ import os
 import string
 import sys
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -192,7 +198,7 @@ for row in range(4):
 
 # %%
 uniform_loss = math.log(vocab_size)
-share = torch.bincount(train_data.targets, minlength=vocab_size).double() / len(train_data)
+share = torch.bincount(train_data.targets, minlength=vocab_size).cpu().double() / len(train_data)
 unigram_loss = -(share * share.clamp_min(1e-12).log()).sum().item()
 print(f"uniform guess:         {uniform_loss:.3f}")
 print(f"letter frequency only: {unigram_loss:.3f}")
@@ -447,7 +453,7 @@ def activation_stats(pre):
     return {
         "mean": h.mean().item(),
         "std": h.std().item(),
-        "saturated": (h.abs() > 0.97).double().mean().item(),
+        "saturated": (h.abs() > 0.97).float().mean().item(),
     }
     # END SOLUTION
     """ # BEGIN PROMPT
@@ -2768,6 +2774,70 @@ with demonstration():
 # Without running statistics none of this would work. In training mode the single context would be a batch of one,
 # every centred value would be zero, and the network could not see its input at all. That is why your layer raises an
 # error for it.
+
+# %% [markdown]
+# ## Optional: norms without a batch, and statistics measured again (not graded)
+#
+# Two other norms need no batch: **layer norm** subtracts the mean of the example's own 256 numbers and divides by their
+# standard deviation; **RMS norm** only divides by the root of their mean square. Both compute the same in training and
+# evaluation and keep no running statistics. Below, they replace batch normalization in `MLPv3`. **Predict first:** at
+# which batch size does batch normalization lose most against the other two?
+
+# %% tags=["demo"]
+NORMS = {"batch norm": None, "layer norm": nn.LayerNorm, "RMS norm": nn.RMSNorm}
+
+
+def with_norm(kind, seed):
+    """Build an MLPv3 with this class of norm; None keeps batch normalization."""
+    model = new_model(MLPv3, seed, batch_norm=True)
+    if kind is not None:
+        model.bn1, model.bn2 = (kind(config.d_hidden).to(device) for _ in range(2))
+    return model
+
+
+with demonstration():
+    table = {}
+    print("validation loss after 200 steps at learning rate 0.01, mean and range over 3 seeds\n")
+    print(f"{'batch size':<12}" + "".join(f"{label:>26}" for label in NORMS))
+    for size in (2, 16, 256):
+        batches = replace(config, batch_size=size, val_interval=200)
+        for label, kind in NORMS.items():
+            runs = [
+                train(with_norm(kind, seed), train_data, val_data, batches, steps=200, seed=seed, quiet=True)
+                for seed in SEEDS
+            ]
+            table[label, size] = final(runs)
+        print(f"{size:<12}" + "".join(f"{spread(table[label, size], 3):>26}" for label in NORMS))
+    behind = {size: np.mean(table["batch norm", size]) - np.mean(table["layer norm", size]) for size in (2, 16, 256)}
+    print("batch norm behind layer norm:", ", ".join(f"{gap:.3f} at {size}" for size, gap in behind.items()))
+# CLAIM: behind[2] > 1.5 * behind[16]
+# CLAIM: behind[2] > 1.5 * behind[256]
+# CLAIM: all(abs(np.mean(table["layer norm", size]) - np.mean(table["RMS norm", size])) < 0.06 for size in behind)
+
+# %% [markdown]
+# (Compare along the rows: down a column, the gradient itself becomes less noisy.) With two examples in a batch, each is
+# normalised with a single other one, and batch normalization is furthest behind. Layer norm and RMS norm differ little.
+#
+# The running statistics are **measured, not learned**, so they can be measured again. Here the momentum was chosen far
+# too small, so that after 300 steps the running statistics still remember their initial values. One pass over training
+# examples in training mode, with momentum 1, sets them right; no weight changes.
+
+# %% tags=["demo"]
+with demonstration():
+    before, after = [], []
+    for seed in SEEDS:
+        model = with_norm(None, seed)
+        model.bn1.momentum = model.bn2.momentum = 0.001
+        history = train(model, train_data, val_data, config, lr=0.1, steps=300, seed=seed, quiet=True)
+        model.bn1.momentum = model.bn2.momentum = 1.0
+        with torch.no_grad():
+            model(train_data.inputs[:20_000])  # `train` has left the model in training mode
+        before.append(history["val"][-1])
+        after.append(validation_loss(model, val_data))
+    print("validation loss, mean and range over 3 seeds")
+    print(f"momentum 0.001, as trained:  {spread(before, 3)}")
+    print(f"statistics measured again:   {spread(after, 3)}")
+# CLAIM: all(second < first - 0.03 for first, second in zip(before, after))
 
 # %% [markdown]
 # # What you learned

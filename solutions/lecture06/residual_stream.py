@@ -22,7 +22,13 @@
 #   ok_format: false
 
 # %%
-from src.grader import Grader
+try:
+    from src.grader import Grader
+except ModuleNotFoundError:
+    raise SystemExit(
+        "The folder src is not here. Open this notebook in the unzipped folder of the assignment; "
+        "in Colab, open colab/residual_stream.ipynb instead, which works alone."
+    ) from None
 
 grader = Grader("residual_stream")
 

@@ -8,7 +8,7 @@ import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -158,3 +158,70 @@ def test_a_renamed_notebook_is_one_line(session: Session, home: Path, capsys: py
     session.grader.export()
     (line,) = capsys.readouterr().out.splitlines()
     assert line == f"batchnorm.ipynb is not in {home}. If you renamed or moved it, undo that and run again."
+
+
+@pytest.fixture
+def colab(grader: ModuleType, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """Google Colab: the open notebook is on no disk here, `reply` is what Colab says that it holds."""
+    found = SimpleNamespace(reply={}, asked=[], downloads=[])
+
+    def blocking_request(kind: str, timeout_sec: float) -> Any:
+        found.asked.append(kind)
+        return found.reply
+
+    modules = {
+        "google": ModuleType("google"),
+        "google.colab": ModuleType("google.colab"),
+        "google.colab._message": SimpleNamespace(blocking_request=blocking_request),
+        "google.colab.files": SimpleNamespace(download=found.downloads.append),
+    }
+    for name, module in modules.items():
+        monkeypatch.setitem(sys.modules, name, module)
+    vars(modules["google.colab"]).update(_message=modules["google.colab._message"], files=modules["google.colab.files"])
+    return found
+
+
+def in_colab(grader: ModuleType, home: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The grader of a notebook in Colab, whose folder does not contain the notebook."""
+    save = grader._save
+    session = Session(grader, home, monkeypatch)
+    monkeypatch.setattr(grader, "_save", save)
+    monkeypatch.setattr(session.grader, "_print_rerun", lambda: None)
+    (home / "batchnorm.ipynb").unlink()
+    return session.grader
+
+
+@pytest.mark.parametrize("title", ["batchnorm.ipynb", "Copy of batchnorm.ipynb"])
+def test_colab_hands_in_the_open_notebook(
+    grader: ModuleType,
+    home: Path,
+    title: str,
+    colab: SimpleNamespace,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("JPY_SESSION_NAME", title)
+    notebook = corpus.submission({"B1": corpus.reference()["B1"]})[NAME]
+    colab.reply = {"ipynb": notebook}
+    in_colab(grader, home, monkeypatch).export()
+    (printed,) = capsys.readouterr().out.splitlines()
+    assert printed.startswith("Wrote batchnorm-handin.zip: it contains batchnorm.ipynb as saved at ")
+    with zipfile.ZipFile(home / "batchnorm-handin.zip") as archive:
+        assert json.loads(archive.read("batchnorm.ipynb")) == notebook
+    assert colab.downloads == [str(home / "batchnorm-handin.zip")]
+    assert colab.asked == ["get_ipynb"]
+
+
+def test_colab_that_does_not_answer_is_one_line(
+    grader: ModuleType,
+    home: Path,
+    colab: SimpleNamespace,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    colab.reply = None
+    in_colab(grader, home, monkeypatch).export()
+    printed = capsys.readouterr().out
+    assert printed == "Colab did not answer. Choose File, Download, Download .ipynb, and hand in that file.\n"
+    assert not list(home.glob("*.zip"))
+    assert colab.downloads == []

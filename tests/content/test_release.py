@@ -25,7 +25,15 @@ def small(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Assignmen
 
 def test_the_release_is_complete(small: Assignment) -> None:
     files = [path.relative_to(small.release_dir).as_posix() for path in small.release_dir.rglob("*") if path.is_file()]
-    assert sorted(files) == ["MANIFEST.json", "requirements.txt", "tests/Q1.py", "tests/Q2.py", "tiny.ipynb"]
+    assert sorted(files) == [
+        "MANIFEST.json",
+        "README.md",
+        "colab/tiny.ipynb",
+        "requirements.txt",
+        "tests/Q1.py",
+        "tests/Q2.py",
+        "tiny.ipynb",
+    ]
     pins = (small.release_dir / "requirements.txt").read_text().split()
     assert [pin.split("==")[0] for pin in pins] == ["jupyter", "otter-grader"]
 

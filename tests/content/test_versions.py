@@ -6,6 +6,7 @@ import json
 import random
 import re
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -27,6 +28,7 @@ from tests import corpus
 
 NAME = "batchnorm"
 OLD = "2025.3"
+TODAY = date(2031, 4, 5)
 ASSIGNMENT = corpus.assignment()
 CURRENT = load_released(ASSIGNMENT)[NAME]
 Notebook = dict[str, Any]
@@ -261,7 +263,7 @@ def test_versions_are_ordered_by_their_numbers(home: Path) -> None:
         chosen = dataclasses.replace(assignment, version=name)
         versions.keep(chosen, versions.current(chosen, files_of(chosen)))
     assert [version.name for version in versions.recorded(assignment)] == ["2025.1", "2026", "2026.9", "2026.10"]
-    newest = versions.choose(assignment, "2026.11")
+    newest = versions.choose(assignment, "2026.11", TODAY)
     assert newest.version == "2026.11"
     assert versions.names(newest) == ["2025.1", "2026", "2026.9", "2026.10", "2026.11"]
     before = versions.previous(newest)
@@ -269,23 +271,32 @@ def test_versions_are_ordered_by_their_numbers(home: Path) -> None:
     assert before.name == "2026.10"
 
 
-def test_choosing_a_version_changes_one_line(home: Path) -> None:
+def test_choosing_a_version_changes_two_lines(home: Path) -> None:
     path = home / "solutions/lecture06/assignment.toml"
     before = path.read_text().splitlines()
-    assert versions.choose(load_assignment(home=home), "2031.4").version == "2031.4"
+    assert versions.choose(load_assignment(home=home), "2031.4", TODAY).version == "2031.4"
     after = path.read_text().splitlines()
-    assert [line for line in after if line not in before] == ['version = "2031.4"']
-    assert len(after) == len(before)
+    assert [line for line in after if line not in before] == ['version = "2031.4"', "released = 2031-04-05"]
+    assert [line for line in before if line not in after and not line.startswith(("version", "released"))] == []
+
+
+def test_a_version_on_record_keeps_its_day(home: Path) -> None:
+    assignment = versions.choose(load_assignment(home=home), "2031.4", TODAY)
+    assert assignment.released == TODAY
+    versions.keep(assignment, versions.current(assignment, files_of(assignment)))
+    assert versions.choose(assignment, "2031.4", date(2031, 5, 6)).released == TODAY
+    assert versions.choose(assignment, "2031.5", date(2031, 5, 6)).released == date(2031, 5, 6)
+    assert (home / "solutions/lecture06/assignment.toml").read_text().count("released =") == 1
 
 
 def test_a_wrong_version_is_one_line(home: Path) -> None:
     assignment = load_assignment(home=home)
     for name in ("next", ""):
         with pytest.raises(UsageError, match=f"'{name}' is not a valid version; use numbers"):
-            versions.choose(assignment, name)
+            versions.choose(assignment, name, TODAY)
     versions.keep(assignment, versions.current(assignment, files_of(assignment)))
     with pytest.raises(UsageError, match=f"2020.1 is older than {assignment.version}, which students have"):
-        versions.choose(assignment, "2020.1")
+        versions.choose(assignment, "2020.1", TODAY)
 
 
 @pytest.mark.parametrize(

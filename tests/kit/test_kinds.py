@@ -596,10 +596,10 @@ def test_a_line_that_the_rubric_no_longer_has_stays_in_the_comment() -> None:
 def test_a_gradebook_from_before_there_were_bonus_questions(out: Path) -> None:
     with contextlib.closing(sqlite3.connect(out / FILE)) as connection:
         connection.execute("ALTER TABLE scores DROP COLUMN bonus")
-        connection.execute("UPDATE meta SET value = '2' WHERE key = 'version'")
+        connection.execute("UPDATE meta SET value = '3' WHERE key = 'version'")
         connection.commit()
     with open_gradebook(out) as gradebook:
         found = {saved.result.student.id: saved.result for saved in gradebook.saved()}
-    assert (out / f"{FILE}.version-2").is_file()
+    assert (out / f"{FILE}.version-3").is_file()
     assert found["all"].questions["Q1"].bonus is False
     assert (found["all"].total, found["all"].waiting) == (7.0, ("W1", "W2"))

@@ -45,6 +45,10 @@ CORPUS = "every file of the corpus belongs to a question and can be read"
 FORM = "every question has the standard form, a check and three folded hints"
 LEAKS = "students get no solution, hidden test or private path"
 LINKS = "all links and images resolve"
+TOLD = "students get a README that names every notebook, and the course's licence"
+EDITIONS = "each notebook for Colab has the notebook's cells and the files it needs"
+EDITION = "assignments/tiny/colab/tiny.ipynb"
+README = "assignments/tiny/README.md"
 
 
 @pytest.fixture
@@ -228,6 +232,34 @@ BROKEN_FILES: list[tuple[str, Callable[[Path], None], str]] = [
         in_cell("Q1-prompt", "## ", "![a picture](img/none.png)\n## "),
         r"cell Q1-prompt: the link to 'img/none\.png'",
     ),
+    (
+        LINKS,
+        in_file(README, "# Halves", "# [Halves](none.py)"),
+        r"README\.md: the link to 'none\.py' points to no file",
+    ),
+    (TOLD, lambda home: (home / README).unlink(), r"README\.md is missing; run"),
+    (TOLD, write(README, b"Run tiny.ipynb."), r"README\.md does not mention requirements\.txt; run"),
+    (TOLD, write(README, b"See requirements.txt."), r"README\.md does not mention tiny\.ipynb; run"),
+    (TOLD, in_file(README, "Halves", "Halves with PyTorch"), r"README\.md mentions torch, which this assignment does"),
+    (TOLD, write("LICENSE", b"All yours."), r"LICENSE is not the licence in the course's folder; run"),
+    (EDITIONS, lambda home: (home / EDITION).unlink(), r"colab/tiny\.ipynb is missing; run"),
+    (EDITIONS, write(EDITION, b"{}"), r"colab/tiny\.ipynb cannot be read \('cells'\); run"),
+    (
+        EDITIONS,
+        in_file(EDITION, "packed = ", "p = "),
+        r"colab/tiny\.ipynb cannot be read \(no cell contains packed files\)",
+    ),
+    (EDITIONS, write("assignments/tiny/tests/Q1.py", b"x = 1"), r"tiny\.ipynb brings along another tests/Q1\.py than"),
+    (
+        EDITIONS,
+        write("assignments/tiny/src/x.py", b"x = 1"),
+        r"tiny\.ipynb brings along another src/x\.py than the rel",
+    ),
+    (
+        EDITIONS,
+        in_file(EDITION, "## Q1. Halve", "## Q1. Double"),
+        r"colab/tiny\.ipynb has other cells than tiny\.ipynb",
+    ),
 ]
 
 
@@ -247,6 +279,7 @@ def test_a_release_that_a_rebuild_does_not_give(home: Path) -> None:
     fix = "run `autograder release` and commit the result"
     assert on_files(home, REBUILT) == (
         f"MANIFEST.json differs from a rebuild; {fix}",
+        f"colab/tiny.ipynb differs from a rebuild; {fix}",
         f"more.py is not built from any master; {fix}",
         f"requirements.txt is missing; {fix}",
         f"tiny.ipynb differs from a rebuild; {fix}",

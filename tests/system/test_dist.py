@@ -10,6 +10,7 @@ import stat
 import time
 import zipfile
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -48,7 +49,7 @@ def small(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Assignmen
     for name, text in {"data/names.txt": "ada\n", "solutions/tiny/src/help.py": "HELP = 1\n"}.items():
         (home / name).parent.mkdir(exist_ok=True)
         (home / name).write_text(text)
-    assignment = versions.choose(load_assignment(home=home), VERSION)
+    assignment = versions.choose(load_assignment(home=home), VERSION, date(2031, 2, 3))
     write_release(assignment)
     versions.keep(assignment, version_on_disk(assignment))
     return assignment
@@ -109,6 +110,8 @@ def test_the_student_archive_is_the_release(products: Path, small: Assignment) -
     found = members(products / "tiny-2031.2-student.zip")
     names = [
         "MANIFEST.json",
+        "README.md",
+        "colab/tiny.ipynb",
         "data/names.txt",
         "requirements.txt",
         "src/help.py",
@@ -116,8 +119,10 @@ def test_the_student_archive_is_the_release(products: Path, small: Assignment) -
         "tests/Q2.py",
         "tiny.ipynb",
     ]
-    assert sorted(found) == [f"tiny/{name}" for name in names]
-    assert all(data == (small.release_dir / name.removeprefix("tiny/")).read_bytes() for name, data in found.items())
+    folder = f"tiny-{VERSION}/"
+    assert sorted(found) == [f"{folder}{name}" for name in names]
+    assert all(data == (small.release_dir / name.removeprefix(folder)).read_bytes() for name, data in found.items())
+    assert f"Version {VERSION} of 3 February 2031" in found[f"{folder}README.md"].decode()
 
 
 def test_solutions_are_executed_and_shown(products: Path) -> None:
@@ -132,13 +137,14 @@ def test_solutions_are_executed_and_shown(products: Path) -> None:
     assert not any("execution" in cell["metadata"] or "tags" in cell["metadata"] for cell in cells)
     assert "tiny/src/help.py" in found
     assert "tiny/tests/Q1.py" in found
+    assert "tiny/colab/tiny.ipynb" not in found
 
 
-def test_archives_have_fixed_times_and_permissions(products: Path) -> None:
+def test_archives_have_the_day_of_the_version_and_permissions(products: Path) -> None:
     for path in products.glob("*.zip"):
         with zipfile.ZipFile(path) as opened:
             entries = opened.infolist()
-        assert {entry.date_time for entry in entries} == {(1980, 1, 1, 0, 0, 0)}
+        assert {entry.date_time for entry in entries} == {(2031, 2, 3, 12, 0, 0)}
         assert [entry.filename for entry in entries] == sorted(entry.filename for entry in entries)
         programs = {entry.filename for entry in entries if stat.S_IMODE(entry.external_attr >> 16) == 0o755}
         assert programs == ({"run_autograder", "setup.sh"} if "gradescope" in path.name else set())

@@ -52,6 +52,7 @@ def test_the_wheel_holds_no_content_of_a_course(wheel: Path) -> None:
     assert "autograder/py.typed" in names
     assert "autograder/authoring/skeleton/assignment.toml" in names
     assert "autograder/hosts/container/setup.sh" in names
+    assert "autograder/authoring/templates/README.md" in names
 
 
 def test_from_nothing_to_grades(programs: Path, tmp_path: Path) -> None:

@@ -14,8 +14,10 @@ from autograder.authoring import corpus
 from autograder.authoring.archives import version_on_disk
 from autograder.authoring.build import points_in_words, reference_text, release_files
 from autograder.authoring.master import mistakes, read_master
+from autograder.authoring.readme import README
 from autograder.authoring.verify.leaks import leaks
 from autograder.authoring.verify.links import broken_links, unreachable
+from autograder.authoring.verify.package import incomplete_editions, unexplained
 from autograder.authoring.verify.rule import Note, Rule
 from autograder.errors import MasterError
 from autograder.notebook import Role
@@ -204,12 +206,23 @@ def nothing_leaks(files: Files) -> Iterator[str]:
 
 
 def links_resolve(files: Files) -> Iterator[str | Note]:
-    notebooks = {f"{name}.ipynb": cells for name, cells in files.cells.items()}
-    yield from broken_links(notebooks, files.released)
+    texts = {f"{name}.ipynb": cells for name, cells in files.cells.items()}
+    if README in files.released:
+        cell = {"cell_type": "markdown", "id": "", "source": files.released[README].decode("utf-8", "replace")}
+        texts[str(README)] = [cell]
+    yield from broken_links(texts, files.released)
     if files.online:
-        broken, unclear = unreachable(notebooks)
+        broken, unclear = unreachable(texts)
         yield from broken
         yield from map(Note, unclear)
+
+
+def students_are_told(files: Files) -> Iterator[str]:
+    yield from unexplained(files.assignment, files.released)
+
+
+def editions_are_complete(files: Files) -> Iterator[str]:
+    yield from incomplete_editions(files.assignment, files.released)
 
 
 RULES = (
@@ -221,4 +234,6 @@ RULES = (
     Rule(name="every question has the standard form, a check and three folded hints", reasons=cells_are_in_order),
     Rule(name="students get no solution, hidden test or private path", reasons=nothing_leaks),
     Rule(name="all links and images resolve", reasons=links_resolve),
+    Rule(name="students get a README that names every notebook, and the course's licence", reasons=students_are_told),
+    Rule(name="each notebook for Colab has the notebook's cells and the files it needs", reasons=editions_are_complete),
 )

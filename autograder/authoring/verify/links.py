@@ -85,7 +85,8 @@ def _links(notebooks: Mapping[str, Cells]) -> Iterator[tuple[str, Mapping[str, A
 
 
 def _reason(notebook: str, cell: Mapping[str, Any], target: str, wrong: str) -> str:
-    return f"{notebook}, cell {cell['id']}: the link to {target!r} {wrong}"
+    where = f"{notebook}, cell {cell['id']}" if cell["id"] else notebook
+    return f"{where}: the link to {target!r} {wrong}"
 
 
 def _wrong(

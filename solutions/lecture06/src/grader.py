@@ -71,6 +71,8 @@ class Grader:
                 print("Nothing was written. Run this cell by itself to hand in.")
                 return
             saved = _save(self.path)
+            if not self.path.is_file():
+                raise HandInError("Colab did not answer. Choose File, Download, Download .ipynb, and hand in that file.")
             self.refuse_untouched_file(_namespace())
             target = self.write_zip()
         except HandInError as error:
@@ -80,6 +82,7 @@ class Grader:
         print(f"Wrote {target.name}: it contains {self.path.name} as saved at {when}. Hand in this file.")
         if not saved:
             print("The notebook could not be saved from here: if you changed it after that time, save it and run again.")
+        _download(target)
         self._print_rerun()
 
     def questions(self) -> list[str]:
@@ -104,7 +107,12 @@ class Grader:
         return list(dict.fromkeys(found))
 
     def refuse_other_notebooks(self, namespace: Mapping[str, Any]) -> None:
-        """Raise HandInError if the notebook's file is missing or another notebook is open."""
+        """Raise HandInError if the notebook's file is missing or another notebook is open.
+
+        Colab has no such file: there, the open notebook is handed in, whatever its name.
+        """
+        if _colab():
+            return
         opened = _open_notebook(namespace)
         if opened and opened != self.path.name:
             raise HandInError(
@@ -156,7 +164,7 @@ class Grader:
         shell = InteractiveShell.instance()
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
             for role, source in _code_cells(self.path):
-                if role not in ("demo", "check"):
+                if role not in ("demo", "check", "setup"):
                     shell.run_cell(source)
         return {question: self.problems(question, shell.user_ns) for question in self.questions()}
 
@@ -228,13 +236,33 @@ def _confirmed() -> bool:
         return False
 
 
+def _colab() -> Any:
+    """The module of Google Colab, None elsewhere."""
+    return sys.modules.get("google.colab")
+
+
 def _save(path: Path) -> bool:
-    """Ask Jupyter to save the open notebook; return whether its file was written."""
+    """Ask Jupyter or Colab to save the open notebook in its file; return whether this was done."""
     with contextlib.suppress(Exception):
+        if _colab():
+            from google.colab import _message
+
+            notebook = _message.blocking_request("get_ipynb", timeout_sec=SAVE_LIMIT_S)["ipynb"]
+            path.write_text(json.dumps(notebook), encoding="utf-8")
+            return True
         from otter.check.utils import save_notebook
 
         return bool(save_notebook(str(path), timeout=SAVE_LIMIT_S))
     return False
+
+
+def _download(path: Path) -> None:
+    """Let the browser download a file from Colab; elsewhere it is on the student's computer already."""
+    with contextlib.suppress(Exception):
+        if _colab():
+            from google.colab import files
+
+            files.download(str(path))
 
 
 if __name__ == "__main__":
