@@ -4,7 +4,7 @@ from autograder.testing import LossTest
 
 from . import test_batchnorm_network, test_residual_training
 from .inputs import names
-from .test_batchnorm_network import B6_LIMIT, B7_MARGIN
+from .test_batchnorm_network import B6_LIMIT, B6_RATE, B7_MARGIN, B7_RATE
 from .test_residual_training import R9_FAST_MARGIN, R9_MARGIN
 
 TRAINING_PROBES = ("trained_logits", "trained_network", "training_steps")
@@ -57,14 +57,16 @@ LOSS_TESTS = (
     LossTest(
         question="B6",
         test="trains_at_a_large_learning_rate",
-        loss=lambda observe, seed: test_batchnorm_network.trained_loss(observe, "MLPv2", {}, seed),
+        loss=lambda observe, seed: test_batchnorm_network.trained_loss(observe, "MLPv2", {}, B6_RATE, seed),
         limit=lambda: B6_LIMIT,
         wrong={"without the norm": {"B6": WITHOUT_NORM}},
     ),
     LossTest(
         question="B7",
         test="learns_more_than_letter_frequencies",
-        loss=lambda observe, seed: test_batchnorm_network.trained_loss(observe, "MLPv3", {"batch_norm": True}, seed),
+        loss=lambda observe, seed: test_batchnorm_network.trained_loss(
+            observe, "MLPv3", {"batch_norm": True}, B7_RATE, seed
+        ),
         limit=lambda: names().unigram - B7_MARGIN,
         wrong={"W2 drawn again in forward": {"B7": REDRAWN_WEIGHT}},
     ),

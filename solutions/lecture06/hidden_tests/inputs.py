@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 CONTEXT = 3
 VOCAB = 27
-HELD_OUT = 4096
+HELD_OUT = 2048
 MODES = {True: "training", False: "evaluation"}
 """What the modes of a module are called in messages, by its attribute `training`."""
 
