@@ -33,13 +33,10 @@ from .residual_reference import (
     mlp_weights,
 )
 
-R9_MARGIN = 0.10
-"""At learning rate 0.1 the loss must be this much below the unigram cross-entropy. Over 20 seeds right answers are 0.26
-(standard deviation 0.014) below it on the bundled names and 0.31 (0.018) on the classic ones; a plain network is 0.01
-above."""
-R9_FAST_MARGIN = -0.10
-"""At learning rate 0.3 it must not diverge: after 100 steps right answers are 0.18 (0.03) and 0.22 (0.05) below."""
-DEEP = [VOCAB, 3, 16, 64, 128, 12]
+R9_RATE, R9_STEPS = 0.3, 100
+R9_MARGIN = 0.08
+"""How far below the unigram cross-entropy the held-out loss must come; calibration.csv has what answers reach."""
+DEEP = [VOCAB, 3, 16, 32, 64, 12]
 EXAMPLES = 150
 STEPS = 3
 SEED_OF_NETWORK = 1950
@@ -324,42 +321,42 @@ def test_takes_every_step(observe: Observe) -> None:
         fail("not checked: the losses are not right yet")
 
 
-def trained(observe: Observe, lr: float, steps: int, seed: int) -> Observation:
+def trained(observe: Observe, seed: int) -> Observation:
     """Train a new twelve-block network."""
     data = names()
     return observe(
         "trained_network",
         sizes=DEEP,
-        examples=[data.train.contexts[:50000], data.train.targets[:50000]],
-        steps=steps,
-        lr=lr,
+        examples=[data.train.contexts[:8000], data.train.targets[:8000]],
+        steps=R9_STEPS,
+        lr=R9_RATE,
         seed=seed,
         held_out=data.held_out.contexts,
     )
 
 
-def trained_loss(observe: Observe, lr: float, steps: int, seed: int) -> float:
+def trained_loss(observe: Observe, seed: int) -> float:
     """Return the held-out loss of a new twelve-block network after training."""
     data = names()
-    seen = trained(observe, lr, steps, seed)
+    seen = trained(observe, seed)
     logits = as_tensor(seen["logits"], "logits", (len(data.held_out.targets), VOCAB))
     return data.loss(logits)
 
 
-def mean_losses(observe: Observe, lr: float, steps: int, seed: int) -> Tensor:
+def mean_losses(observe: Observe, seed: int) -> Tensor:
     """Return the training loss averaged over every AVERAGED steps, which a picture shows without the noise."""
-    losses = losses_of(trained(observe, lr, steps, seed)["losses"], steps)
+    losses = losses_of(trained(observe, seed)["losses"], R9_STEPS)
     return losses.reshape(-1, AVERAGED).mean(1)
 
 
-def loss_curve(observe: Observe, lr: float, steps: int, margin: float) -> Picture:
+def loss_curve(observe: Observe) -> Picture:
     return curve(
-        f"Training loss of a network of {DEEP[-1]} blocks at learning rate {lr}",
+        f"Training loss of a network of {DEEP[-1]} blocks at learning rate {R9_RATE}",
         x=f"step (each point is the mean of {AVERAGED})",
         y="loss",
-        at=range(AVERAGED, steps + 1, AVERAGED),
-        yours=mean_losses(observe, lr, steps, SEED_OF_NETWORK),
-        band=measured_band(__file__, "R9", f"a_deep_network_learns (lr={lr})"),
+        at=range(AVERAGED, R9_STEPS + 1, AVERAGED),
+        yours=mean_losses(observe, SEED_OF_NETWORK),
+        band=measured_band(__file__, "R9", "a_deep_network_learns"),
     )
 
 
@@ -367,15 +364,12 @@ def loss_curve(observe: Observe, lr: float, steps: int, margin: float) -> Pictur
 @question(
     "R9",
     points=1,
-    hint="Twelve blocks learn within 200 steps: the loss is far below that of guessing by letter frequency, also at a "
-    "learning rate of 0.3.",
+    hint="Twelve blocks learn within 100 steps at a learning rate of 0.3: the loss is far below that of guessing by "
+    "letter frequency.",
 )
-@pytest.mark.parametrize(
-    ("lr", "steps", "margin"), [(0.1, 200, R9_MARGIN), (0.3, 100, R9_FAST_MARGIN)], ids=["0.1", "0.3"]
-)
-def test_a_deep_network_learns(observe: Observe, lr: float, steps: int, margin: float) -> None:
-    data, loss = names(), trained_loss(observe, lr, steps, SEED_OF_NETWORK)
-    what = f"the held-out loss after {steps} steps at learning rate {lr}"
+def test_a_deep_network_learns(observe: Observe) -> None:
+    data, loss = names(), trained_loss(observe, SEED_OF_NETWORK)
+    what = f"the held-out loss after {R9_STEPS} steps at learning rate {R9_RATE}"
     assert_below(
-        loss, data.unigram - margin, what, "does every step update every weight of the model, in training mode?"
+        loss, data.unigram - R9_MARGIN, what, "does every step update every weight of the model, in training mode?"
     )
