@@ -33,7 +33,7 @@ from autograder.notebook import NotebookFile, parse_notebook
 from autograder.results import Student
 from autograder.submissions.reassemble import reassemble
 from autograder.submissions.submission import Submission, of_files
-from benchmarks import memory, on_dask, rescore, resubmission
+from benchmarks import memory, on_dask, rescore, resubmission, starts
 
 ROUNDS = 5
 REFERENCE = "reference"
@@ -308,25 +308,9 @@ def _otter(assignment: Assignment, submission: Submission, folder: Path) -> Row:
     )
 
 
-IMPORTS = "import torch, sklearn, matplotlib.pyplot"
-
-
 def _starts(assignment: Assignment) -> Iterator[Row]:
-    child, fresh, kernel = [], [], []
-    with open_grader(assignment) as grader:
-        notebook = assignment.notebooks[0]
-        for _ in range(ROUNDS):
-            for _ in range(ROUNDS):
-                began = time.perf_counter()
-                grader.sandbox.start(notebook, [], {}, 0).close()
-                child.append(time.perf_counter() - began)
-            began = time.perf_counter()
-            subprocess.run([sys.executable, "-c", IMPORTS], check=True)
-            fresh.append(time.perf_counter() - began)
-            kernel.append(_kernel())
-    ours = statistics.median(child)
-    for what, seconds in (("a fresh Python process and imports", fresh), ("a Jupyter kernel and imports", kernel)):
-        other = statistics.median(seconds)
+    ours, fresh, kernel = starts.measure(assignment)
+    for what, other in (("a fresh Python process and imports", fresh), ("a Jupyter kernel and imports", kernel)):
         yield Row(
             what=f"start of a sandboxed child, compared with {what}",
             ours=f"{ours * 1e3:.0f} ms",
@@ -334,18 +318,6 @@ def _starts(assignment: Assignment) -> Iterator[Row]:
             ratio=f"{other / ours:.0f}",
             aim="",
         )
-
-
-def _kernel() -> float:
-    """Return the seconds to start a kernel, run the imports in it, and shut it down."""
-    from jupyter_client.manager import start_new_kernel
-
-    began = time.perf_counter()
-    manager, client = start_new_kernel(stderr=subprocess.DEVNULL)  # it warns about its connection
-    client.execute_interactive(IMPORTS, timeout=120)
-    client.stop_channels()
-    manager.shutdown_kernel()
-    return time.perf_counter() - began
 
 
 def _start_up(assignment: Assignment, folder: Path) -> Row:
