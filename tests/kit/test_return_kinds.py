@@ -81,7 +81,7 @@ def test_times_cross_as_texts() -> None:
         (lambda one: one["price"].to_numpy(), "your table is a(n array| tensor) of shape"),
         (lambda one: None, "your table is None; a DataFrame was expected"),
     ],
-    ids=str,
+    ids=lambda one: one if isinstance(one, str) else "frame",
 )
 def test_what_is_wrong_with_a_table(change: Callable[[pd.DataFrame], Any], message: str) -> None:
     with pytest.raises(AssertionError, match=message):
