@@ -21,10 +21,11 @@ PARTS = {
 def changes(assignment: Assignment, old: Version | None, new: Version) -> str:
     """Return the page, which contains only text that students can see. `old` is None for the first version."""
     title = f"# {assignment.title}: version {new.name}\n"
-    if old is None:
-        return f"{title}\nThe first version: {len(new.points)} questions, {assignment.max_points:g} points.\n"
-    renumbered = _renumbered(old, new)
     bonus = {one.id for one in assignment.questions if one.bonus}
+    if old is None:
+        total = sum(points for question, points in new.points.items() if question not in bonus)
+        return f"{title}\nThe first version: {len(new.points)} questions, {total:g} points.\n"
+    renumbered = _renumbered(old, new)
     sections = []
     for question in new.points:
         then = renumbered.get(question)

@@ -89,7 +89,7 @@ class Replier:
         self.reply = reply
         self.errors = {"B3": error}
 
-    def ask(self, request: bytes) -> Frame:
+    def ask(self, request: bytes, question: str) -> Frame:
         return self.reply
 
 
