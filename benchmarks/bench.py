@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -108,11 +108,12 @@ def _resubmission(assignment: Assignment, folder: Path) -> Iterator[Row]:
         )
 
 
-def to_markdown(rows: Sequence[Row]) -> str:
-    """Return the rows as a Markdown table."""
-    cells = [("", "this kit", "compared with", "ratio", "target"), ("---",) * 5]
-    cells += [(row.what, row.ours, row.other, row.ratio, row.aim) for row in rows]
-    return "".join(f"| {' | '.join(line)} |\n" for line in cells)
+def to_markdown(rows: Iterable[Row]) -> Iterator[str]:
+    """Yield the lines of a Markdown table, each as soon as its row has been measured."""
+    for line in (("", "this kit", "compared with", "ratio", "target"), ("---",) * 5):
+        yield f"| {' | '.join(line)} |"
+    for row in rows:
+        yield f"| {row.what} | {row.ours} | {row.other} | {row.ratio} | {row.aim} |"
 
 
 def reference(assignment: Assignment, folder: Path) -> Submission:

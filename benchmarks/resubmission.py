@@ -39,7 +39,7 @@ def measure(assignment: Assignment, folder: Path) -> Measured:
     """
     questions = assignment.questions
     used = {key for one in questions for key in assignment.dependencies(one)}
-    question = next(one.id for one in reversed(questions) if one.id not in used)
+    question = next(one.id for one in reversed(questions) if not one.written and one.id not in used)
     answers = corpus.read_answers(assignment.corpus_dir / f"{question}.txt")
     first = _submission(assignment, folder / "first", {})
     changed = _submission(assignment, folder / "changed", {question: next(one for one in answers if one.right)})

@@ -31,5 +31,6 @@ def _bench(options: argparse.Namespace) -> int:
     from benchmarks.bench import bench, to_markdown
 
     rows = bench(chosen(options), lambda what: print(f"measuring: {what}", file=sys.stderr))
-    print(to_markdown(list(rows)), end="")
+    for line in to_markdown(rows):
+        print(line, flush=True)
     return 0
