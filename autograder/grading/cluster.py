@@ -276,11 +276,13 @@ def connected(address: str, assignment: Assignment, *, unsafe: bool = False) -> 
     """
     try:
         from distributed import Client
+        from distributed.comm.addressing import get_address_host_port
     except ImportError as error:
         fix = "install the extra: pip install -c constraints.txt -e '.[dask]'"
         raise UsageError(f"Dask is not installed ({error})", "--dask", fix) from error
     logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what matters to a user is said here
     try:
+        get_address_host_port(address)  # a client that was made for no address at all does not end cleanly
         client = Client(address, timeout=CONNECT_S, set_as_default=False)
     except (OSError, ValueError) as error:
         fix = "start one (`dask scheduler`), or correct the address, such as tcp://HOST:8786"

@@ -313,7 +313,7 @@ def test_a_worker_without_the_course_is_refused(finished: Path, lone: LocalClust
     assert answer["fault"] == "there is no /nowhere/solutions/tiny; share the course's folder with it"
 
 
-@pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "nonsense://x", "127.0.0.1:1"])
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "nonsense://x", "127.0.0.1:1", "nonsense"])
 def test_an_address_where_nothing_answers_is_one_line(
     finished: Path, tmp_path: Path, address: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
