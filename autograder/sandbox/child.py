@@ -5,12 +5,13 @@ the grader trusts none of them.
 """
 
 import contextlib
+import itertools
 import os
 import signal
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -38,6 +39,15 @@ class Notebook:
     given: Given
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Before:
+    """What a program finds when it starts: the shared state, the release's own modules, the last module imported."""
+
+    shared: SharedState
+    modules: tuple[ModuleType, ...]
+    newest: str
+
+
 class Student:
     """The notebook as a probe sees it: its global names as attributes."""
 
@@ -51,16 +61,16 @@ class Student:
             raise NameError(f"{name} is not defined: its cell stopped with an error, or was changed") from None
 
 
-def serve(fd: int, notebook: Notebook, probes: Mapping[str, Probe], before: SharedState) -> None:
+def serve(fd: int, notebook: Notebook, probes: Mapping[str, Probe], before: Before) -> None:
     """Receive a program on `fd`, execute it, reply with the outcome of each step, then serve probes.
 
     If the program is watched, what its steps need of each other is sent first, before any of its code has run. Before
     the reply come notes about which step is running, for added code only.
 
     notebook: where the program is executed
-    before: the shared state that the program finds. The answer to the program also says whether one step changed what
-    others find; a request that names no probe asks whether the probes' calls did so since, and with `kept` also whether
-    they left anything behind that later calls could find.
+    before: what the program finds. The answer to the program also says whether one step changed what others find; a
+    request that names no probe asks whether the probes' calls did so since, and with `kept` also whether they left
+    anything behind that later calls could find.
     """
     sys.modules["__main__"] = module = notebook.module
     request = channel.receive(fd, FOREVER)
@@ -75,9 +85,12 @@ def serve(fd: int, notebook: Notebook, probes: Mapping[str, Probe], before: Shar
     outcomes, rebound = runner.run(
         request["steps"], lambda number: channel.send(fd, channel.encode({"at": number}), FOREVER)
     )
-    channel.send(fd, channel.encode({"outcomes": outcomes, "disturbed": rebound or is_changed(before)}), FOREVER)
+    channel.send(fd, channel.encode({"outcomes": outcomes, "disturbed": rebound or is_changed(before.shared)}), FOREVER)
     shared, names = shared_state(), names_of(module)
-    snapshot = Snapshot([module, *own_modules(request["modules"])]) if request.get("watched") else None
+    snapshot = None
+    if request.get("watched"):
+        imported = own_modules(names_since(before.newest), request["modules"])
+        snapshot = Snapshot([module, *before.modules, *imported])
     student = Student(module)
     while True:
         request = channel.receive(fd, FOREVER)
@@ -92,6 +105,12 @@ def serve(fd: int, notebook: Notebook, probes: Mapping[str, Probe], before: Shar
         except BaseException as error:
             frame = channel.encode({"error": describe(error, runner.missing)})
         channel.send(fd, frame, FOREVER)
+
+
+def now() -> Before:
+    """Return what a program would find in this process."""
+    modules = own_modules(sys.modules, ())
+    return Before(shared=shared_state(), modules=tuple(modules), newest=next(reversed(sys.modules)))
 
 
 def shared_state() -> SharedState:
@@ -141,10 +160,19 @@ def offer(modules: Mapping[str, str]) -> None:
     sys.path.append(str(folder))
 
 
-def own_modules(handed_in: Mapping[str, str]) -> list[ModuleType]:
-    """Return the loaded modules that were handed in or came with the release: those that no library holds."""
+def names_since(newest: str) -> list[str]:
+    """Return the names of the modules imported after this one.
+
+    Older ones are not looked at: touching each would copy its page of memory, and take longer than the snapshot.
+    """
+    return list(itertools.takewhile(lambda name: name != newest, reversed(sys.modules)))
+
+
+def own_modules(names: Iterable[str], handed_in: Container[str]) -> list[ModuleType]:
+    """Return the modules among these that were handed in or came with the release: those that no library holds."""
     found = []
-    for name, module in list(sys.modules.items()):
+    for name in list(names):
+        module = sys.modules.get(name)
         file = getattr(module, "__file__", None) or sys.prefix
         library = not os.path.isabs(file) or file.startswith((sys.prefix, sys.base_prefix))
         ours = name.split(".")[0] in OUR_OWN or name.startswith(PACKAGE)

@@ -76,7 +76,7 @@ def _main(control: socket.socket) -> None:
             return
     forget(Path(config["probes"]), private, readable)
     plan = confine.close(plan)
-    before = child.shared_state()
+    before = child.now()
     gc.collect()
     gc.freeze()
     active = [layer.name for layer in layers if layer.active]
@@ -126,7 +126,7 @@ def serve(
     notebooks: dict[str, child.Notebook],
     probes: dict[str, child.Probe],
     plan: confine.Plan,
-    before: child.SharedState,
+    before: child.Before,
 ) -> None:
     """Fork a child for each request until the grader disconnects."""
     poll = select.poll()
@@ -184,7 +184,7 @@ def start_child(
     probes: dict[str, child.Probe],
     plan: confine.Plan,
     folder: Path | None,
-    before: child.SharedState,
+    before: child.Before,
 ) -> None:
     """Run the child; never returns."""
     code = 1
