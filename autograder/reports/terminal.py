@@ -2,6 +2,7 @@
 
 import contextlib
 import statistics
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from autograder.assignment import Question
@@ -56,6 +57,8 @@ MAX_STATISTICS = 10
 """Rows of the table of questions, which gets a second half beside the first beyond."""
 MIN_STATISTICS = 3
 """From how many graded submissions on medians and means say something."""
+PACED = 50
+"""From how many items on plain lines also say how fast it goes, ten times in all."""
 MAX_ROWS = 60
 MAX_REASONS = 40
 
@@ -87,14 +90,16 @@ def progress(total: int) -> Iterator[Callable[[Result], None]]:
 def counted(total: int, doing: str) -> Iterator[Advance]:
     """Show a progress bar on a terminal, plain lines elsewhere; yields a function to call at each step."""
     console = Console(stderr=True)
+    done, began = 0, time.monotonic()
+
+    def line(what: str, outcome: str) -> None:
+        nonlocal done
+        done += 1
+        often = total >= PACED and done % (total // 10) == 0 and done < total
+        so_far = f" ({pace(done, total, time.monotonic() - began)})" if often else ""
+        console.print(f"{done}/{total} {what}: {outcome}{so_far}", markup=False, highlight=False, soft_wrap=True)
+
     if not console.is_terminal:
-        done = 0
-
-        def line(what: str, outcome: str) -> None:
-            nonlocal done
-            done += 1
-            console.print(f"{done}/{total} {what}: {outcome}", markup=False, highlight=False, soft_wrap=True)
-
         yield line
         return
     columns = (
@@ -102,13 +107,26 @@ def counted(total: int, doing: str) -> Iterator[Advance]:
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
+        TextColumn("{task.fields[pace]}"),
         TextColumn("{task.fields[last]}", markup=False),
     )
     with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("", total=total, last="starting")
-        yield lambda what, outcome: bar.update(task, advance=1, last=what[:40])
+        task = bar.add_task("", total=total, last="starting", pace="")
+
+        def step(what: str, outcome: str) -> None:
+            nonlocal done
+            done += 1
+            bar.update(task, advance=1, last=what[:40], pace=pace(done, total, time.monotonic() - began))
+
+        yield step
+
+
+def pace(done: int, total: int, elapsed_s: float) -> str:
+    """Return how fast it goes, and how long the rest takes at that pace."""
+    per_minute = done / max(elapsed_s, 1e-3) * 60
+    left_s = (total - done) / per_minute * 60
+    left = f"{left_s:.0f} s" if left_s < 90 else f"{left_s / 60:.0f} min" if left_s < 5400 else f"{left_s / 3600:.1f} h"
+    return f"{per_minute:.{0 if per_minute >= 10 else 1}f} a minute, {left} left"
 
 
 def _name(result: Result) -> str:
