@@ -7,9 +7,7 @@ result is the same as that of grading again.
 import contextlib
 import functools
 import json
-import multiprocessing
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,9 +22,11 @@ from autograder.gradebook.run import since, write_views
 from autograder.gradebook.store import Gradebook, Saved, connect, save_result
 from autograder.grading import fingerprint
 from autograder.grading.missing_names import MissingNames, names_not_run
+from autograder.grading.processes import Processes
 from autograder.grading.recording import NeedsChild
 from autograder.release.released import load_released
 from autograder.results import Flag, QuestionScore, Result, SubmissionStatus, maximum
+from autograder.sandbox.loading import Loader
 
 if TYPE_CHECKING:  # judging imports torch, which is only needed where there is something to judge
     from autograder.grading.scorer import Scorer
@@ -219,9 +219,10 @@ def _open_judge(name: str, home: Path, url: str, grader: Mapping[str, str]) -> J
 _judge: Judge | None = None
 
 
-def _start_judge(name: str, home: Path, url: str, grader: Mapping[str, str]) -> None:
+def _start_judge(name: str, home: Path, url: str, grader: Mapping[str, str]) -> Callable[[], object]:
     global _judge
     _judge = _open_judge(name, home, url, grader)
+    return _judge.gradebook.engine.dispose
 
 
 def _judge_in_worker(task: Task) -> Judged | None:
@@ -251,9 +252,9 @@ def _judge_all(
         if min(jobs, len(tasks)) == 1:
             results = map(functools.partial(_from_recordings, _open_judge(*where)), tasks)
         else:
-            context = multiprocessing.get_context("spawn")
-            started = ProcessPoolExecutor(jobs, mp_context=context, initializer=_start_judge, initargs=where)
-            results = stack.enter_context(started).map(_judge_in_worker, tasks, chunksize=8)
+            loader = stack.enter_context(Loader(assignment))
+            judges = stack.enter_context(Processes(loader, jobs, _start_judge, *where))
+            results = judges.map(_judge_in_worker, tasks)
         pairs = zip(tasks, results, strict=True)
         return {task.student: judged for task, judged in pairs if judged is not None}
 
