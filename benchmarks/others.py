@@ -33,7 +33,7 @@ LIMIT_S = 600
 """Per cell, for those that take one."""
 NEVER_ENDS = ("while ", "sleep", "exit", "kill", "fork", "count(")
 """Answers with one of these are left out: a time limit would be measured, not grading."""
-SHARE_WRONG = {"right": 0, "half": 2, "wrong": 1}
+SHARE_WRONG = {"right": 0, "half": 2}
 """By student: every how manieth answer is wrong, 0 for none."""
 CHECK = """
 checks = {{}}

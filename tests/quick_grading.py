@@ -42,6 +42,7 @@ def main(submissions: Path, out: Path) -> None:
     print("ready", flush=True)
     with open_gradebook(out) as gradebook:
         run = runs.begin(gradebook, corpus.assignment(), (QUESTION,), {"engine": "e", "tests B1": "1"}, "quick")
+        run.why(hand_ins)
         Batch(executor=InlineExecutor(), grade=grade, jobs=lambda: 1, wanted=run.wanted, record=run.record).run(
             hand_ins
         )
