@@ -8,13 +8,14 @@ that is doubled stands twice, and only the header of one that holds others is sh
 
 import ast
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from autograder.assignment import Assignment
 from autograder.assignment_file import read_toml
 from autograder.authored import authored_text
+from autograder.authoring.master import MasterQuestion
 from autograder.authoring.mutations import OPERATORS, expressions
 from autograder.errors import MasterError
 
@@ -155,6 +156,28 @@ def _instead(node: ast.stmt, *, torch: bool) -> Iterator[tuple[tuple[str, str], 
             ast.With(items=left, body=node.body) if left else ast.If(test=ast.Constant(True), body=node.body, orelse=[])
         )
         yield (text, ast.unparse(ast.fix_missing_locations(freed)).split("\n")[0]), [freed]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Population:
+    """All mutants of an assignment.
+
+    made: by question; listed: those listed as right answers, each with its line in the file
+    """
+
+    made: Mapping[str, tuple[Mutant, ...]]
+    listed: Mapping[Key, int]
+
+    def wrong(self, question: str) -> list[Mutant]:
+        """Return the mutants of a question that its hidden tests have to notice."""
+        return [one for one in self.made[question] if one.key not in self.listed and not one.trivial]
+
+
+def population(assignment: Assignment, masters: Mapping[str, MasterQuestion]) -> Population:
+    """Return the mutants of every reference answer. Raises MasterError for a mistake in the list of equivalent ones."""
+    answers = {one.id: "\n".join(masters[one.id].answer) for one in assignment.tested}
+    made = {key: tuple(mutants(key, answer, torch=assignment.uses_torch)) for key, answer in answers.items()}
+    return Population(made=made, listed=equivalent(assignment))
 
 
 def equivalent(assignment: Assignment) -> dict[Key, int]:

@@ -7,7 +7,6 @@ FAMILIES = (
     ("mean", "sum"),
     ("var", "std"),
     ("zeros", "ones", "randn"),
-    ("empty", "zeros", "ones", "randn"),
     ("randn", "rand"),
     ("eval", "train"),
     ("max", "min"),
@@ -19,6 +18,8 @@ FAMILIES = (
     ("append", "extend"),
 )
 """Functions that are taken for one another; the first of a family becomes each of the others, and they become it."""
+INSTEAD = {"empty": ("zeros", "ones", "randn")}
+"""What a function is taken for, but not the other way: nothing can rely on noticing what `empty` happens to hold."""
 PAIRS = {"inputs": "targets", "targets": "inputs", "weight": "bias", "bias": "weight"}
 """Names that are taken for one another."""
 REDUCTIONS = ("mean", "sum", "var", "std")
@@ -115,6 +116,7 @@ def _constants(node: ast.Constant) -> Iterator[ast.expr]:
 
 def _family(name: str) -> Iterator[str]:
     """Yield the names that this one is taken for."""
+    yield from INSTEAD.get(name, ())
     for first, *others in FAMILIES:
         if name == first:
             yield from others

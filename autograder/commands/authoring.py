@@ -2,12 +2,18 @@
 
 import argparse
 import math
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from autograder.assignment import Assignment
 from autograder.assignment_file import assignment_names, load_assignment
 from autograder.commands.options import Verbs, chosen, cores, course, user_path, verb
 from autograder.errors import UsageError
+
+if TYPE_CHECKING:  # each verb imports what it needs
+    from autograder.release.versions import MutantFigures
 
 
 def add(verbs: Verbs) -> None:
@@ -24,6 +30,11 @@ def add(verbs: Verbs) -> None:
         metavar="2026.1",
         help="make this version: put it into assignment.toml, keep a record of it, and write the archives to upload"
         " (default: only rebuild the student version)",
+    )
+    release.add_argument(
+        "--quick",
+        action="store_true",
+        help="with --version: grade no mutants, and keep the record without their figures",
     )
     release.add_argument(
         "--out",
@@ -47,7 +58,15 @@ def add(verbs: Verbs) -> None:
         help="grade all mutants and the whole corpus, of these questions or of all; takes long"
         " (default: only where there are few)",
     )
-
+    check.add_argument(
+        "--table",
+        nargs="+",
+        type=user_path,
+        default=[],
+        metavar="FILE",
+        help="with --mutants and --assignment: write which hidden tests notice the mutants, to FILE.md by hidden test,"
+        " to FILE.csv by mutant",
+    )
     check.add_argument("--online", action="store_true", help="ask every web address that a notebook links to")
 
     calibrate = verb(verbs, "calibrate", "measure the thresholds of loss tests", _calibrate)
@@ -104,36 +123,87 @@ def _release(options: argparse.Namespace) -> int:
     if options.version is not None:
         from autograder.authoring.archives import version_on_disk, write_products
 
-        print(f"on record: {versions.keep(assignment, version_on_disk(assignment))}")
+        version = version_on_disk(assignment)
+        if options.quick:
+            print("mutants: not graded (--quick), so a new record has no figures of them")
+        elif not versions.record_of(assignment, version.name).is_file():
+            version = replace(version, mutants=_mutants(assignment))
+        print(f"on record: {versions.keep(assignment, version)}")
         for path in write_products(assignment, options.out):
             print(f"{path.stat().st_size / 1e3:8.0f} kB  {path}")
     return 0
 
 
+def _mutants(assignment: Assignment) -> "dict[str, MutantFigures]":
+    """Return the figures of the mutants of every question, and print their sums."""
+    from autograder.authoring.noticed import in_words, total
+    from autograder.authoring.verify.grading import Grading
+    from autograder.authoring.verify.noticing import figures
+    from autograder.reports import terminal
+
+    with Grading(assignment) as grading, terminal.counted(len(assignment.tested), "grading mutants") as advance:
+        found = figures(grading, lambda one: advance(one.question, in_words(one.figures)))
+    every = total(found.values())
+    rest = f"; `autograder verify --assignment {assignment.name} --mutants` names the others" if every.survivors else ""
+    print(f"mutants: {in_words(every)}{rest}")
+    return found
+
+
 def _verify(options: argparse.Namespace) -> int:
+    home = course(options)
+    _refuse_tables(options)
+    names = [options.assignment] if options.assignment else assignment_names(home)
+    passed = [_passes(load_assignment(name, home), options) for name in names]
+    return 0 if all(passed) else 1
+
+
+def _refuse_tables(options: argparse.Namespace) -> None:
+    """Raise UsageError for tables that cannot be written."""
+    from autograder.authoring.noticed import TABLES
+
+    if options.table and (options.mutants is None or options.assignment is None):
+        what = "it needs the mutants of one assignment"
+        raise UsageError(what, "--table", "add --assignment NAME --mutants")
+    for path in options.table:
+        if path.suffix not in TABLES:
+            raise UsageError("not a kind of table", path, f"let its name end in {' or '.join(TABLES)}")
+
+
+def _passes(assignment: Assignment, options: argparse.Namespace) -> bool:
+    """Run the release check on an assignment, show what it found, and return whether all checks passed."""
+    from autograder.authoring.noticed import TABLES, Measured, in_words
     from autograder.authoring.verify import RULES, verify
     from autograder.authoring.verify.grading import MOST
     from autograder.reports import terminal
 
-    home = course(options)
     chosen_ones = frozenset(filter(None, (options.mutants or "").split(",")))
-    most = 0 if options.quick else MOST if options.mutants is None else math.inf
-    passed = True
-    for name in [options.assignment] if options.assignment else assignment_names(home):
-        assignment = load_assignment(name, home)
-        if unknown := chosen_ones - {one.id for one in assignment.questions}:
-            raise UsageError(f"{name} has no question {min(unknown)}", "--mutants", "give ids of its questions")
-        with terminal.counted(len(RULES), "checking") as advance:
-            outcomes = verify(
-                assignment,
-                lambda one: advance(one.rule, "passed" if one.kept else "failed"),
-                most,
-                chosen_ones,
-                online=options.online,
-            )
-        terminal.show_rules(assignment.name, outcomes)
-        passed = passed and all(one.kept for one in outcomes)
-    return 0 if passed else 1
+    if unknown := chosen_ones - {one.id for one in assignment.questions}:
+        raise UsageError(f"{assignment.name} has no question {min(unknown)}", "--mutants", "give ids of its questions")
+    tested = {one.id for one in assignment.tested}
+    shown = frozenset() if options.mutants is None else tested & (chosen_ones or tested)
+    found: list[Measured] = []
+    with terminal.counted(len(RULES) + len(shown), "checking") as advance:
+
+        def measured(one: Measured) -> None:
+            found.append(one)
+            if one.question in shown:
+                advance(f"mutants of {one.question}", in_words(one.figures))
+
+        outcomes = verify(
+            assignment,
+            lambda one: advance(one.rule, "passed" if one.kept else "failed"),
+            0 if options.quick else MOST if options.mutants is None else math.inf,
+            chosen_ones,
+            online=options.online,
+            every_test=bool(options.table),
+            measured=measured,
+        )
+    terminal.show_rules(assignment.name, outcomes)
+    for path in options.table if len(found) == len(shown) else ():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(TABLES[path.suffix](assignment, found), encoding="utf-8")
+        print(f"written: {path}")
+    return all(one.kept for one in outcomes)
 
 
 def _calibrate(options: argparse.Namespace) -> int:

@@ -95,14 +95,17 @@ class Scorer:
         scores, flags = replace(self, start=starter)._score(program, questions, scored)
         return scores, _once([*flags, *starter.flags])
 
-    def first_failure(self, program: Program, one: Question) -> TestScore | None:
-        """Return the first hidden test of a question that a program fails, in one attempt; None when it passes all."""
+    def failures(self, program: Program, one: Question, *, first_only: bool = False) -> tuple[TestScore, ...]:
+        """Return the hidden tests of a question that a program fails in one attempt.
+
+        first_only: end at the first, which is enough to know whether there is one
+        """
         child = Child(self.start, [program], _seed(one.notebook, self.reseeded))
         try:
-            results = self._results(one, self._observer(child, one), [], first_failure_ends=True)
+            results = self._results(one, self._observer(child, one), [], first_failure_ends=first_only)
         finally:
             child.close()
-        return None if results[-1].status is Status.PASSED else results[-1]
+        return tuple(result for result in results if result.status is not Status.PASSED)
 
     def _score(
         self, program: Program, questions: Sequence[Question], scored: Scored

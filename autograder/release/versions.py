@@ -8,7 +8,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -26,10 +26,34 @@ CELL_KEYS = ("id", "kind", "source", "question", "role")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MutantFigures:
+    """How many mutants of one reference answer there are, and how many of them are noticed.
+
+    equivalent: those that are right answers too, which nothing has to notice
+    noticed: by the hidden tests, of all others; by_check: by the public check, None where it could not be measured
+    """
+
+    made: int
+    equivalent: int
+    noticed: int
+    by_check: int | None
+
+    @property
+    def wrong(self) -> int:
+        """The mutants that hidden tests have to notice."""
+        return self.made - self.equivalent
+
+    @property
+    def survivors(self) -> int:
+        return self.wrong - self.noticed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Version:
     """A release as students got it.
 
     points, defines: by question; notebooks: the cells of each; files: the SHA-256 of every other file, by its path
+    mutants: what was measured when it was made, by question; None if it was not
     """
 
     name: str
@@ -37,6 +61,7 @@ class Version:
     defines: Mapping[str, tuple[str, ...]]
     notebooks: Mapping[str, tuple[Cell, ...]]
     files: Mapping[str, str]
+    mutants: Mapping[str, MutantFigures] | None = None
 
 
 def order(name: str) -> tuple[int, ...]:
@@ -66,6 +91,7 @@ def to_json(version: Version) -> str:
         "questions": {
             key: {"points": points, "defines": list(version.defines[key])} for key, points in version.points.items()
         },
+        "mutants": None if version.mutants is None else {key: _row(one) for key, one in version.mutants.items()},
         "files": dict(version.files),
         "notebooks": {
             name: [{key: getattr(cell, key) for key in CELL_KEYS} for cell in cells]
@@ -75,10 +101,14 @@ def to_json(version: Version) -> str:
     return json.dumps(table, indent=1, ensure_ascii=False) + "\n"
 
 
+def _row(figures: MutantFigures) -> dict[str, int | None]:
+    return asdict(figures) | {"survivors": figures.survivors}
+
+
 def from_json(text: str) -> Version:
     """Read a record. Raises KeyError, TypeError or ValueError if the text is not one."""
     table: dict[str, Any] = json.loads(text)
-    questions = table["questions"]
+    questions, mutants = table["questions"], table.get("mutants")  # records of older kits have no figures
     return Version(
         name=str(table["version"]),
         points={key: float(entry["points"]) for key, entry in questions.items()},
@@ -88,7 +118,14 @@ def from_json(text: str) -> Version:
             for name, cells in table["notebooks"].items()
         },
         files=dict(table["files"]),
+        mutants=None if mutants is None else {key: _figures(row) for key, row in mutants.items()},
     )
+
+
+def _figures(row: Mapping[str, int | None]) -> MutantFigures:
+    by_check = row["by_check"]
+    made, equivalent, noticed = (int(row[key] or 0) for key in ("made", "equivalent", "noticed"))
+    return MutantFigures(made=made, equivalent=equivalent, noticed=noticed, by_check=by_check)
 
 
 def recorded(assignment: Assignment) -> list[Version]:
@@ -149,13 +186,20 @@ def choose(assignment: Assignment, name: str, today: date) -> Assignment:
 def keep(assignment: Assignment, version: Version) -> Path:
     """Write the record of a version, which never changes afterwards; return its path.
 
-    Raises UsageError if this version is on record with different contents.
+    Raises UsageError if this version is on record with different contents; figures of mutants are none.
     """
-    path = assignment.masters_dir / FOLDER / f"{version.name}.json"
-    text = to_json(version)
-    if path.is_file() and path.read_text(encoding="utf-8") != text:
+    path = record_of(assignment, version.name)
+    if not path.is_file():
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(to_json(version), encoding="utf-8")
+        return path
+    kept = next(one for one in recorded(assignment) if one.name == version.name)
+    if replace(kept, mutants=None) != replace(version, mutants=None):
         fix = f"choose a new --version, or delete {path.name} if {version.name} was never published"
         raise UsageError(f"version {version.name} is on record with different contents", path, fix)
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(text, encoding="utf-8")
     return path
+
+
+def record_of(assignment: Assignment, name: str) -> Path:
+    """Return where the record of a version is kept."""
+    return assignment.masters_dir / FOLDER / f"{name}.json"

@@ -42,6 +42,14 @@ def test_changes_of_one_line(answer: str, becomes: set[str]) -> None:
     assert not any("detach" in after or "no_grad" in after for _, after in found)
 
 
+def test_what_empty_memory_holds_is_no_mutant() -> None:
+    assert {"w = torch.zeros(3)", "w = torch.ones(3)", "w = torch.randn(3)"} <= {
+        after for _, after in names("w = torch.empty(3)", torch=True)
+    }
+    for name in ("zeros", "ones", "randn"):
+        assert not any("empty" in after for _, after in names(f"w = torch.{name}(3)", torch=True))
+
+
 def test_changes_of_statements_in_blocks() -> None:
     assert {
         ("with torch.no_grad():", "if True:"),

@@ -257,6 +257,24 @@ def test_a_record_is_never_changed(home: Path) -> None:
         versions.keep(assignment, dataclasses.replace(version, points=dict(version.points) | {"B3": 7.0}))
 
 
+def test_figures_of_mutants_are_no_reason_to_change_a_record(home: Path) -> None:
+    assignment = load_assignment(home=home)
+    version = versions.current(assignment, files_of(assignment))
+    figures = {"B1": versions.MutantFigures(made=9, equivalent=2, noticed=6, by_check=5)}
+    figures["B2"] = dataclasses.replace(figures["B1"], by_check=None)
+    measured = dataclasses.replace(version, mutants=figures)
+    path = versions.keep(assignment, measured)
+    before = path.read_bytes()
+    assert json.loads(before)["mutants"]["B1"]["survivors"] == 1
+    assert versions.recorded(assignment) == [measured]
+    versions.keep(assignment, version)
+    assert path.read_bytes() == before
+
+
+def test_records_of_older_kits_have_no_figures() -> None:
+    assert {one.name: one.mutants for one in versions.recorded(ASSIGNMENT)}["2026.1"] is None
+
+
 def test_versions_are_ordered_by_their_numbers(home: Path) -> None:
     assignment = load_assignment(home=home)
     for name in ("2026.10", "2026.9", "2025.1", "2026"):

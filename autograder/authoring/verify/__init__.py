@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from autograder.assignment import Assignment
+from autograder.authoring.noticed import Measured
 from autograder.authoring.verify import answers, files, grading, notebooks, pictures
 from autograder.authoring.verify.places import with_places
 from autograder.authoring.verify.rule import Evidence, Outcome, Rule, judge
@@ -25,10 +26,12 @@ def verify(
     chosen: frozenset[str] = frozenset(),
     *,
     online: bool = False,
+    every_test: bool = False,
+    measured: Callable[[Measured], None] = lambda one: None,
 ) -> list[Outcome]:
     """Run every check on an assignment. `done` is called with each outcome as it comes, from several threads.
 
-    most, chosen: as for Grading; online: as for Files
+    most, chosen, every_test, measured: as for Grading; online: as for Files
     """
     placed = with_places(assignment)
 
@@ -39,6 +42,6 @@ def verify(
         on_files = pool.submit(judged, files.RULES, files.Files(assignment, online=online))
         on_notebooks = pool.submit(judged, notebooks.RULES, notebooks.Runs(assignment))
         # Not in the pool: pytest, which it uses, wants the main thread.
-        with grading.Grading(assignment, most, chosen) as graded:
+        with grading.Grading(assignment, most, chosen, every_test=every_test, measured=measured) as graded:
             on_grading = judged((*grading.RULES, *pictures.RULES, *answers.RULES), graded)
         return [*on_files.result(), *on_grading, *on_notebooks.result()]

@@ -12,8 +12,10 @@ from pathlib import Path
 from autograder.assignment import Question
 from autograder.authoring import corpus
 from autograder.authoring.master import read_masters
-from autograder.authoring.mutants import FILE, Mutant, equivalent, mutants
+from autograder.authoring.mutants import FILE, population
+from autograder.authoring.noticed import in_words
 from autograder.authoring.verify.grading import Grading
+from autograder.authoring.verify.noticing import measured
 from autograder.authoring.verify.rule import Note, Rule
 from autograder.results import Status
 
@@ -21,39 +23,28 @@ SKIPPED = "skipped, as there are {} answers to grade; `autograder verify --mutan
 
 
 def mutants_are_noticed(grading: Grading) -> Iterator[str | Note]:
-    """Grade the mutants of every reference answer up to their first failed test, except those listed as equivalent."""
-    assignment, listed = grading.assignment, equivalent(grading.assignment)
+    """Grade the mutants of every reference answer, except those listed as equivalent."""
+    assignment = grading.assignment
     masters = read_masters(assignment)
-    found = {
-        one.id: mutants(one.id, "\n".join(masters[one.id].answer), torch=assignment.uses_torch)
-        for one in assignment.tested
-    }
-    known = {mutant.key for some in found.values() for mutant in some}
+    found = population(assignment, masters)
+    known = {mutant.key for some in found.made.values() for mutant in some}
     file = (assignment.masters_dir / FILE).relative_to(assignment.home).as_posix()
-    for key, line in listed.items():
+    for key, line in found.listed.items():
         if key not in known:
             yield f"{file}:{line}: {key[0]} has no such mutant (any more): `{key[1]}` -> `{key[2]}`; delete the entry"
-    count = sum(mutant.key not in listed and not mutant.trivial for some in found.values() for mutant in some)
+    count = sum(len(found.wrong(question)) for question in found.made)
     if count > grading.most:
         yield Note(SKIPPED.format(count))
         return
     for one in grading.questions:
-        open_ones = [mutant for mutant in found[one.id] if mutant.key not in listed and not mutant.trivial]
-        alive = [mutant for mutant in open_ones if survives(grading, one, mutant)]
-        equal = len(found[one.id]) - len(open_ones)
-        yield Note(f"{one.id}: {len(open_ones) - len(alive)} of {len(open_ones)} noticed, {equal} equivalent")
+        result = measured(grading, one, found, first_only=not grading.every_test)
+        grading.measured(result)
+        yield Note(f"{one.id}: {in_words(result.figures)}")
         master = (assignment.masters_dir / f"{one.notebook}.py").relative_to(assignment.home).as_posix()
-        for mutant in alive:
+        for mutant in result.survivors:
             where = f"{master}:{masters[one.id].solution + mutant.number}"
             what = f"no hidden test of {one.id} notices `{mutant.line}` -> `{mutant.becomes}`"
             yield f"{where}: {what}; test it, or list it in {FILE} with a reason"
-
-
-def survives(grading: Grading, one: Question, mutant: Mutant) -> bool:
-    """Whether a mutant passes every hidden test of its question, with the reference for all other answers."""
-    cell = corpus.answer_cell(grading.grader.released[one.notebook], one.id, mutant.body)
-    program = grading.programs[one.notebook].with_answers({one.id: cell})
-    return grading.grader.scorer.first_failure(program, one) is None
 
 
 def corpus_is_judged_as_written(grading: Grading) -> Iterator[str | Note]:

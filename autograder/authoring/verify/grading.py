@@ -4,7 +4,7 @@ import ast
 import contextlib
 import functools
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -13,6 +13,7 @@ from autograder.assignment import Assignment, Question
 from autograder.assignment_file import line_of
 from autograder.authored import authored_text
 from autograder.authoring import corpus
+from autograder.authoring.noticed import Measured
 from autograder.authoring.verify import chance
 from autograder.authoring.verify.rule import Rule
 from autograder.authoring.verify.stand_ins import stand_ins
@@ -46,12 +47,24 @@ class Grading:
 
     most: how many answers a rule may grade; one that would need more is left out
     chosen: the questions that such a rule looks at, all when there are none
+    every_test: whether all hidden tests judge each mutant, not only those up to the first that notices it
+    measured: called with what was measured of the mutants of each question
     """
 
-    def __init__(self, assignment: Assignment, most: float = MOST, chosen: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self,
+        assignment: Assignment,
+        most: float = MOST,
+        chosen: frozenset[str] = frozenset(),
+        *,
+        every_test: bool = False,
+        measured: Callable[[Measured], None] = lambda one: None,
+    ) -> None:
         self.assignment = assignment
         self.most = most
         self.chosen = chosen
+        self.every_test = every_test
+        self.measured = measured
         self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> "Grading":
