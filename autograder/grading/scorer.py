@@ -71,7 +71,6 @@ class Scorer:
 
     tests: by question; reference: the answer cell of each question with its reference answer
     start: starts a program in a child
-    reseeded: 0 in grading; with another number all code draws other random numbers
     """
 
     assignment: Assignment
@@ -79,7 +78,6 @@ class Scorer:
     reference: Mapping[str, str]
     start: RunFactory
     memory: Memory = field(default_factory=Memory)
-    reseeded: int = 0
 
     def score(
         self,
@@ -100,7 +98,7 @@ class Scorer:
 
         first_only: end at the first, which is enough to know whether there is one
         """
-        child = Child(self.start, [program], _seed(one.notebook, self.reseeded))
+        child = Child(self.start, [program], _seed(one.notebook))
         try:
             results = self._results(one, self._observer(child, one), [], first_failure_ends=first_only)
         finally:
@@ -153,7 +151,7 @@ class Scorer:
         shared: dict[str, QuestionScore | None] = {}
         if len(answered) < 2:
             return shared, []
-        run = self.start(program, _seed(program.notebook, self.reseeded))
+        run = self.start(program, _seed(program.notebook))
         try:
             for one in answered:
                 if one is not answered[0] and run.changed():
@@ -236,7 +234,7 @@ class Scorer:
     def _try(self, one: Question, attempt: Attempt) -> Tried:
         """Run the tests on the first program that finishes."""
         programs = [program.with_answers(attempt.reference) for program in attempt.programs]
-        child = Child(self.start, programs, notebook_seed(one, self.reseeded))
+        child = Child(self.start, programs, notebook_seed(one))
         flags = list(attempt.flags)
         try:
             results = self._results(one, self._observer(child, one), flags)
@@ -256,7 +254,7 @@ class Scorer:
         )
 
     def _observer(self, child: Child | Running, one: Question) -> Observer:
-        return Observer(child, one.id, seed_of(one, self.reseeded))
+        return Observer(child, one.id, seed_of(one))
 
     def _results(
         self, one: Question, observer: Observer, flags: list[Flag], *, first_failure_ends: bool = False
@@ -302,18 +300,18 @@ class Scorer:
         return verdict, name
 
 
-def seed_of(one: Question, reseeded: int = 0) -> int:
+def seed_of(one: Question) -> int:
     """Return the random seed for student code while this question is graded."""
-    return _seed(one.id, reseeded)
+    return _seed(one.id)
 
 
-def notebook_seed(one: Question, reseeded: int = 0) -> int:
+def notebook_seed(one: Question) -> int:
     """Return the random seed for the notebook's own code."""
-    return _seed(one.notebook, reseeded)
+    return _seed(one.notebook)
 
 
-def _seed(name: str, reseeded: int) -> int:
-    return zlib.crc32(name.encode()) ^ reseeded
+def _seed(name: str) -> int:
+    return zlib.crc32(name.encode())
 
 
 def _alone_in(program: Program, questions: frozenset[str], beside: frozenset[str]) -> tuple[Program, ...]:

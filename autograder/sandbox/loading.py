@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,10 +88,16 @@ def _gone() -> LoaderGone:
 class Loader:
     """A loader of this process's own. Use it as a context manager; it is killed at the end, what it forked is not."""
 
-    def __init__(self, assignment: Assignment) -> None:
-        """It first loads what every grader of this assignment takes."""
+    def __init__(
+        self, assignment: Assignment, environment: Mapping[str, str] | None = None, first: Sequence[str] = ()
+    ) -> None:
+        """It first loads what every grader of this assignment takes.
+
+        environment: what differs from the usual environment of a loader; first: modules to import before the others
+        """
         self._home = assignment.home
-        self._names = ["torch"] if assignment.uses_torch else ["numpy"]
+        self._environment = environment or {}
+        self._names = [*first, "torch" if assignment.uses_torch else "numpy"]
         self._stack = contextlib.ExitStack()
         self._lock = threading.Lock()
 
@@ -122,7 +128,7 @@ class Loader:
             process = subprocess.Popen(
                 [sys.executable, "-m", "autograder.sandbox.loader", str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
-                env=_environment(folder),
+                env={**_environment(folder), **self._environment},
                 cwd=self._home,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,

@@ -14,12 +14,11 @@ from autograder.assignment_file import line_of
 from autograder.authored import authored_text
 from autograder.authoring import corpus
 from autograder.authoring.noticed import Measured
-from autograder.authoring.verify import chance
+from autograder.authoring.verify import chance, elsewhere
 from autograder.authoring.verify.rule import Rule
 from autograder.authoring.verify.stand_ins import stand_ins
 from autograder.grading.grader import Grader, open_grader
 from autograder.grading.hidden_tests import HiddenTest, collect
-from autograder.grading.memory import Memory
 from autograder.program import Program
 from autograder.release.reference import reference_answers
 from autograder.results import Flag, QuestionScore, Result, Status, Student
@@ -108,12 +107,9 @@ class Grading:
         return {one.id: self.grade(folder, one) for one in self.assignment.questions}
 
     @functools.cached_property
-    def again(self) -> dict[str, Graded]:
-        """The reference once more: other random numbers for its code, and every hidden test judges anew."""
-        scorer = replace(self.grader.scorer, memory=Memory(), reseeded=1)
-        grader = replace(self.grader, scorer=scorer)
-        folder = self._hand_in(scorer.reference)
-        return {one.id: self.grade(folder, one, grader) for one in self.assignment.questions}
+    def elsewhere(self) -> tuple[elsewhere.ByQuestion, elsewhere.ByQuestion]:
+        """The verdicts on the reference in other processes, as `elsewhere.judged` returns them."""
+        return elsewhere.judged(self.assignment, self.programs)
 
     @functools.cached_property
     def with_dependencies(self) -> dict[str, Graded]:
@@ -215,13 +211,17 @@ def tests_have_teeth(grading: Grading) -> Iterator[str]:
 
 
 def tests_are_steady(grading: Grading) -> Iterator[str]:
-    """Compare two gradings of the reference, and look for hidden tests that draw without a seed or read the clock."""
-    for question, graded in grading.again.items():
-        then = {test.name: test.status for test in grading.reference[question].score.tests}
-        for test in graded.score.tests:
-            if test.status is not then[test.name]:
-                what = f"the hidden test {test.name} is {then[test.name]}, and {test.status} with other random numbers"
-                yield f"{question}: {what} ({test.message})"
+    """Judge the reference elsewhere and twice, and look for hidden tests that draw, read the clock or order sets."""
+    every, as_graded = grading.elsewhere
+    for question, cases in every.items():
+        passed = {test.name for test in grading.reference[question].score.tests if test.status is Status.PASSED}
+        steady = {(case.test, case.case) for case in as_graded.get(question, []) if case.passed}
+        told = set()
+        for case in cases:
+            reason = case.unsteady(passed, with_same_numbers=(case.test, case.case) in steady)
+            if reason and case.test not in told:
+                told.add(case.test)
+                yield f"{question}: the hidden test {case.test} is {reason}"
     for path in sorted(grading.assignment.hidden_tests_dir.glob("*.py")):
         if not path.name.startswith("probes"):  # those run in the sandbox, where everything is seeded
             where = path.relative_to(grading.assignment.home).as_posix()

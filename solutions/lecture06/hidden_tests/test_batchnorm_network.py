@@ -303,7 +303,7 @@ def test_starting_weights(observe: Observe, batch_norm: bool) -> None:
         }
         assert_deviation(parameters[name], gain / math.sqrt(fan_in), f"initial {name}", mistakes=wrong)
     assert_deviation(parameters["C"], 1.0, "initial C", tolerance=0.15)
-    for name in {"b1", "b2", "b3"} & set(parameters):
+    for name in sorted({"b1", "b2", "b3"} & set(parameters)):
         bias = as_tensor(parameters[name], f"initial {name}")
         if bool((bias != 0).any()):
             fail(f"the bias {name} does not start at zero")
