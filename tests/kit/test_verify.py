@@ -212,25 +212,39 @@ BROKEN_FILES: list[tuple[str, Callable[[Path], None], str]] = [
     (
         LEAKS,
         in_cell("Q1-prompt", "# ", f"#{SECRET.decode()}\n"),
-        r"tiny\.ipynb contains a line of the solution of Q2: halves = ",
+        r"^assignments/tiny/tiny\.ipynb:\d+: cell Q1-prompt contains a line of the solution of Q2: halves = ",
     ),
-    (LEAKS, write("assignments/tiny/src/x.py", STOLEN), r"src/x\.py contains a line of probes\.py: return \{'ret"),
-    (LEAKS, write("assignments/tiny/src/x.py", b"from a.hidden_tests import b"), r"src/x\.py contains 'hidden_tests'"),
-    (LEAKS, write("assignments/tiny/test_questions.py", b""), r"test_questions\.py contains 'test_questions\.py'"),
+    (LEAKS, write("assignments/tiny/src/x.py", STOLEN), r"src/x\.py:1: contains line 1\d of probes\.py: ret"),
+    (
+        LEAKS,
+        write("assignments/tiny/src/x.py", b"from a.hidden_tests import b"),
+        r"src/x\.py:1: contains 'hidden_tests'",
+    ),
+    (LEAKS, write("assignments/tiny/test_questions.py", b""), r"test_questions\.py:1: contains 'test_q"),
     (
         LEAKS,
         in_cell("Q1-prompt", "##", "## Which of the two divisions rounds?"),
-        r"contains 'Which of the two divisions",
+        r"cell Q1-prompt contains the hint in line \d+ of test_questions\.py: Which of the two divisions",
     ),
     (
         LEAKS,
         write("dist/tiny-1-student.zip", zipped({"a/x.py": SECRET})),
-        r"dist/tiny-1-student\.zip/a/x\.py contains a line",
+        r"dist/tiny-1-student\.zip/a/x\.py:2: contains a line",
     ),
     (
         LEAKS,
         write("dist/tiny-1-student.zip", zipped({"b.zip": zipped({"x.txt": SECRET})})),
-        r"student\.zip/b\.zip/x\.txt contains a line of the solution of Q2",
+        r"student\.zip/b\.zip/x\.txt:2: contains a line of the solution of Q2",
+    ),
+    (
+        LEAKS,
+        write("assignments/tiny/src/x.py", b"# such as\n# [4, 1, 7]"),
+        r"src/x\.py:2: contains data of line \d+ of test_questions\.py; take other numbers in public: 4\.0, 1\.0, 7\.0",
+    ),
+    (
+        LEAKS,
+        in_cell("Q1-demo", "try:", "def halve(x):\n    return x\ntry:"),
+        r"^assignments/tiny/tiny\.ipynb:\d+: cell Q1-demo defines halve again, after the answer to Q1: def halve\(x\):",
     ),
     (
         LINKS,

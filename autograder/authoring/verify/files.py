@@ -15,6 +15,7 @@ from autograder.authoring.archives import version_on_disk
 from autograder.authoring.build import points_in_words, reference_text, release_files
 from autograder.authoring.master import mistakes, read_master
 from autograder.authoring.readme import README
+from autograder.authoring.verify.defined_again import defined_again
 from autograder.authoring.verify.leaks import leaks
 from autograder.authoring.verify.links import broken_links, unreachable
 from autograder.authoring.verify.package import incomplete_editions, unexplained
@@ -57,11 +58,12 @@ class Files:
 
     @functools.cached_property
     def given_out(self) -> dict[str, bytes]:
-        """Everything that students get, by path: the release, and the archives and list of changes in `dist/`."""
+        """Everything that students get, by path in the course: the release, archives and list of changes in `dist/`."""
         dist = self.assignment.home / "dist"
         name = self.assignment.name
         archives = [*sorted(dist.glob(f"{name}-*-student.zip")), *sorted(dist.glob(f"{name}-*-CHANGES.md"))]
-        files = {str(path): data for path, data in self.released.items()}
+        folder = self.assignment.release_dir.relative_to(self.assignment.home)
+        files = {(folder / path).as_posix(): data for path, data in self.released.items()}
         return files | {f"dist/{path.name}": path.read_bytes() for path in archives}
 
     @functools.cached_property
@@ -203,6 +205,8 @@ def _form(question: Question, cells: list[dict[str, Any]]) -> Iterator[str]:
 
 def nothing_leaks(files: Files) -> Iterator[str]:
     yield from leaks(files.assignment, files.given_out)
+    paths = [f"assignments/{files.assignment.name}/{name}.ipynb" for name in files.cells]
+    yield from defined_again(files.assignment, {path: files.given_out[path] for path in paths})
 
 
 def links_resolve(files: Files) -> Iterator[str | Note]:

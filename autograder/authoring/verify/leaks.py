@@ -1,21 +1,19 @@
 """The leak scan: nothing that students get may contain a line of a solution or hidden test, or a private path.
 
-Lines are compared without indent, comments and the kind of quotes, because `otter assign` rewrites the checks. Private
-lines that may appear in the release are listed in one place: `gate.allowed` in `assignment.toml`.
+Lines are compared without indent, comments and the kind of quotes, because `otter assign` rewrites the checks; longer
+expressions, and the data and texts of hidden tests (`tests_data.py`), by their tokens. Private lines that may appear in
+the release are listed in one place: `gate.allowed` in `assignment.toml`.
 """
 
-import io
-import json
 import re
-import zipfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from autograder.assignment import Assignment
 from autograder.authored import authored_text
 from autograder.authoring.master import reference_answers
-from autograder.authoring.verify.tokens import normal, occurs, patterns
+from autograder.authoring.verify import tests_data, texts
+from autograder.authoring.verify.tokens import Sought, Told, expressions, sought
 
 MIN_SOLUTION = 21
 """Minimum characters of a line; shorter ones, such as `model.eval()`, reveal nothing and are everywhere."""
@@ -23,31 +21,38 @@ MIN_HIDDEN = 30
 """The same for hidden tests and probes, of which only long lines reveal anything."""
 WORDS = ("BEGIN SOLUTION", "END SOLUTION", "BEGIN PROMPT", "END PROMPT", "# CLAIM:", "hidden_tests", "solutions/")
 IMPORT = re.compile(r"(import|from) ")
-HINT = re.compile(r'hint="((?:[^"\\]|\\.)*)"')
 MIN_WORD = len("/root")
 PUBLIC_NAMES = ("__init__.py",)
-ZIP = b"PK\x03\x04"
 
 
 def leaks(assignment: Assignment, files: Mapping[str, bytes]) -> list[str]:
     """Return what these files, which students get, and archives among them contain of the private files.
 
-    Raises MasterError for an error in a master.
+    Each with file and line. Raises MasterError for an error in a master.
     """
-    found = []
-    expressions = list(solution_expressions(assignment))
+    hunted = [*solution_expressions(assignment), *hidden_secrets(assignment)]
     solutions, hidden, words = solution_lines(assignment), hidden_lines(assignment), private_words(assignment)
-    for name, data in unpacked(files):
-        text = text_of(name, data)
-        lines = [plain(line) for line in text.splitlines()]
-        whole = "\n".join(lines)
-        found += [f"{name} contains {word!r}" for word in words if word in text]
-        found += [f"{name} contains {source}: {line}" for line, source in solutions.items() if line in whole]
-        found += [f"{name} contains {hidden[line]}: {line}" for line in sorted(hidden.keys() & set(lines))]
-        told = normal(text)
-        found += [
-            f"{name} contains {source}, in other words: {code}" for code, source in rewritten(told, expressions, whole)
-        ]
+    found = []
+    for text in texts.read(files):
+        told: dict[int, str] = {}  # one reason for each line
+        whole = "\n".join(text.lines)
+        for word in words:
+            if word in whole:
+                told.setdefault(whole[: whole.index(word)].count("\n"), repr(word))
+        lines = [plain(line) for line in text.lines]
+        plainly = "\n".join(lines)
+        for line, source in solutions.items():
+            if line in plainly:
+                told.setdefault(plainly[: plainly.index(line)].count("\n"), f"{source}: {line}")
+        for number, line in enumerate(lines):
+            if line in hidden:
+                told.setdefault(number, f"{hidden[line]}: {line}")
+        tokens = Told(whole)
+        for one in hunted:
+            place = one.place(tokens.text)
+            if place is not None:
+                told.setdefault(tokens.line(place), f"{one.source}: {one.text}")
+        found += [f"{text.where(number)}contains {told[number]}" for number in sorted(told)]
     return found
 
 
@@ -62,32 +67,31 @@ def solution_lines(assignment: Assignment) -> dict[str, str]:
     return lines
 
 
-def solution_expressions(assignment: Assignment) -> Iterator[tuple[str, str, str, re.Pattern[str]]]:
-    """The long expressions of solutions: text, where it comes from, and by what `tokens.occurs` finds it."""
+def solution_expressions(assignment: Assignment) -> Iterator[Sought]:
+    """Yield the long expressions of solutions."""
     code = {one.id for one in assignment.tested}
     for question, answer in reference_answers(assignment).items():
-        for text, part, pattern in patterns(answer) if question in code else ():
-            if not any(_allowed(assignment, line) for line in (plain(text), f"return {plain(text)}")):
-                yield text, f"an expression of the solution of {question}", part, pattern
-
-
-def rewritten(
-    text: str, expressions: Iterable[tuple[str, str, str, re.Pattern[str]]], lines: str
-) -> Iterator[tuple[str, str]]:
-    """Yield the expressions in a text of tokens that do not stand in its lines as they are, which is told already."""
-    for code, source, part, pattern in expressions:
-        if occurs(text, part, pattern) and plain(code) not in lines:
-            yield code, source
+        for text, statement, own in expressions(answer) if question in code else ():
+            if not any(_allowed(assignment, plain(line)) for line in (text, statement)):
+                yield sought(f"an expression of the solution of {question}, in other words", text, own)
 
 
 def hidden_lines(assignment: Assignment) -> dict[str, str]:
     """Return the secret lines of hidden tests, probes and their helpers, with their origin."""
     lines: dict[str, str] = {}
     for path in sorted(assignment.hidden_tests_dir.glob("*.py")):
-        for line in map(plain, authored_text(path).splitlines()):
+        for number, line in enumerate(map(plain, authored_text(path).splitlines()), start=1):
             if len(line) >= MIN_HIDDEN and not IMPORT.match(line) and not _allowed(assignment, line):
-                lines[line] = f"a line of {path.name}"
+                lines.setdefault(line, f"line {number} of {path.name}")
     return lines
+
+
+def hidden_secrets(assignment: Assignment) -> Iterator[Sought]:
+    """Yield the long statements, the data and the texts of hidden tests, probes and their helpers."""
+    for path in sorted(assignment.hidden_tests_dir.glob("*.py")):
+        for one in tests_data.secrets(path):
+            if not _allowed(assignment, plain(one.text)):
+                yield one
 
 
 def _allowed(assignment: Assignment, line: str) -> bool:
@@ -95,10 +99,9 @@ def _allowed(assignment: Assignment, line: str) -> bool:
 
 
 def private_words(assignment: Assignment) -> list[str]:
-    """Return words that may appear nowhere: markers, paths, names of private files, hints of hidden tests."""
+    """Return words that may appear nowhere: markers, paths, and names of private files."""
     words = {*WORDS, str(assignment.home), str(Path.home())}
-    for path in assignment.hidden_tests_dir.glob("*.py"):
-        words |= {path.name, *HINT.findall(authored_text(path))}
+    words |= {path.name for path in assignment.hidden_tests_dir.glob("*.py")}
     return sorted(word for word in words if len(word) >= MIN_WORD and word not in PUBLIC_NAMES)
 
 
@@ -106,31 +109,3 @@ def plain(line: str) -> str:
     """Return a line of code without comment and indent, with single spaces and single quotes."""
     code = line.split("  #")[0].strip()
     return "" if code.startswith("#") else " ".join(code.replace('"', "'").split())
-
-
-def unpacked(files: Mapping[str, bytes]) -> Iterator[tuple[str, bytes]]:
-    """Yield the files; a zip is replaced by its members, named `archive.zip/member`."""
-    for name, data in files.items():
-        if data.startswith(ZIP):
-            with zipfile.ZipFile(io.BytesIO(data)) as archive:
-                yield from unpacked({f"{name}/{one.filename}": archive.read(one) for one in archive.infolist()})
-        else:
-            yield name, data
-
-
-def text_of(name: str, data: bytes) -> str:
-    """Return the name and all text of a file; for a notebook, all strings in it, including outputs and metadata."""
-    text = data.decode("utf-8", errors="replace")
-    if name.endswith(".ipynb"):
-        text = "\n".join(_strings(json.loads(text)))
-    return f"{name}\n{text}"
-
-
-def _strings(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, list) and all(isinstance(part, str) for part in value):
-        yield "".join(value)
-    elif isinstance(value, list | dict):
-        for part in value.values() if isinstance(value, dict) else value:
-            yield from _strings(part)
