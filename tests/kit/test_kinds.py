@@ -560,7 +560,7 @@ def test_the_checks_on_files_pass_and_name_a_model_answer_that_leaks(home: Path)
     path = assignment.release_dir / "notes.txt"
     path.write_text(f"remember: {kinds.MODEL}", encoding="utf-8")
     found = [reason for outcome in judge(RULES, Files(assignment), lambda outcome: None) for reason in outcome.reasons]
-    assert [reason for reason in found if "notes.txt contains a line of the solution of W1" in reason]
+    assert [reason for reason in found if "notes.txt:1: contains a line of the solution of W1" in reason]
 
 
 def test_students_get_the_prompt_and_the_solution_the_folded_model_answer(kinds_home: Path) -> None:
