@@ -27,14 +27,14 @@ def defined_again(assignment: Assignment, notebooks: Mapping[str, bytes]) -> Ite
                 answered |= dict.fromkeys(question.defines, question.id)
                 continue
             source = "".join(cell["source"])
-            for statement in _statements(source):
+            for statement in statements(source):
                 for name in sorted(answered.keys() & set(bound_names(statement))):
                     line = source.split("\n")[statement.lineno - 1]
                     where = text.where(text.find(cell["id"], line))
                     yield f"{where}defines {name} again, after the answer to {answered[name]}: {line.strip()}"
 
 
-def _statements(source: str) -> list[ast.stmt]:
+def statements(source: str) -> list[ast.stmt]:
     """Return the statements of a cell, none of one that is not Python."""
     try:
         return parse(source, "cell")

@@ -15,7 +15,7 @@ from autograder.authoring.archives import version_on_disk
 from autograder.authoring.build import points_in_words, reference_text, release_files
 from autograder.authoring.master import mistakes, read_master
 from autograder.authoring.readme import README
-from autograder.authoring.verify.defined_again import defined_again
+from autograder.authoring.verify.defined_again import defined_again, statements
 from autograder.authoring.verify.leaks import leaks
 from autograder.authoring.verify.links import broken_links, unreachable
 from autograder.authoring.verify.package import incomplete_editions, unexplained
@@ -25,6 +25,7 @@ from autograder.notebook import Role
 from autograder.regions import indent_of
 from autograder.release import versions
 from autograder.release.reference import reference_file
+from autograder.sandbox.describe import bound_names
 from autograder.written import answer_cell
 
 BANNER_WIDTH = 76
@@ -193,9 +194,11 @@ def _form(question: Question, cells: list[dict[str, Any]]) -> Iterator[str]:
         yield f"its banner does not start with `TODO {question.id} ({points_in_words(question)}): `"
     if f'raise NotImplementedError("{question.id}")' not in "\n".join(lines[start:]):
         yield f'there is no `raise NotImplementedError("{question.id}")` between START and END'
+    defined = {name for statement in statements("\n".join(lines)) for name in bound_names(statement)}
     for name in question.defines:
-        if not re.search(rf"\b{re.escape(name)}\b", "\n".join(lines)):
-            yield f"its answer cell does not contain {name}, which assignment.toml says it defines"
+        if name not in defined:
+            what = f"its answer cell as released does not define {name}, as assignment.toml says"
+            yield f"{what}; where a region holds whole definitions, the prompt block holds them too, as stubs"
     sources = ["".join(cell["source"]) for cell in cells]
     if f'grader.check("{question.id}")' not in sources:
         yield f'there is no cell `grader.check("{question.id}")`'

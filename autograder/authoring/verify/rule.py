@@ -61,7 +61,7 @@ def judge(
                 else:
                     reasons.append(placed(found))
         except KitError as error:
-            reasons.append(str(error))
+            reasons.append(placed(str(error)))
         outcomes.append(Outcome(rule=rule.name, reasons=tuple(reasons), notes=tuple(notes)))
         done(outcomes[-1])
     return outcomes
