@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from autograder.errors import UsageError
-from autograder.gradebook.files import file_stem
 from autograder.results import Student
 from autograder.submissions.intake import Intake, Wanted, take_in
 from autograder.submissions.roster import read_roster
@@ -365,38 +364,3 @@ def test_folders_as_deep_as_the_system_allows_stop_nobody(tmp_path: Path) -> Non
     finally:
         subprocess.run(["rm", "-rf", tmp_path / "ada"], check=True)  # Python's own way to remove a tree is recursive
     assert [(one.students[0].id, len(one.files)) for one in found] == [("ada", 1), ("bob", 1)]
-
-
-@pytest.mark.parametrize(
-    ("name", "kept"),
-    [
-        ("ada", True),
-        ("Müller, Zoë (2)", True),
-        ("राम", True),
-        ("O'Brien", True),
-        ("a@b.edu", True),
-        ("", False),
-        (".", False),
-        ("..", False),
-        (".hidden", False),
-        ("a/b", False),
-        ("a\\b", False),
-        ("a\nb", False),
-        ("a:b", False),
-        ("x" * 300, False),
-        ("名" * 90, False),
-        ("a~b", False),
-        ("\ud800", False),
-    ],
-)
-def test_a_name_becomes_a_file_stem(tmp_path: Path, name: str, kept: bool) -> None:
-    made = file_stem(name)
-    assert (made == name) == kept
-    assert ("~" in made) != kept
-    (tmp_path / f"{made}.json").write_text("")
-    assert list(tmp_path.iterdir()) == [tmp_path / f"{made}.json"]
-
-
-def test_file_names_of_different_names_differ() -> None:
-    names = ["a:b", "a_b", "a?b", "a_b.", "x" * 300, "x" * 301, ".a", "a"]
-    assert len(set(map(file_stem, names))) == len(names)

@@ -6,7 +6,7 @@ from pathlib import Path
 from autograder.gradebook import changes, views
 from autograder.results import Status, to_json
 from tests import HOME
-from tests.kit.test_gradebook import FULL
+from tests.kit.gradebook.entries import FULL
 
 PAGE = (HOME / "docs" / "results.md").read_text(encoding="utf-8")
 
