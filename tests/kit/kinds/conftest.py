@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -28,7 +27,7 @@ def home(kinds_home: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def graded(kinds_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def graded(kinds_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A results folder of a class."""
     old = json.loads((kinds_home / "old" / f"{NAME}.ipynb").read_bytes())["cells"]
     students = {
@@ -42,7 +41,7 @@ def graded(kinds_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     with pytest.MonkeyPatch.context() as patched:
         patched.chdir(kinds_home)
         assert main(["grade", str(folder / "in"), "--out", str(folder / "out"), "--jobs", "1"]) == 0
-        yield folder / "out"
+    return folder / "out"
 
 
 @pytest.fixture
