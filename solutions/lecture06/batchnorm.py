@@ -1208,12 +1208,17 @@ def test_as_torch_on_one_batch(env):
         compare("the output in evaluation mode", mine, judge(x), **FLOAT64, slips=slips)
         compare("the output for one example in evaluation mode", bn(x[:1]), judge(x[:1]), **FLOAT64)
         compare("running_mean after an evaluation", bn.running_mean, judge.running_mean, **FLOAT64)
+        compare("running_var after an evaluation", bn.running_var, judge.running_var, **FLOAT64)
         require(int(bn.num_batches_tracked) == 1, "num_batches_tracked changed in evaluation mode")
 
         bn.train()
         judge.train()
         with torch.no_grad():
             compare("the output in training mode under torch.no_grad()", bn(x), judge(x), **FLOAT64)
+        slips = {"not updating it under torch.no_grad(); the mode decides": 0.3 * batch}
+        compare("running_mean after two batches", bn.running_mean, judge.running_mean, **FLOAT64, slips=slips)
+        compare("running_var after two batches", bn.running_var, judge.running_var, **FLOAT64)
+        require(int(bn.num_batches_tracked) == 2, f"num_batches_tracked is {bn.num_batches_tracked} after two batches")
         try:
             bn(x[:1])
         except Exception:
@@ -1633,6 +1638,7 @@ def test_logits_of_mlpv2(env):
         require(isinstance(logits, torch.Tensor), "forward did not return a tensor; did you write `return`?")
         tracked = int(model.bn.num_batches_tracked)
         require(tracked <= 1, f"one call of forward uses self.bn {tracked} times; use it once")
+        require(model.training and model.bn.training, "a call of forward changed the mode of the model or of self.bn")
         slips = {
             "not using self.bn": head(pre.tanh()),
             "normalising after the tanh; normalise the pre-activation": head(normalised(pre.tanh())),
@@ -1646,7 +1652,11 @@ def test_logits_of_mlpv2(env):
         mean, var = model.bn.running_mean.flatten(), model.bn.running_var.flatten()
         in_evaluation = F.batch_norm(pre, mean, var, gamma, beta, training=False)
         slips = {"using the statistics of the batch": head(normalised(pre).tanh())}
-        compare("the logits in evaluation mode", model(x), head(in_evaluation.tanh()), slips=slips)
+        target = head(in_evaluation.tanh())
+        compare("the logits in evaluation mode", model(x), target, slips=slips)
+        compare("the logits of one example in evaluation mode", model(x[:1]), target[:1])
+        modes = {part.training for part in model.modules()}
+        require(modes == {False}, "a call of forward in evaluation mode put the model or self.bn into training mode")
 
 
 # %%
@@ -1941,9 +1951,13 @@ def test_logits_of_mlpv3(env):
                 }
             yours = model(x)
             compare(f"the logits with batch_norm={batch_norm}", yours, logits(), slips=slips)
+            modes = {part.training for part in model.modules()}
+            require(modes == {True}, f"with batch_norm={batch_norm}, a call of forward changed the mode of a layer")
             F.cross_entropy(yours, x[:, 0]).backward()
             for name, parameter in model.named_parameters():
                 require(parameter.grad is not None, f"no gradient reaches {name}; is something detached?")
+            rows = model.eval()(x)
+            compare(f"the logits of one example with batch_norm={batch_norm}, in evaluation mode", model(x[:1]), rows[:1])
 
 
 # %% [raw]
@@ -2258,6 +2272,40 @@ def test_same_loss_at_any_batch_size(env):
         require(model.training, "after an exception in the model, its mode is not restored; use try: ... finally: ...")
 
 
+# %%
+def test_the_norm_stays_as_it_is(env):
+    import torch
+    from src.checks import answer, checking, compare, require
+
+    class Normed(torch.nn.Module):
+        """Logits by character, normalised."""
+
+        def __init__(self):
+            super().__init__()
+            self.table, self.norm = torch.nn.Embedding(27, 27), torch.nn.BatchNorm1d(27)
+
+        def forward(self, x):
+            return self.norm(self.table(x[:, -1]))
+
+    with checking("B8"):
+        evaluate = answer(env, "B8", "evaluate")
+        draw = torch.Generator().manual_seed(20)
+        model = Normed()
+        with torch.no_grad():
+            model.table.weight.copy_(2 * torch.randn(27, 27, generator=draw))
+        inputs, targets = torch.randint(27, (40, 3), generator=draw), torch.randint(27, (40,), generator=draw)
+        for _ in range(9):
+            model(inputs)
+        before = {name: value.clone() for name, value in model.state_dict().items()}
+        loss = evaluate(model, inputs, targets, 16)
+        for name, value in model.state_dict().items():
+            require(torch.equal(value, before[name]), f"the call changed {name} of the model; it should only measure")
+        require(model.norm.training, "the norm inside the model is not in the mode it was in before")
+        require(model.norm.momentum == 0.1, "the call changed the momentum of the norm inside the model; leave it")
+        target = torch.nn.functional.cross_entropy(model.eval()(inputs), targets)
+        compare("the loss of a model with a norm", loss, target, rtol=1e-5, atol=1e-5)
+
+
 # %% [raw]
 # # END TESTS
 
@@ -2419,7 +2467,7 @@ def test_folded_layer(env):
             return torch.randn(*shape, dtype=torch.float64, generator=draw)
 
         for training in (False, True):
-            bn = answer(env, "B4", "BatchNorm1d")(5, eps=0.1).double().train(training)
+            bn = answer(env, "B4", "BatchNorm1d")(5, eps=0.3).double().train(training)
             with torch.no_grad():
                 for tensor, value in (
                     (bn.gamma, random(5)),
@@ -2454,28 +2502,28 @@ def test_folded_layer(env):
                 )
 
                 def layer(x, bias=bias, weight=weight, mean=mean, var=var, gamma=gamma, beta=beta):
-                    return F.batch_norm(F.linear(x, weight.T, bias), mean, var, gamma, beta, eps=0.1)
+                    return F.batch_norm(F.linear(x, weight.T, bias), mean, var, gamma, beta, eps=0.3)
 
                 constant = layer(torch.zeros(1, 4, dtype=torch.float64))[0]
                 columns = layer(torch.eye(4, dtype=torch.float64)) - constant
                 label = f"{'without' if bias is None else 'with'} a bias, batch norm in {'training' if training else 'evaluation'} mode"
                 slips = {
-                    "dividing by the variance; divide by its square root": columns * (var + 0.1).rsqrt(),
-                    "leaving out eps": columns * ((var + 0.1) / var).sqrt(),
+                    "dividing by the variance; divide by its square root": columns * (var + 0.3).rsqrt(),
+                    "leaving out eps": columns * ((var + 0.3) / var).sqrt(),
                     "leaving out gamma": columns / gamma,
-                    "multiplying by the standard deviation": columns * (var + 0.1),
+                    "multiplying by the standard deviation": columns * (var + 0.3),
                 }
                 compare(f"the new weight ({label})", result[0], columns, **FLOAT64, slips=slips)
                 scaled = constant - beta
                 slips = {
                     "leaving out beta": scaled,
-                    "leaving out the running mean": constant + mean * gamma * (var + 0.1).rsqrt(),
-                    "adding the running mean; subtract it": constant + 2 * mean * gamma * (var + 0.1).rsqrt(),
+                    "leaving out the running mean": constant + mean * gamma * (var + 0.3).rsqrt(),
+                    "adding the running mean; subtract it": constant + 2 * mean * gamma * (var + 0.3).rsqrt(),
                     "subtracting beta; add it": scaled - beta,
                 }
                 if bias is not None:
-                    slips["not scaling the old bias"] = constant + bias - bias * gamma * (var + 0.1).rsqrt()
-                    slips["leaving out the old bias"] = constant - bias * gamma * (var + 0.1).rsqrt()
+                    slips["not scaling the old bias"] = constant + bias - bias * gamma * (var + 0.3).rsqrt()
+                    slips["leaving out the old bias"] = constant - bias * gamma * (var + 0.3).rsqrt()
                 compare(f"the new bias ({label})", result[1], constant, **FLOAT64, slips=slips)
 
 

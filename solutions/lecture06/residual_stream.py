@@ -663,6 +663,9 @@ def test_block_adds_its_branch_to_the_stream(env):
             "subtracting the branch": stream - branch,
         }
         compare("block(x)", after, stream + branch, **FLOAT64, slips=slips)
+        average = stream.detach().mean(0)
+        slips = {"not updating it in training mode": 0 * average, "calling the norm twice": 0.19 * average}
+        compare("norm.running_mean after one call", norm.running_mean, 0.1 * average, **FLOAT64, slips=slips)
         cotangent = torch.randn(32, 6, dtype=torch.float64)
         places = {"x": (stream, stream), "fc1.weight": (w1, w1), "fc2.weight": (w2, w2), "norm.weight": (norm.weight,) * 2}
         (by_skip,) = torch.autograd.grad((branch * cotangent).sum(), stream, retain_graph=True)
@@ -672,7 +675,9 @@ def test_block_adds_its_branch_to_the_stream(env):
         block.eval()
         mean, var = norm.running_mean, norm.running_var
         read = batch_norm(stream, mean, var, norm.weight, norm.bias, training=False, eps=norm.eps)
-        compare("block(x) in evaluation mode", block(stream), stream + linear(linear(read, w1).tanh(), w2), **FLOAT64)
+        target = stream + linear(linear(read, w1).tanh(), w2)
+        compare("block(x) in evaluation mode", block(stream), target, **FLOAT64)
+        compare("block(x) in evaluation mode, one example", block(stream[:1]), target[:1], **FLOAT64)
         as_built = ResidualBlock(6, 10)(stream.detach().float())
         kind = as_built.dtype
         require(kind == torch.float32, f"for a float32 stream, a new block returns {kind}; its weights should be float32")
@@ -885,9 +890,9 @@ def test_stream_runs_through_all_blocks(env):
     with checking("R3"):
         ResidualMLP = answer(env, "R3", "ResidualMLP")
         torch.manual_seed(0)
-        model = ResidualMLP(27, 2, 4, 8, 10, 5).double()
-        inputs, targets = torch.randint(27, (40, 2)), torch.randint(27, (40,))
-        norm, head = model.norm_f, model.head
+        model = ResidualMLP(29, 2, 4, 8, 10, 5).double()
+        inputs, targets = torch.randint(29, (40, 2)), torch.randint(29, (40,))
+        norm, head, averages = model.norm_f, model.head, {}
         for training in (True, False):
             model.train(training)
             seen = {}
@@ -898,6 +903,8 @@ def test_stream_runs_through_all_blocks(env):
             logits = model(inputs)
             for hook in hooks:
                 hook.remove()
+            modes = {part.training for part in model.modules()}
+            require(modes == {training}, "a call of forward changed the mode of the network or of one of its parts")
             require(set(seen) == set(range(5)), f"of the blocks 0 to 4, forward called only {sorted(seen)}")
             concatenated = model.embedding.weight[inputs].reshape(40, 8)
             start = linear(concatenated, model.inp.weight, model.inp.bias)
@@ -914,6 +921,15 @@ def test_stream_runs_through_all_blocks(env):
             mode = "training" if training else "evaluation"
             target = linear(last, head.weight, head.bias)
             compare(f"the logits in {mode} mode", logits, target, **FLOAT64, slips=slips)
+            norms = {"norm_f": (norm, stream)}
+            norms |= {f"blocks[{i}].norm": (block.norm, seen[i][0]) for i, block in enumerate(model.blocks)}
+            for name, (part, read) in norms.items():
+                average = read.detach().mean(0) if training else averages[name]
+                averages[name] = average
+                slips = {"not updating it in training mode": 0 * average, "calling the norm twice": 0.19 * average}
+                what = f"{name}.running_mean after one call in training mode{'' if training else ' and one in evaluation mode'}"
+                compare(what, part.running_mean, 0.1 * average, **FLOAT64, slips=slips)
+        compare("the logits of one example in evaluation mode", model(inputs[:1]), target[:1], **FLOAT64)
         torch.nn.functional.cross_entropy(model.train()(inputs), targets).backward()
         for name, parameter in model.named_parameters():
             require(parameter.grad is not None, f"no gradient reaches {name}; is something detached?")
@@ -1242,6 +1258,10 @@ def test_stream_variance(env):
         require(not model.training, "the model was in evaluation mode before the call and is not now")
         for name, value in model.state_dict().items():
             require(torch.equal(value, start[name]), f"the call changed `{name}`; it should only measure")
+        norms = [part for part in model.modules() if isinstance(part, torch.nn.BatchNorm1d)]
+        require(
+            all(part.momentum == 0.1 for part in norms), "the call changed the momentum of a norm; measure on a copy"
+        )
         require(
             isinstance(yours, torch.Tensor), f"stream_variance returned a {type(yours).__name__}; it should return a tensor"
         )
@@ -1296,6 +1316,9 @@ def test_scaled_start(env):
             else:
                 require(torch.equal(weight, start[name]), f"{name} changed; scale only fc2.weight of each block")
             require(weight.requires_grad, f"{name} no longer requires gradients")
+        scale_residual_init_(model)
+        again = model.blocks[0].fc2.weight
+        compare("blocks.0.fc2.weight after a second call", again, start["blocks.0.fc2.weight"] / 16, **FLOAT64)
 
 
 # %% [raw]
@@ -1510,6 +1533,16 @@ def test_post_norm_block(env):
             ),
         }
         compare("block(x)", yours, normalised(total), **FLOAT64, slips=slips)
+        require(norm.training, "a call of the block in training mode put its norm into evaluation mode")
+        average = total.detach().mean(0)
+        slips = {"not updating it in training mode": 0 * average, "calling the norm twice": 0.19 * average}
+        compare("norm.running_mean after one call", norm.running_mean, 0.1 * average, **FLOAT64, slips=slips)
+        block.eval()
+        kept = norm.running_mean, norm.running_var
+        target = batch_norm(total, *kept, norm.weight, norm.bias, training=False, eps=norm.eps)
+        compare("block(x) in evaluation mode", block(stream), target, **FLOAT64)
+        compare("block(x) in evaluation mode, one example", block(stream[:1]), target[:1], **FLOAT64)
+        block.train()
         cotangent = torch.randn(32, 20, dtype=torch.float64)
         places = {"x": (stream, stream), "fc1.weight": (w1, w1), "fc2.weight": (w2, w2), "norm.weight": (norm.weight,) * 2}
         compare_gradients(block(stream), normalised(total), places, cotangent)
@@ -1557,6 +1590,8 @@ def test_identity_path(env):
                 require(block.training == training, f"the call changed the mode of {name}; experiment on a copy")
                 for key, value in block.state_dict().items():
                     require(torch.equal(value, start[key]), f"the call changed `{key}` of {name}; experiment on a copy")
+                kept = block.norm.momentum == 0.1
+                require(kept, f"the call changed the momentum of the norm of {name}; experiment on a copy")
                 require(block.fc2.weight is weight, f"the call replaced fc2.weight of {name}; experiment on a copy")
 
 
@@ -2186,7 +2221,9 @@ def test_three_steps_of_training(env):
         torch.manual_seed(0)
         model = ResidualMLP(27, 3, 4, 8, 10, 2).double()
         inputs, targets = torch.randint(27, (200, 3)), torch.randint(27, (200,))
-        draws = torch.Generator().manual_seed(5)
+        draws, generator, third = (torch.Generator().manual_seed(5) for _ in range(3))
+        for one in (draws, generator, third):
+            torch.rand(2, generator=one)  # a generator that has been used before
         batches = [torch.randint(200, (16,), generator=draws) for _ in range(3)]
 
         def trained(training=True, accumulate=False, decay=0.0, rate=0.2):
@@ -2210,7 +2247,7 @@ def test_three_steps_of_training(env):
             "not updating the parameters": trained(rate=0)[0],
             "moving along the gradient; move against it": trained(rate=-0.2)[0],
         }
-        generator, second = torch.Generator().manual_seed(5), copy.deepcopy(model)
+        second = copy.deepcopy(model)
         losses = train(model.eval(), inputs, targets, 3, 0.2, 16, generator)
         require(isinstance(losses, list), f"train returned a {type(losses).__name__}; it should return a list")
         require(all(isinstance(loss, float) for loss in losses), "the losses are not Python floats; use .item()")
@@ -2226,7 +2263,7 @@ def test_three_steps_of_training(env):
         )
         for weight in second.parameters():
             weight.grad = torch.ones_like(weight)
-        losses = train(second, inputs, targets, 3, 0.2, 16, torch.Generator().manual_seed(5))
+        losses = train(second, inputs, targets, 3, 0.2, 16, third)
         what = "the losses of three steps if `.grad` holds old gradients"
         compare(what, torch.tensor(losses), wanted, rtol=1e-6, atol=1e-6)
 
