@@ -118,6 +118,8 @@ def test_training_uses_batch_statistics(observe: Observe, settings: dict[str, fl
         assert_unchanged(step(seen, index)["x"], x, "x")
 
 
+WITHOUT_AUTOGRAD = 1
+"""Index of the training batch that the layer gets under no_grad, which counts like the others."""
 STEADY = 13
 """Batches after the first three, in the test case that most wrong rules fail at: its picture shows where they lead."""
 
@@ -130,6 +132,7 @@ def training_batches(settings: dict[str, float], seed: int) -> list[Tensor]:
 
 def seen_training(observe: Observe, settings: dict[str, float], batches: list[Tensor]) -> Observation:
     start, modes = started(6, seed=420), ["train"] * len(batches)
+    modes[WITHOUT_AUTOGRAD] = "train_no_grad"
     return observe("layer_steps", features=6, settings=settings, start=start, batches=batches, modes=modes)
 
 
@@ -177,6 +180,10 @@ def test_running_statistics(observe: Observe, settings: dict[str, float]) -> Non
     assert_fitting(seen, 6)
     wrong = wrong_running(batches, settings.get("momentum", 0.1))
     expected = reference_running(settings, batches)
+    with_autograd = reference_running(settings, [x for at, x in enumerate(batches) if at != WITHOUT_AUTOGRAD])
+    with_autograd.insert(WITHOUT_AUTOGRAD, with_autograd[WITHOUT_AUTOGRAD - 1])
+    by_autograd = "the result of updates only while autograd is on; in training mode, update under no_grad, too"
+    wrong[by_autograd] = {name: [one[name] for one in with_autograd] for name in ("running_mean", "running_var")}
     # Start with the last step, where the wrong rules differ most.
     for index in reversed(range(len(batches))):
         now = step(seen, index)
