@@ -1,11 +1,12 @@
 """The README and the licences that students get, made from a template and the assignment's own data."""
 
+import itertools
 import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 
-from autograder.assignment import Assignment, Question
+from autograder.assignment import Assignment, Question, most_points
 from autograder.authored import authored_text
 from autograder.authoring.colab import FOLDER
 
@@ -48,7 +49,8 @@ def readme(assignment: Assignment, files: Mapping[PurePosixPath, bytes]) -> byte
         version=assignment.version,
         released=f"{assignment.released:%d %B %Y}".lstrip("0") if assignment.released else "",
         questions=len(assignment.questions),
-        points=f"{assignment.max_points:g}",
+        points=_points(assignment.questions),
+        written=_ranges([one.id for one in assignment.questions if one.written]),
         own=authored_text(own).strip() if own.is_file() else "",
         notebooks=[_notebook(name, assignment.in_notebook(name)) for name in notebooks],
         files=_either([f"`{name}.ipynb`" for name in notebooks]),
@@ -75,9 +77,20 @@ def _notebook(name: str, questions: Sequence[Question]) -> dict[str, object]:
     return {
         "file": f"{name}.ipynb",
         "questions": len(ids),
-        "range": ids[0] if len(ids) == 1 else f"{ids[0]} to {ids[-1]}",
-        "points": f"{sum(one.points for one in questions):g}",
+        "range": _ranges(ids),
+        "points": _points(questions),
     }
+
+
+def _ranges(ids: Sequence[str]) -> str:
+    """Return the ids as one range per letter: B1 to B10 and W1 to W3."""
+    ranges = [list(group) for _, group in itertools.groupby(ids, key=lambda one: one.rstrip("0123456789"))]
+    return " and ".join(one[0] if len(one) == 1 else f"{one[0]} to {one[-1]}" for one in ranges)
+
+
+def _points(questions: Sequence[Question]) -> str:
+    bonus = sum(one.points for one in questions if one.bonus)
+    return f"{most_points(questions):g} points" + (f" and {bonus:g} bonus points" if bonus else "")
 
 
 def _either(names: Sequence[str]) -> str:

@@ -117,13 +117,64 @@ def test_hand_in_holds_the_saved_notebook_and_reports_a_fresh_run(
     assert printed[0].startswith("Wrote batchnorm-handin.zip: it contains batchnorm.ipynb as saved at ")
     assert printed[2] == "B1   passed"
     assert printed[3].startswith("B2   failed: question B2 is not answered yet")
-    assert printed[-1] == "1 of 10 checks pass."
+    assert printed[-4:] == [
+        "W1   written, graded by a person: not answered",
+        "W2   written, graded by a person: not answered",
+        "W3   written, graded by a person: not answered",
+        "1 of 10 checks pass, 0 of 3 written questions are answered.",
+    ]
     with zipfile.ZipFile(home / "batchnorm-handin.zip") as archive:
         assert archive.namelist() == ["batchnorm.ipynb"]
         assert archive.read("batchnorm.ipynb") == (home / "batchnorm.ipynb").read_bytes()
     path = home / "batchnorm-handin.zip"
     (submission,) = take_in([path], Wanted(notebooks=ASSIGNMENT.notebooks)).hand_ins
     assert submission.files
+
+
+def test_a_written_question_has_no_check(session: Session, capsys: pytest.CaptureFixture[str]) -> None:
+    session.grader.check("W1")
+    assert capsys.readouterr().out == "W1 is a written question: a person grades it, so there is no check\n"
+
+
+@pytest.mark.parametrize(
+    ("what", "answered"),
+    [
+        ("nothing", False),
+        ("the placeholder deleted", False),
+        ("an answer", True),
+        ("an answer without metadata", True),
+        ("an answer in a code cell", True),
+        ("text of its own below", True),
+        ("code of its own below", False),
+        ("the cell deleted", False),
+    ],
+)
+def test_what_counts_as_an_answer_to_a_written_question(
+    session: Session, home: Path, what: str, answered: bool
+) -> None:
+    notebook = copy.deepcopy(corpus.released()[NAME])
+    (place,) = (at for at, one in enumerate(notebook["cells"]) if "<!-- TODO W2 " in "".join(one["source"]))
+    cell = notebook["cells"][place]
+    placeholder = "*Your answer to W2: double-click this cell and replace this line.*"
+    assert placeholder in "".join(cell["source"])
+    if what != "nothing":
+        text = "" if "placeholder" in what or "below" in what else "The update is a hundredth."
+        cell["source"] = "".join(cell["source"]).replace(placeholder, text)
+    if "without metadata" in what:
+        cell["metadata"] = {}
+    if "code cell" in what:
+        cell["cell_type"] = "code"
+    if "below" in what:
+        own: dict[str, object] = {
+            "cell_type": "code" if "code" in what else "markdown",
+            "metadata": {},
+            "source": ["A hundredth."],
+        }
+        notebook["cells"].insert(place + 1, own)
+    if "deleted" in what and "cell" in what:
+        del notebook["cells"][place]
+    (home / f"{NAME}.ipynb").write_text(json.dumps(notebook), encoding="utf-8")
+    assert session.grader.written() == {"W1": False, "W2": answered, "W3": False}
 
 
 @pytest.mark.parametrize("how", ["JupyterLab", "VS Code"])

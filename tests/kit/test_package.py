@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from autograder.assignment import Assignment
+from autograder.assignment import Assignment, RubricLine
 from autograder.assignment_file import load_assignment
 from autograder.authoring import colab, setup_cells
 from autograder.authoring.build import editions, release_files
@@ -51,6 +51,16 @@ def test_the_readme_says_what_there_is(assignment: Assignment) -> None:
         assert part in text
     assert "\n\n\n" not in text
     assert "{" not in text
+
+
+def test_written_questions_and_bonus_points_are_told_apart(assignment: Assignment) -> None:
+    one = assignment.questions[0]
+    written = replace(one, id="W1", points=2, bonus=True, rubric=(RubricLine(points=2, text="It is clear"),))
+    assert "Written questions" not in text_of(assignment)
+    text = text_of(replace(assignment, questions=(*assignment.questions, written)))
+    assert ": 3 questions, 5 points and 2 bonus points.\n" in text
+    assert "questions Q1 to Q2 and W1 (5 points and 2 bonus points) |" in text
+    assert "**Written questions** (W1) are graded by a person" in text
 
 
 def test_torch_is_named_only_where_it_is_installed(assignment: Assignment) -> None:
