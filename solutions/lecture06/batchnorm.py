@@ -89,7 +89,7 @@ from sklearn.model_selection import train_test_split
 from tqdm import tqdm
 
 from src import figures
-from src.utils import cmp_table, configure_device, load_text, numerical_gradient, set_seed, sparkline
+from src.utils import cmp_table, configure_device, load_text, numerical_gradient, set_seed, sparkline, tanh_outputs
 
 # The layers here are so small that a second thread costs more time than it saves.
 torch.set_num_threads(1)
@@ -99,6 +99,8 @@ BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#666666"
 
 # %% [markdown]
 # # 1. The names and a first model
+#
+# **Goal:** know the data, the model, and the two numbers with which every loss is compared.
 #
 # ## The settings
 #
@@ -125,7 +127,8 @@ class MLPConfig:
 config = MLPConfig()
 set_seed(config.seed)
 device = configure_device()
-print(f"{config}\nrunning on: {device}")
+print("\n".join(f"{name:<13}{value}" for name, value in vars(config).items()))
+print(f"running on:  {device}")
 
 # %% [markdown]
 # ## The names
@@ -417,7 +420,8 @@ plot_losses({"MLP (dots: validation)": history}, "A hockey stick: a steep drop, 
 #
 # <details><summary>Hint 1: the concept</summary>
 #
-# The fraction of entries that satisfy a condition is the mean of a tensor of zeros and ones.
+# The fraction of entries that satisfy a condition is the mean of a tensor of zeros and ones. What saturates is $h$, not
+# $a$, and it does so at both ends.
 #
 # </details>
 # <details><summary>Hint 2: the shapes</summary>
@@ -748,6 +752,7 @@ with demonstration():
     plot_activations(panels)
     plot_losses({label: histories[0] for label, histories in runs.items()}, "With scaled weights there is no hockey stick")
 # CLAIM: all(abs(history["val"][0] - uniform_loss) < 0.5 for history in runs["weights by kaiming_"])
+# CLAIM: all(history["val"][1] < history["val"][0] - 0.5 for history in runs["weights by kaiming_"])
 # CLAIM: max(final(runs["weights by kaiming_"])) < unigram_loss < uniform_loss < min(final(runs["weights from randn"]))
 
 # %% [markdown]
@@ -958,7 +963,7 @@ with demonstration():
 # %% [markdown]
 # A batch shares its mean and variance, so its examples are no longer independent. Below, one of eight examples (orange)
 # is moved: its own output changes, and so do the outputs of the seven others, although their inputs stay where they are.
-# With the package `ipywidgets` (part of Jupyter) you can move it yourself: remove the `#` in the last line.
+# Move it yourself with the slider (if it does not appear: it needs the package `ipywidgets`, a part of Jupyter).
 
 
 # %% tags=["demo"]
@@ -974,21 +979,27 @@ def move_one_example(shift=4.0):
         ax.plot(values[1:], [height] * 7, "o", color=BLUE)
         ax.plot(values[:1], [height], "o", color=ORANGE)
     ax.set_yticks(range(4), reversed(rows))
-    ax.set(xlim=(-7, 7), title=f"One example moved by {shift:.1f}")
+    ax.set(xlim=(-7, 7), ylim=(-0.5, 3.5), xlabel="value", title=f"One example moved by {shift:.1f}")
     plt.show()
     return rows
 
 
 def play():
-    """Show a slider that moves the example."""
-    from ipywidgets import interact
+    """Show a slider that moves the example, where the package ipywidgets is installed."""
+    try:
+        from ipywidgets import FloatSlider, interact
+    except ImportError:
+        return
 
-    interact(lambda shift: bool(move_one_example(shift)), shift=(-5.0, 5.0, 0.5))
+    def move(shift):
+        move_one_example(shift)
+
+    interact(move, shift=FloatSlider(value=0.0, min=-5.0, max=5.0, step=0.5, description="shift"))
 
 
 with demonstration():
     rows = move_one_example()
-# play()
+    play()
 # CLAIM: all(abs(a - b) > 0.1 for a, b in zip(rows["output"][1:], rows["its output"][1:]))
 
 # %% [markdown]
@@ -1503,7 +1514,8 @@ def test_against_autograd(env):
 # Here is the comparison on a real batch in single precision, as in training. Two correct formulas may add the same
 # numbers in a different order and then differ in the last digits, so *exact* may be true or false; what matters is
 # that they are *close*. The last line shows that `dx` sums to zero over the batch: adding the same number to all
-# $x_i$ changes nothing.
+# $x_i$ changes nothing. Between the two stands a second opinion on `dx`, in double precision: the numerical gradient of
+# your own forward pass. You can check any gradient in this way, without autograd and without a check.
 
 # %% tags=["demo"]
 with demonstration():
@@ -1516,7 +1528,14 @@ with demonstration():
     with torch.no_grad():
         mine = batchnorm_backward(dout, y.detach(), gamma, var)  # gamma 1, beta 0: y is x_hat
     print(cmp_table({name: pair for name, *pair in zip(("dx", "dgamma", "dbeta"), mine, slopes, strict=True)}))
+    part, slope = x.detach()[:, :4].cpu().double(), dout[:, :4].cpu().double()
+    one, zero = torch.ones(4, dtype=torch.float64), torch.zeros(4, dtype=torch.float64)
+    y, _, var = batchnorm_forward(part, one, zero)
+    second = numerical_gradient(lambda x: (batchnorm_forward(x, one, zero)[0] * slope).sum(), part)
+    print("\ndx against the numerical gradient")
+    print(cmp_table({"dx": (batchnorm_backward(slope, y, one, var)[0], second)}, tolerance=1e-6))
     print(f"\nlargest sum of dx over the batch: {mine[0].sum(0).abs().max().item():.1e}")
+# CLAIM: (batchnorm_backward(slope, y, one, var)[0] - second).abs().max() < 1e-6
 # CLAIM: all((a - b).abs().max() < 1e-5 for a, b in zip(mine, slopes))
 # CLAIM: mine[0].sum(0).abs().max() < 1e-5
 
@@ -1975,6 +1994,7 @@ with demonstration():
     F.cross_entropy(model(train_data.inputs[:1024]), train_data.targets[:1024]).backward()
     for name, parameter in model.named_parameters():
         print(f"{name:<9} gradient norm {parameter.grad.norm().item():.1e}")
+# CLAIM: model.b1.grad.norm() < 1e-6 < 1e-2 < min(w.grad.norm() for name, w in model.named_parameters() if name != "b1")
 
 # %% [markdown]
 # The gradient of `b1` is zero up to rounding: whatever $b_1$ is, the mean over the batch contains it, and subtracting
@@ -2039,42 +2059,75 @@ with demonstration():
 # above a uniform guess.
 
 # %% [markdown]
-# **A look inside while it trains.** The left plots show the gradients of the weights of the first hidden layer at the
-# first step, when the weights start ten times too large. The right plot shows the size of each update of `W1`
-# relative to `W1` itself. With plain SGD a ratio of about $10^{-3}$ is a common rule of thumb: far below, a layer
-# hardly learns; far above, it is thrown about.
+# **A look inside while it trains.** Here `W1` and `W2` start ten times too large, as in two rows of the table. For
+# every layer, the plots show the activations and the gradients of the weights at the first step, and the size of each
+# update relative to the weights. With plain SGD a ratio of about $10^{-3}$ (dashed) is a common rule of thumb: far below
+# it, a layer hardly learns; far above, it is thrown about.
+
 
 # %% tags=["demo"]
+def watch(bn, seed, weights=("W1", "W2", "W3")):
+    """Train a badly scaled MLPv3 for 200 steps; return activations, gradients at first, and update ratios."""
+    model = badly_scaled(bn, 10.0, seed).train()
+    draw = torch.Generator().manual_seed(seed)
+    activations, first, ratios = [], {}, {name: [] for name in weights}
+    for step in range(200):
+        rows = torch.randint(len(train_data), (config.batch_size,), generator=draw).to(device)
+        if step == 0:
+            activations = tanh_outputs(model, train_data.inputs[rows])
+        model.zero_grad()
+        F.cross_entropy(model(train_data.inputs[rows]), train_data.targets[rows]).backward()
+        first = first or {name: getattr(model, name).grad.abs() for name in weights}
+        with torch.no_grad():
+            for name, weight in model.named_parameters():
+                if name in weights:
+                    ratios[name].append((0.1 * weight.grad.norm() / weight.norm()).item())
+                weight -= 0.1 * weight.grad
+    return activations, first, ratios
+
+
 with demonstration():
-    fig, axes = plt.subplots(1, 3, figsize=(10, 3), layout="constrained")
-    ratios, typical = {}, {}
-    for ax, bn, colour in zip(axes, (False, True), (ORANGE, BLUE), strict=False):
-        model = badly_scaled(bn, 10.0, config.seed).train()
-        draw = torch.Generator().manual_seed(config.seed)
-        label = "with BN" if bn else "without BN"
-        ratios[bn] = []
-        for step in range(200):
-            rows = torch.randint(len(train_data), (config.batch_size,), generator=draw).to(device)
-            model.zero_grad()
-            F.cross_entropy(model(train_data.inputs[rows]), train_data.targets[rows]).backward()
-            if step == 0:
-                typical[bn] = model.W1.grad.abs().median().item()
-                logs = model.W1.grad.abs().clamp_min(1e-12).log10().flatten().cpu()
-                ax.hist(logs, bins=40, range=(-12, 0), color=colour)
-                ax.set(title=f"gradients of W1, {label}", xlabel="log10 of the absolute value")
-            with torch.no_grad():
-                ratios[bn].append((0.1 * model.W1.grad.norm() / model.W1.norm()).item())
-                for _, weight in model.named_parameters():
-                    weight -= 0.1 * weight.grad
-        axes[2].semilogy(ratios[bn], color=colour, label=label, linewidth=0.8)
-    axes[2].axhline(1e-3, color=GREY, linestyle="--", linewidth=1)
-    axes[2].set(title="update of W1 / W1 (learning rate 0.1)", xlabel="step")
-    axes[2].legend(frameon=False)
+    watched = {bn: [watch(bn, seed) for seed in SEEDS] for bn in (False, True)}
+    fig, axes = plt.subplots(2, 3, figsize=(10, 5), sharex="col", layout="constrained")
+    for line, (bn, runs) in zip(axes, watched.items(), strict=True):
+        activations, first, ratios = runs[0]  # the first seed
+        for layer, (values, colour) in enumerate(zip(activations, (BLUE, ORANGE), strict=False), start=1):
+            options = {"color": colour, "histtype": "step", "label": f"layer {layer}"}
+            line[0].hist(values.flatten().cpu(), bins=40, range=(-1, 1), density=True, **options)
+        for name, colour in zip(first, (BLUE, ORANGE, GREEN), strict=True):
+            logs = first[name].clamp_min(1e-12).log10().flatten().cpu()
+            line[1].hist(logs, bins=40, range=(-8, 0), density=True, color=colour, histtype="step", label=name)
+            line[2].semilogy(ratios[name], color=colour, linewidth=0.8, label=name)
+        line[2].axhline(1e-3, color=GREY, linestyle="--", linewidth=1)
+        line[2].set_ylim(1e-5, 1)
+        line[0].set_ylabel("with BN" if bn else "without BN", fontsize=12)
+        for ax, loc in zip(line, ("upper center", "upper left", "upper right"), strict=True):
+            ax.legend(frameon=False, fontsize=8, loc=loc, ncols=3 if ax is line[2] else 1)
+    for ax, title in zip(axes[0], ("activations", "gradients of the weights", "size of update / size of weights"), strict=True):
+        ax.set_title(title)
+    for ax, label in zip(axes[1], ("tanh(a)", "log10 of the absolute value", "step (learning rate 0.1)"), strict=True):
+        ax.set_xlabel(label)
     plt.show()
-    for bn, label in ((False, "without BN"), (True, "with BN")):
-        early, late = np.median(ratios[bn][:20]), np.median(ratios[bn][-20:])
-        print(f"{label:<11} median gradient of W1 at the first step {typical[bn]:.1e}, "
-              f"update / weight {early:.1e} in the first 20 steps, {late:.1e} in the last 20")  # fmt: skip
+    saturated = {bn: [(run[0][0].abs() > 0.97).double().mean().item() for run in runs] for bn, runs in watched.items()}
+    steps = {}
+    print("mean and range over 3 seeds; update / weights is the median of 200 steps\n")
+    print(f"{'':<28}{'without BN':>31}{'with BN':>31}")
+    print(f"{'saturated in layer 1':<28}" + "".join(f"{spread(saturated[bn]):>31}" for bn in watched))
+    for name in ("W1", "W2", "W3"):
+        cells = []
+        for bn, runs in watched.items():
+            steps[bn, name] = values = [float(np.median(ratios[name])) for _, _, ratios in runs]
+            cells.append(f"{np.mean(values):.1e} ({min(values):.1e} to {max(values):.1e})")
+        print(f"{'update / weights of ' + name:<28}" + "".join(f"{cell:>31}" for cell in cells))
+# CLAIM: all(max(steps[bn, name]) < 0.3e-3 for bn in (False, True) for name in ("W1", "W2"))
+# CLAIM: all(max(steps[True, name]) < 0.5 * min(steps[False, name]) for name in ("W1", "W2"))
+# CLAIM: all(min(steps[bn, "W3"]) > 1e-2 for bn in (False, True))
+# CLAIM: max(saturated[True]) < 0.1 < 0.8 < min(saturated[False])
+
+# %% [markdown]
+# Without batch normalization most activations are saturated; with it, hardly any are. The updates of `W1` and `W2` are
+# small in relation to these large weights, and with batch normalization they are even smaller (W2 below asks why); the
+# weights of the output layer, which start at the right scale, move a lot in both networks.
 
 # %% [raw]
 # # BEGIN QUESTION
@@ -2810,14 +2863,19 @@ def test_temperature(env):
 
 # %% tags=["demo"]
 with demonstration():
+    known, shares = set(names), {}
     for temperature in (0.5, 1.0, 2.0):
         draw = torch.Generator().manual_seed(config.seed)
-        ten = [generate(final_model, config.context_size, draw, temperature) for _ in range(10)]
-        print(f"temperature {temperature}: {', '.join(ten)}")
+        made = [generate(final_model, config.context_size, draw, temperature) for _ in range(100)]
+        shares[temperature] = sum(name in known for name in made) / len(made)
+        print(f"temperature {temperature}: {', '.join(made[:8])}")
+        print(f"{'':<17}{shares[temperature]:.0%} of {len(made)} names are in the data")
+# CLAIM: shares[0.5] > 0.25 > shares[1.0] > 0.05
+# CLAIM: shares[1.0] > shares[2.0] + 0.03
 
 # %% [markdown]
-# A low temperature makes the names more ordinary, a high one makes them wilder. A model that sees only three
-# characters cannot do much better, but it has learned how names begin and end.
+# A low temperature makes the names more ordinary: many are in the data. A high one makes them wilder. The model sees only
+# three characters and forgets what it wrote before them, so its names ramble, but it has learned how names begin and end.
 #
 # Without running statistics none of this would work. In training mode the single context would be a batch of one,
 # every centred value would be zero, and the network could not see its input at all. That is why your layer raises an
@@ -2900,7 +2958,7 @@ with demonstration():
 #   none along "stretch all inputs".
 # - A bias right before batch normalization has no effect.
 # - On a shallow, well-initialised network batch normalization does not lower the loss. It makes training robust to
-#   bad weights, large learning rates and depth. *Why* is still debated: Santurkar et al. questioned the paper's
+#   bad weights and large learning rates and, as the second notebook shows, depth. *Why* is still debated: Santurkar et al. questioned the paper's
 #   "internal covariate shift" and found a smoother loss landscape instead.
 #
 # The second notebook, on residual streams, turns to depth.

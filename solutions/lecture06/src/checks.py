@@ -183,7 +183,7 @@ class no_built_in_batch_norm(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if self.BUILT_IN.search(str(func)):
             raise Mismatch("your code calls PyTorch's batch normalization; B3, B4 and B5 must be written without it")
-        return func(*args, **(kwargs or {}))
+        return func(*args, **kwargs) if kwargs else func(*args)
 
 
 def no_autograd() -> contextlib.AbstractContextManager[None]:
