@@ -5,11 +5,13 @@ A check never edits or runs your notebook: it calls the functions and classes th
 
 import contextlib
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 FLOAT64 = {"rtol": 1e-9, "atol": 1e-9}
 FLOAT32 = {"rtol": 2e-4, "atol": 2e-4}
@@ -173,21 +175,15 @@ def _refusing(places: Places, message: str) -> Iterator[None]:
             setattr(module, name, function)
 
 
-def no_built_in_batch_norm() -> contextlib.AbstractContextManager[None]:
-    """Make PyTorch's batch normalization raise Mismatch inside a `with` block."""
-    functional = torch.nn.functional
-    places: Places = (
-        (functional, "batch_norm"),
-        (functional, "instance_norm"),
-        (functional, "layer_norm"),
-        (functional, "group_norm"),
-        (torch, "layer_norm"),
-        (torch, "group_norm"),
-        (torch, "batch_norm"),
-        (torch, "native_batch_norm"),
-    )
-    message = "your code calls PyTorch's batch normalization; B3, B4 and B5 must be written without it"
-    return _refusing(places, message)
+class no_built_in_batch_norm(TorchDispatchMode):
+    """Make PyTorch's own normalization raise Mismatch inside a `with` block, by whatever name it is called."""
+
+    BUILT_IN = re.compile(r"(batch|layer|group|instance)_norm")
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if self.BUILT_IN.search(str(func)):
+            raise Mismatch("your code calls PyTorch's batch normalization; B3, B4 and B5 must be written without it")
+        return func(*args, **kwargs) if kwargs else func(*args)
 
 
 def no_autograd() -> contextlib.AbstractContextManager[None]:

@@ -10,6 +10,8 @@ ACCENT = "#D55E00"
 FONT = "font-family='sans-serif' font-size='13' fill='currentColor' text-anchor='middle'"
 HEAD = 7
 """Length of an arrow's head."""
+SMALLEST = 0.8
+"""Down to this share of its size a figure shrinks with the window; its text stays readable."""
 
 
 class Figure:
@@ -27,9 +29,10 @@ class Figure:
 
 def _svg(width: int, height: int, parts: Sequence[str], title: str) -> Figure:
     body = "".join(parts)
+    size = f"width='{width}' style='max-width:100%;min-width:{SMALLEST * width:.0f}px'"  # a narrow window scrolls
     return Figure(
-        f"<svg viewBox='0 0 {width} {height}' width='{width}' style='max-width:100%' role='img' "
-        f"aria-label='{title}' xmlns='http://www.w3.org/2000/svg'>{body}</svg>",
+        f"<div style='overflow-x:auto'><svg viewBox='0 0 {width} {height}' {size} role='img' "
+        f"aria-label='{title}' xmlns='http://www.w3.org/2000/svg'>{body}</svg></div>",
         title,
     )
 

@@ -23,6 +23,10 @@ RERUN_LIMIT_S = 600
 SAVE_LIMIT_S = 5
 REGION = re.compile(r"# TODO (\w+) \(.*?\*START OF YOUR CODE[^\n]*\n(.*?)\n[^\n]*\*END OF YOUR CODE", re.DOTALL)
 LAST_LINE = re.compile(r"^results: (.*)$", re.MULTILINE)
+BANNER = re.compile(r"<!--[\s*]*TODO (\w+) \(")
+"""The first line of the text cell for the answer to a written question."""
+NO_ANSWER = re.compile(r"<!--.*?-->|^\*Your answer to \w+: .*\*$", re.DOTALL | re.MULTILINE)
+"""What such a cell contains as released."""
 
 
 class HandInError(Exception):
@@ -43,6 +47,8 @@ class Grader:
     def check(self, question: str) -> None:
         """Run the checks of a question on what the notebook defines and print the result."""
         try:
+            if question in self.written_questions():
+                raise HandInError(f"{question} is a written question: a person grades it, so there is no check")
             if question not in self.questions():
                 raise HandInError(f"{question} is not a question of this notebook; it has {', '.join(self.questions())}")
             problems = self.problems(question, _namespace())
@@ -86,12 +92,37 @@ class Grader:
         self._print_rerun()
 
     def questions(self) -> list[str]:
-        """Return the questions of this notebook in order. Raises HandInError if the assignment is incomplete."""
+        """Return the questions of this notebook that have checks, in order.
+
+        Raises HandInError if the assignment is incomplete.
+        """
+        return self._listed("questions")
+
+    def written_questions(self) -> list[str]:
+        """Return the written questions of this notebook, in order. Raises HandInError if the assignment is incomplete."""
+        return self._listed("written_questions")
+
+    def _listed(self, kind: str) -> list[str]:
         try:
-            table = json.loads((self.home / "MANIFEST.json").read_text(encoding="utf-8"))["questions"]
+            manifest = json.loads((self.home / "MANIFEST.json").read_text(encoding="utf-8"))
+            table = manifest["questions"] if kind == "questions" else manifest.get(kind, {})
         except (OSError, ValueError, KeyError):
             raise HandInError(f"MANIFEST.json is missing in {self.home}; unzip the whole assignment again") from None
         return [question for question, entry in table.items() if entry["notebook"] == self.notebook]
+
+    def written(self) -> dict[str, bool]:
+        """Return for each written question of this notebook whether its saved file contains an answer."""
+        texts = dict.fromkeys(self.written_questions(), "")
+        question = ""
+        for cell in _cells(self.path):
+            released, source = cell["metadata"].get("homework"), "".join(cell["source"])
+            if banner := BANNER.search(source):
+                question = banner[1]
+            elif released:
+                question = released.get("question", "") if released.get("role") == "answer" else ""
+            if question in texts and (banner or released or cell["cell_type"] != "code"):  # own text below counts, too
+                texts[question] += NO_ANSWER.sub("", source).strip()
+        return {question: bool(text) for question, text in texts.items()}
 
     def problems(self, question: str, namespace: Mapping[str, Any]) -> list[str]:
         """Return what the checks of a question say about these definitions; nothing if they pass.
@@ -155,7 +186,7 @@ class Grader:
         if not results:
             print("  The notebook could not be re-run. Restart the kernel, run all cells and look for an error.")
             return
-        print(_report(json.loads(results[1])))
+        print(_report(json.loads(results[1]), self.written()))
 
     def rerun(self) -> dict[str, list[str]]:
         """Run the saved notebook without its demonstrations in a fresh shell; return the problems by question."""
@@ -178,14 +209,19 @@ def _stub(question: str, text: str) -> bool:
     return f'NotImplementedError("{question}")' in text or not text.strip()
 
 
-def _report(problems: Mapping[str, list[str]]) -> str:
-    """One line per question and a sum."""
-    lines = []
+def _report(problems: Mapping[str, list[str]], written: Mapping[str, bool] | None = None) -> str:
+    """One line per question and a sum. written: whether each written question is answered"""
+    lines, written = [], written or {}
     for question, found in problems.items():
         more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-        lines.append(f"{question:<4} {'failed: ' + found[0] + more if found else 'passed'}")
-    passed = sum(not found for found in problems.values())
-    return "\n".join([*lines, f"{passed} of {len(problems)} checks pass."])
+        first = found[0].partition(": replace `raise")[0] if found else ""  # what to do is said by `check`
+        lines.append(f"{question:<4} {'failed: ' + first + more if found else 'passed'}")
+    for question, answered in written.items():
+        lines.append(f"{question:<4} written, graded by a person: {'answered' if answered else 'not answered'}")
+    total = f"{sum(not found for found in problems.values())} of {len(problems)} checks pass"
+    if written:
+        total += f", {sum(written.values())} of {len(written)} written questions are answered"
+    return "\n".join([*lines, f"{total}."])
 
 
 def _checks(path: Path) -> list[Any]:
@@ -200,14 +236,17 @@ def _checks(path: Path) -> list[Any]:
     return [value.test_func for value in vars(module).values() if hasattr(value, "test_func")]
 
 
-def _code_cells(path: Path) -> list[tuple[str, str]]:
-    """Role and source of each code cell of a notebook file; cells that a student added have no role."""
+def _cells(path: Path) -> list[Any]:
     try:
-        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        return list(json.loads(path.read_text(encoding="utf-8"))["cells"])
     except (OSError, ValueError, KeyError):
         raise HandInError(f"{path.name} cannot be read as a notebook; save it again") from None
+
+
+def _code_cells(path: Path) -> list[tuple[str, str]]:
+    """Role and source of each code cell of a notebook file; cells that a student added have no role."""
     found = []
-    for cell in cells:
+    for cell in _cells(path):
         source = "".join(cell["source"])
         if cell["cell_type"] == "code" and not source.lstrip().startswith(("grader.", "import otter")):
             found.append((cell["metadata"].get("homework", {}).get("role", ""), source))

@@ -5,9 +5,11 @@ import random
 import string
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from torch.overrides import TorchFunctionMode
 
 LETTERS = set(string.ascii_lowercase)
 SPARKS = "▁▂▃▄▅▆▇█"
@@ -81,6 +83,24 @@ def sparkline(values: Sequence[float], width: int = 60) -> str:
     span = (high - low) or 1.0
     steps = [len(SPARKS) - 1 if not np.isfinite(m) else round((m - low) / span * (len(SPARKS) - 1)) for m in means]
     return "".join(SPARKS[step] for step in steps)
+
+
+def tanh_outputs(model: torch.nn.Module, inputs: torch.Tensor) -> list[torch.Tensor]:
+    """Return what each tanh gives in one forward pass of the model, in order, without a graph."""
+    outputs: list[torch.Tensor] = []
+
+    class Recorder(TorchFunctionMode):
+        """Sees every call of a torch function."""
+
+        def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            result = func(*args, **kwargs) if kwargs else func(*args)
+            if func in (torch.tanh, torch.Tensor.tanh):
+                outputs.append(result)
+            return result
+
+    with torch.no_grad(), Recorder():
+        model(inputs)
+    return outputs
 
 
 def numerical_gradient(function: Callable[[torch.Tensor], torch.Tensor], x: torch.Tensor, step: float = 1e-5) -> torch.Tensor:

@@ -63,11 +63,16 @@ def test_as_torch_on_one_batch(env):
         compare('the output in evaluation mode', mine, judge(x), **FLOAT64, slips=slips)
         compare('the output for one example in evaluation mode', bn(x[:1]), judge(x[:1]), **FLOAT64)
         compare('running_mean after an evaluation', bn.running_mean, judge.running_mean, **FLOAT64)
+        compare('running_var after an evaluation', bn.running_var, judge.running_var, **FLOAT64)
         require(int(bn.num_batches_tracked) == 1, 'num_batches_tracked changed in evaluation mode')
         bn.train()
         judge.train()
         with torch.no_grad():
             compare('the output in training mode under torch.no_grad()', bn(x), judge(x), **FLOAT64)
+        slips = {'not updating it under torch.no_grad(); the mode decides': 0.3 * batch}
+        compare('running_mean after two batches', bn.running_mean, judge.running_mean, **FLOAT64, slips=slips)
+        compare('running_var after two batches', bn.running_var, judge.running_var, **FLOAT64)
+        require(int(bn.num_batches_tracked) == 2, f'num_batches_tracked is {bn.num_batches_tracked} after two batches')
         try:
             bn(x[:1])
         except Exception:

@@ -30,13 +30,18 @@ def test_logits_of_mlpv2(env):
         require(isinstance(logits, torch.Tensor), 'forward did not return a tensor; did you write `return`?')
         tracked = int(model.bn.num_batches_tracked)
         require(tracked <= 1, f'one call of forward uses self.bn {tracked} times; use it once')
+        require(model.training and model.bn.training, 'a call of forward changed the mode of the model or of self.bn')
         slips = {'not using self.bn': head(pre.tanh()), 'normalising after the tanh; normalise the pre-activation': head(normalised(pre.tanh())), 'leaving out the tanh': head(normalised(pre)), 'leaving out b2': head(normalised(pre).tanh()) - weights['b2'], 'adding b1 after the normalization': head((normalised(pre - weights['b1']) + weights['b1']).tanh())}
         compare('the logits in training mode', logits, head(normalised(pre).tanh()), slips=slips)
         model.eval()
         mean, var = (model.bn.running_mean.flatten(), model.bn.running_var.flatten())
         in_evaluation = F.batch_norm(pre, mean, var, gamma, beta, training=False)
         slips = {'using the statistics of the batch': head(normalised(pre).tanh())}
-        compare('the logits in evaluation mode', model(x), head(in_evaluation.tanh()), slips=slips)
+        target = head(in_evaluation.tanh())
+        compare('the logits in evaluation mode', model(x), target, slips=slips)
+        compare('the logits of one example in evaluation mode', model(x[:1]), target[:1])
+        modes = {part.training for part in model.modules()}
+        require(modes == {False}, 'a call of forward in evaluation mode put the model or self.bn into training mode')
 
 @test_case(points=None, hidden=False)
 def test_every_parameter_of_mlpv2_learns(env):

@@ -66,7 +66,11 @@ def test_logits_of_mlpv3(env):
                 slips = {'using bn1 in both layers': logits((1, 1)), 'swapping bn1 and bn2': logits((2, 1)), 'normalising after the tanh': logits(after_tanh=True), 'not normalising the first layer': logits((0, 2)), 'not normalising the second layer': logits((1, 0)), 'not normalising': logits((0, 0))}
             yours = model(x)
             compare(f'the logits with batch_norm={batch_norm}', yours, logits(), slips=slips)
+            modes = {part.training for part in model.modules()}
+            require(modes == {True}, f'with batch_norm={batch_norm}, a call of forward changed the mode of a layer')
             F.cross_entropy(yours, x[:, 0]).backward()
             for name, parameter in model.named_parameters():
                 require(parameter.grad is not None, f'no gradient reaches {name}; is something detached?')
+            rows = model.eval()(x)
+            compare(f'the logits of one example with batch_norm={batch_norm}, in evaluation mode', model(x[:1]), rows[:1])
 

@@ -65,3 +65,35 @@ def test_same_loss_at_any_batch_size(env):
         require(went_on, 'an exception raised by the model was swallowed; let it propagate to the caller')
         require(model.training, 'after an exception in the model, its mode is not restored; use try: ... finally: ...')
 
+@test_case(points=None, hidden=False)
+def test_the_norm_stays_as_it_is(env):
+    import torch
+    from src.checks import answer, checking, compare, require
+
+    class Normed(torch.nn.Module):
+        """Logits by character, normalised."""
+
+        def __init__(self):
+            super().__init__()
+            self.table, self.norm = (torch.nn.Embedding(27, 27), torch.nn.BatchNorm1d(27))
+
+        def forward(self, x):
+            return self.norm(self.table(x[:, -1]))
+    with checking('B8'):
+        evaluate = answer(env, 'B8', 'evaluate')
+        draw = torch.Generator().manual_seed(20)
+        model = Normed()
+        with torch.no_grad():
+            model.table.weight.copy_(2 * torch.randn(27, 27, generator=draw))
+        inputs, targets = (torch.randint(27, (40, 3), generator=draw), torch.randint(27, (40,), generator=draw))
+        for _ in range(9):
+            model(inputs)
+        before = {name: value.clone() for name, value in model.state_dict().items()}
+        loss = evaluate(model, inputs, targets, 16)
+        for name, value in model.state_dict().items():
+            require(torch.equal(value, before[name]), f'the call changed {name} of the model; it should only measure')
+        require(model.norm.training, 'the norm inside the model is not in the mode it was in before')
+        require(model.norm.momentum == 0.1, 'the call changed the momentum of the norm inside the model; leave it')
+        target = torch.nn.functional.cross_entropy(model.eval()(inputs), targets)
+        compare('the loss of a model with a norm', loss, target, rtol=1e-05, atol=1e-05)
+

@@ -17,7 +17,7 @@ def test_folded_layer(env):
         def random(*shape):
             return torch.randn(*shape, dtype=torch.float64, generator=draw)
         for training in (False, True):
-            bn = answer(env, 'B4', 'BatchNorm1d')(5, eps=0.1).double().train(training)
+            bn = answer(env, 'B4', 'BatchNorm1d')(5, eps=0.3).double().train(training)
             with torch.no_grad():
                 for tensor, value in ((bn.gamma, random(5)), (bn.beta, random(5)), (bn.running_mean, random(5)), (bn.running_var, random(5).square() + 0.5)):
                     tensor.copy_(value)
@@ -36,16 +36,16 @@ def test_folded_layer(env):
                 require(bn.training == training, f'the batch norm had training={training} before the call and has training={bn.training} now')
 
                 def layer(x, bias=bias, weight=weight, mean=mean, var=var, gamma=gamma, beta=beta):
-                    return F.batch_norm(F.linear(x, weight.T, bias), mean, var, gamma, beta, eps=0.1)
+                    return F.batch_norm(F.linear(x, weight.T, bias), mean, var, gamma, beta, eps=0.3)
                 constant = layer(torch.zeros(1, 4, dtype=torch.float64))[0]
                 columns = layer(torch.eye(4, dtype=torch.float64)) - constant
                 label = f"{('without' if bias is None else 'with')} a bias, batch norm in {('training' if training else 'evaluation')} mode"
-                slips = {'dividing by the variance; divide by its square root': columns * (var + 0.1).rsqrt(), 'leaving out eps': columns * ((var + 0.1) / var).sqrt(), 'leaving out gamma': columns / gamma, 'multiplying by the standard deviation': columns * (var + 0.1)}
+                slips = {'dividing by the variance; divide by its square root': columns * (var + 0.3).rsqrt(), 'leaving out eps': columns * ((var + 0.3) / var).sqrt(), 'leaving out gamma': columns / gamma, 'multiplying by the standard deviation': columns * (var + 0.3)}
                 compare(f'the new weight ({label})', result[0], columns, **FLOAT64, slips=slips)
                 scaled = constant - beta
-                slips = {'leaving out beta': scaled, 'leaving out the running mean': constant + mean * gamma * (var + 0.1).rsqrt(), 'adding the running mean; subtract it': constant + 2 * mean * gamma * (var + 0.1).rsqrt(), 'subtracting beta; add it': scaled - beta}
+                slips = {'leaving out beta': scaled, 'leaving out the running mean': constant + mean * gamma * (var + 0.3).rsqrt(), 'adding the running mean; subtract it': constant + 2 * mean * gamma * (var + 0.3).rsqrt(), 'subtracting beta; add it': scaled - beta}
                 if bias is not None:
-                    slips['not scaling the old bias'] = constant + bias - bias * gamma * (var + 0.1).rsqrt()
-                    slips['leaving out the old bias'] = constant - bias * gamma * (var + 0.1).rsqrt()
+                    slips['not scaling the old bias'] = constant + bias - bias * gamma * (var + 0.3).rsqrt()
+                    slips['leaving out the old bias'] = constant - bias * gamma * (var + 0.3).rsqrt()
                 compare(f'the new bias ({label})', result[1], constant, **FLOAT64, slips=slips)
 

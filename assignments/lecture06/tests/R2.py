@@ -32,6 +32,9 @@ def test_block_adds_its_branch_to_the_stream(env):
         require(torch.equal(given, stream), 'the block modified its input in place; create a new tensor instead')
         slips = {'leaving out the skip path': branch, 'adding the branch to the normalised stream': read + branch, 'leaving out the norm': stream + linear(linear(stream, w1).tanh(), w2), 'applying tanh after the sum': (stream + linear(linear(read, w1), w2)).tanh(), 'applying tanh to the branch, after fc2': stream + linear(linear(read, w1), w2).tanh(), 'leaving out tanh': stream + linear(linear(read, w1), w2), 'using `scale` in forward, too': stream + 0.5 * branch, 'averaging the stream and the branch; add them': (stream + branch) / 2, 'subtracting the branch': stream - branch}
         compare('block(x)', after, stream + branch, **FLOAT64, slips=slips)
+        average = stream.detach().mean(0)
+        slips = {'not updating it in training mode': 0 * average, 'calling the norm twice': 0.19 * average}
+        compare('norm.running_mean after one call', norm.running_mean, 0.1 * average, **FLOAT64, slips=slips)
         cotangent = torch.randn(32, 6, dtype=torch.float64)
         places = {'x': (stream, stream), 'fc1.weight': (w1, w1), 'fc2.weight': (w2, w2), 'norm.weight': (norm.weight,) * 2}
         by_skip, = torch.autograd.grad((branch * cotangent).sum(), stream, retain_graph=True)
@@ -40,7 +43,9 @@ def test_block_adds_its_branch_to_the_stream(env):
         block.eval()
         mean, var = (norm.running_mean, norm.running_var)
         read = batch_norm(stream, mean, var, norm.weight, norm.bias, training=False, eps=norm.eps)
-        compare('block(x) in evaluation mode', block(stream), stream + linear(linear(read, w1).tanh(), w2), **FLOAT64)
+        target = stream + linear(linear(read, w1).tanh(), w2)
+        compare('block(x) in evaluation mode', block(stream), target, **FLOAT64)
+        compare('block(x) in evaluation mode, one example', block(stream[:1]), target[:1], **FLOAT64)
         as_built = ResidualBlock(6, 10)(stream.detach().float())
         kind = as_built.dtype
         require(kind == torch.float32, f'for a float32 stream, a new block returns {kind}; its weights should be float32')

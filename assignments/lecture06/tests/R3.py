@@ -36,9 +36,9 @@ def test_stream_runs_through_all_blocks(env):
     with checking('R3'):
         ResidualMLP = answer(env, 'R3', 'ResidualMLP')
         torch.manual_seed(0)
-        model = ResidualMLP(27, 2, 4, 8, 10, 5).double()
-        inputs, targets = (torch.randint(27, (40, 2)), torch.randint(27, (40,)))
-        norm, head = (model.norm_f, model.head)
+        model = ResidualMLP(29, 2, 4, 8, 10, 5).double()
+        inputs, targets = (torch.randint(29, (40, 2)), torch.randint(29, (40,)))
+        norm, head, averages = (model.norm_f, model.head, {})
         for training in (True, False):
             model.train(training)
             seen = {}
@@ -46,6 +46,8 @@ def test_stream_runs_through_all_blocks(env):
             logits = model(inputs)
             for hook in hooks:
                 hook.remove()
+            modes = {part.training for part in model.modules()}
+            require(modes == {training}, 'a call of forward changed the mode of the network or of one of its parts')
             require(set(seen) == set(range(5)), f'of the blocks 0 to 4, forward called only {sorted(seen)}')
             concatenated = model.embedding.weight[inputs].reshape(40, 8)
             start = linear(concatenated, model.inp.weight, model.inp.bias)
@@ -59,6 +61,15 @@ def test_stream_runs_through_all_blocks(env):
             mode = 'training' if training else 'evaluation'
             target = linear(last, head.weight, head.bias)
             compare(f'the logits in {mode} mode', logits, target, **FLOAT64, slips=slips)
+            norms = {'norm_f': (norm, stream)}
+            norms |= {f'blocks[{i}].norm': (block.norm, seen[i][0]) for i, block in enumerate(model.blocks)}
+            for name, (part, read) in norms.items():
+                average = read.detach().mean(0) if training else averages[name]
+                averages[name] = average
+                slips = {'not updating it in training mode': 0 * average, 'calling the norm twice': 0.19 * average}
+                what = f"{name}.running_mean after one call in training mode{('' if training else ' and one in evaluation mode')}"
+                compare(what, part.running_mean, 0.1 * average, **FLOAT64, slips=slips)
+        compare('the logits of one example in evaluation mode', model(inputs[:1]), target[:1], **FLOAT64)
         torch.nn.functional.cross_entropy(model.train()(inputs), targets).backward()
         for name, parameter in model.named_parameters():
             require(parameter.grad is not None, f'no gradient reaches {name}; is something detached?')

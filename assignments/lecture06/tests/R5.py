@@ -22,6 +22,8 @@ def test_stream_variance(env):
         require(not model.training, 'the model was in evaluation mode before the call and is not now')
         for name, value in model.state_dict().items():
             require(torch.equal(value, start[name]), f'the call changed `{name}`; it should only measure')
+        norms = [part for part in model.modules() if isinstance(part, torch.nn.BatchNorm1d)]
+        require(all((part.momentum == 0.1 for part in norms)), 'the call changed the momentum of a norm; measure on a copy')
         require(isinstance(yours, torch.Tensor), f'stream_variance returned a {type(yours).__name__}; it should return a tensor')
         streams = []
         for part in (*model.blocks, model.norm_f):
@@ -56,4 +58,7 @@ def test_scaled_start(env):
             else:
                 require(torch.equal(weight, start[name]), f'{name} changed; scale only fc2.weight of each block')
             require(weight.requires_grad, f'{name} no longer requires gradients')
+        scale_residual_init_(model)
+        again = model.blocks[0].fc2.weight
+        compare('blocks.0.fc2.weight after a second call', again, start['blocks.0.fc2.weight'] / 16, **FLOAT64)
 

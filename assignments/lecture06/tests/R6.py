@@ -35,6 +35,16 @@ def test_post_norm_block(env):
         total = stream + linear(linear(stream, w1).tanh(), w2)
         slips = {'normalising in the branch, as in ResidualBlock': stream + linear(linear(normalised(stream), w1).tanh(), w2), 'leaving out the norm': total, 'leaving out the skip path': normalised(total - stream), 'normalising the branch only; normalise the sum': stream + normalised(total - stream), 'normalising before the branch and after the sum': normalised(stream + linear(linear(normalised(stream), w1).tanh(), w2))}
         compare('block(x)', yours, normalised(total), **FLOAT64, slips=slips)
+        require(norm.training, 'a call of the block in training mode put its norm into evaluation mode')
+        average = total.detach().mean(0)
+        slips = {'not updating it in training mode': 0 * average, 'calling the norm twice': 0.19 * average}
+        compare('norm.running_mean after one call', norm.running_mean, 0.1 * average, **FLOAT64, slips=slips)
+        block.eval()
+        kept = (norm.running_mean, norm.running_var)
+        target = batch_norm(total, *kept, norm.weight, norm.bias, training=False, eps=norm.eps)
+        compare('block(x) in evaluation mode', block(stream), target, **FLOAT64)
+        compare('block(x) in evaluation mode, one example', block(stream[:1]), target[:1], **FLOAT64)
+        block.train()
         cotangent = torch.randn(32, 20, dtype=torch.float64)
         places = {'x': (stream, stream), 'fc1.weight': (w1, w1), 'fc2.weight': (w2, w2), 'norm.weight': (norm.weight,) * 2}
         compare_gradients(block(stream), normalised(total), places, cotangent)
@@ -70,5 +80,7 @@ def test_identity_path(env):
                 require(block.training == training, f'the call changed the mode of {name}; experiment on a copy')
                 for key, value in block.state_dict().items():
                     require(torch.equal(value, start[key]), f'the call changed `{key}` of {name}; experiment on a copy')
+                kept = block.norm.momentum == 0.1
+                require(kept, f'the call changed the momentum of the norm of {name}; experiment on a copy')
                 require(block.fc2.weight is weight, f'the call replaced fc2.weight of {name}; experiment on a copy')
 

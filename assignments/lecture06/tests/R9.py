@@ -18,7 +18,9 @@ def test_three_steps_of_training(env):
         torch.manual_seed(0)
         model = ResidualMLP(27, 3, 4, 8, 10, 2).double()
         inputs, targets = (torch.randint(27, (200, 3)), torch.randint(27, (200,)))
-        draws = torch.Generator().manual_seed(5)
+        draws, generator, third = (torch.Generator().manual_seed(5) for _ in range(3))
+        for one in (draws, generator, third):
+            torch.rand(2, generator=one)
         batches = [torch.randint(200, (16,), generator=draws) for _ in range(3)]
 
         def trained(training=True, accumulate=False, decay=0.0, rate=0.2):
@@ -36,7 +38,7 @@ def test_three_steps_of_training(env):
             return (torch.tensor(losses), weights)
         wanted, weights = trained()
         slips = {'not clearing the gradients between the steps': trained(accumulate=True)[0], 'training in evaluation mode': trained(training=False)[0], 'not updating the parameters': trained(rate=0)[0], 'moving along the gradient; move against it': trained(rate=-0.2)[0]}
-        generator, second = (torch.Generator().manual_seed(5), copy.deepcopy(model))
+        second = copy.deepcopy(model)
         losses = train(model.eval(), inputs, targets, 3, 0.2, 16, generator)
         require(isinstance(losses, list), f'train returned a {type(losses).__name__}; it should return a list')
         require(all((isinstance(loss, float) for loss in losses)), 'the losses are not Python floats; use .item()')
@@ -49,7 +51,7 @@ def test_three_steps_of_training(env):
         require(torch.equal(generator.get_state(), draws.get_state()), 'the generator was used for something else; draw exactly one torch.randint per step')
         for weight in second.parameters():
             weight.grad = torch.ones_like(weight)
-        losses = train(second, inputs, targets, 3, 0.2, 16, torch.Generator().manual_seed(5))
+        losses = train(second, inputs, targets, 3, 0.2, 16, third)
         what = 'the losses of three steps if `.grad` holds old gradients'
         compare(what, torch.tensor(losses), wanted, rtol=1e-06, atol=1e-06)
 
