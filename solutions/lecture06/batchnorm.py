@@ -128,7 +128,7 @@ config = MLPConfig()
 set_seed(config.seed)
 device = configure_device()
 print("\n".join(f"{name:<13}{value}" for name, value in vars(config).items()))
-print(f"running on:  {device}")
+print(f"running on: {device}")
 
 # %% [markdown]
 # ## The names
@@ -2108,7 +2108,7 @@ with demonstration():
     for ax, label in zip(axes[1], ("tanh(a)", "log10 of the absolute value", "step (learning rate 0.1)"), strict=True):
         ax.set_xlabel(label)
     plt.show()
-    saturated = {bn: [(run[0][0].abs() > 0.97).double().mean().item() for run in runs] for bn, runs in watched.items()}
+    saturated = {bn: [(run[0][0].abs() > 0.97).float().mean().item() for run in runs] for bn, runs in watched.items()}
     steps = {}
     print("mean and range over 3 seeds; update / weights is the median of 200 steps\n")
     print(f"{'':<28}{'without BN':>31}{'with BN':>31}")

@@ -130,7 +130,7 @@ config = MLPConfig()
 set_seed(config.seed)
 device = configure_device()
 print("\n".join(f"{name:<13}{value}" for name, value in vars(config).items()))
-print(f"running on:  {device}")
+print(f"running on: {device}")
 
 # %% [markdown]
 # ## The names

@@ -143,7 +143,7 @@ def test_an_edition_alone_in_an_empty_folder(name: str, tmp_path: Path) -> None:
     assert printed["what-you-learned-check"].endswith(f"{count} of {count} checks pass.\n")
     said = printed["hand-in"]
     assert f"Wrote {name}-handin.zip: it contains {name}.ipynb" in said
-    assert said.endswith(f"{count} of {count} checks pass.\n")
+    assert said.endswith(f"{count} of {count} checks pass, 3 of 3 written questions are answered.\n")
     assert (tmp_path / f"{name}-handin.zip").is_file()
 
 
