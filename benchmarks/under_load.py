@@ -74,6 +74,7 @@ def load(processes: int) -> Iterator[None]:
 
 
 def _compute(parent: int) -> None:
+    os.setsid()  # where the kernel shares the cores among sessions, each of these counts like a grader
     while os.getppid() == parent:
         functools.reduce(int.__xor__, range(1 << 20))
 
