@@ -6,6 +6,7 @@ The first error of an answer counts as the answer's own only if it leaves a name
 import __future__
 
 import ast
+import builtins
 import contextlib
 import inspect
 import linecache
@@ -42,7 +43,7 @@ class Runner:
         An outcome is the first error of the step with two more values. failed: the number of failed statements; own:
         whether the step leaves a name undefined that it should define. The definition in an answer counts even if added
         code rebinds the name. The flag says whether an answer or added code rebound an existing name, such as a helper
-        that another answer also has.
+        that another answer also has, or one of Python's own, such as sum.
 
         announce: called with the number of each step of added code, and of the step after it, before it is executed,
         so that the grader knows which code ended the process
@@ -58,7 +59,8 @@ class Runner:
             names = names_of(self._module)
             outcomes.append(self._execute(step))
             if step["added"] or step["defines"]:
-                rebound = rebound or is_rebound(names, names_of(self._module))
+                now = names_of(self._module)
+                rebound = rebound or is_rebound(names, now) or hides_builtin(names, now)
             answers |= {name: self._found[name] for name in step["defines"] if name in self._found}
         self._found.update(answers)
         return outcomes, rebound
@@ -168,3 +170,8 @@ def is_rebound(then: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
     if any(now.get(name) is not value for name, value in then.items()):
         return True
     return any("." in name and name not in then and name.split(".")[0] in then for name in now)
+
+
+def hides_builtin(then: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    """Return whether there is a new global name that is also one of Python's own."""
+    return any(name in vars(builtins) for name in now.keys() - then.keys())

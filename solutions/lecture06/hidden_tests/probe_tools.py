@@ -2,7 +2,8 @@
 
 import contextlib
 import operator
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -95,12 +96,38 @@ def misfits(module: nn.Module, values: dict[str, Tensor]) -> dict[str, list[int]
     return found
 
 
+_PRESCRIBED = re.compile(
+    r"C|[Wb][123]|(bn[12]\.)?(gamma|beta|running_mean|running_var|num_batches_tracked)"
+    r"|(embedding|inp|norm_f|head|(blocks\.\d+\.)?(norm|fc1|fc2))\."
+    r"(weight|bias|running_mean|running_var|num_batches_tracked)"
+)
+"""The names of parameters and buffers that the questions prescribe."""
+
+
+def one_name_each(pairs: Iterable[tuple[str, Tensor]]) -> dict[str, Tensor]:
+    """Return tensors by name, each only once: by its first prescribed name, or by its first name if it has none.
+
+    An answer may keep a layer under further names, in any order, for instance within an nn.Sequential.
+    """
+    every = list(pairs)
+    names: dict[int, str] = {}
+    for name, tensor in sorted(every, key=lambda pair: not _PRESCRIBED.fullmatch(pair[0])):
+        names.setdefault(id(tensor), name)
+    return {name: tensor for name, tensor in every if names[id(tensor)] == name}
+
+
+def named_parameters(module: nn.Module) -> dict[str, Tensor]:
+    """Return the parameters of a module itself, not copies, by name."""
+    return one_name_each(module.named_parameters(remove_duplicate=False))
+
+
 def parameters_of(module: nn.Module) -> dict[str, Tensor]:
-    return {name: parameter.detach().clone() for name, parameter in module.named_parameters()}
+    return {name: parameter.detach().clone() for name, parameter in named_parameters(module).items()}
 
 
 def buffers_of(module: nn.Module) -> dict[str, Tensor]:
-    return {name: buffer.detach().clone() for name, buffer in module.named_buffers()}
+    buffers = one_name_each(module.named_buffers(remove_duplicate=False))
+    return {name: buffer.detach().clone() for name, buffer in buffers.items()}
 
 
 def modes_of(module: nn.Module) -> list[bool]:
@@ -161,7 +188,7 @@ def residual_mlp(student: Any, sizes: list[int], start: dict[str, Tensor], train
     return model.train(training)
 
 
-_FIRST_SEEN: WeakKeyDictionary[nn.Module, Seen] = WeakKeyDictionary()
+_FIRST_SEEN: WeakKeyDictionary[nn.Module, dict[str, Tensor]] = WeakKeyDictionary()
 """The parameters by name that a module had when its condition was first asked for."""
 
 
@@ -170,7 +197,7 @@ def condition_of(module: nn.Module) -> Seen:
 
     replaced: the names of parameters that are other objects than when this module's condition was first asked for
     """
-    parameters = dict(module.named_parameters())
+    parameters = named_parameters(module)
     first = _FIRST_SEEN.setdefault(module, parameters)
     hooks = [len(one._forward_hooks) + len(one._forward_pre_hooks) for one in module.modules()]
     return {

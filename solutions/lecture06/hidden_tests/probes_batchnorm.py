@@ -61,7 +61,7 @@ def _layer(student: Any, features: int, settings: dict[str, float]) -> Any:
     layer = student.BatchNorm1d(features, **settings).double()
     for name in ("gamma", "beta", "running_mean", "running_var"):
         kept = getattr(layer, name, None)
-        if isinstance(kept, Tensor) and kept.is_floating_point() and name not in dict(layer.named_parameters()):
+        if isinstance(kept, Tensor) and kept.is_floating_point() and kept.dtype is not torch.float64:
             setattr(layer, name, kept.detach().double().requires_grad_(kept.requires_grad))
     return layer
 

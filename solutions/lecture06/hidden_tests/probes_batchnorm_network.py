@@ -17,6 +17,7 @@ from .probe_tools import (
     gradients,
     misfits,
     modes_of,
+    named_parameters,
     parameters_of,
     set_values,
     train_sgd,
@@ -54,7 +55,8 @@ def mlp_outputs(
 
 def _outputs(model: nn.Module, start: dict[str, Tensor], inputs: Tensor, cotangent: Tensor) -> Seen:
     unfit = misfits(model, start)
-    ready_made = [part for part, one in model.named_modules() if type(one).__module__.startswith("torch.")]
+    parts = model.named_modules(remove_duplicate=False)
+    ready_made = [part for part, one in parts if type(one).__module__.startswith("torch.")]
     if unfit:
         return {"misfits": unfit, "ready_made": ready_made}
     set_values(model, start)
@@ -67,7 +69,7 @@ def _outputs(model: nn.Module, start: dict[str, Tensor], inputs: Tensor, cotange
     seen |= {"train": logits, "buffers": buffers_of(model), "modes": modes_of(model)}
     if not isinstance(logits, Tensor) or logits.shape != cotangent.shape:
         return {**seen, "gradients": {}}
-    parameters = dict(model.named_parameters())
+    parameters = named_parameters(model)
     found = gradients(logits, list(parameters.values()), cotangent)
     return {**seen, "gradients": dict(zip(parameters, found, strict=True))}
 

@@ -10,7 +10,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .probe_tools import Seen, buffers_of, can_run, condition_of, fill, gradients, modes_of, parameters_of, set_values
+from .probe_tools import (
+    Seen,
+    buffers_of,
+    can_run,
+    condition_of,
+    fill,
+    gradients,
+    modes_of,
+    named_parameters,
+    parameters_of,
+    set_values,
+)
 
 # --- R1 ---------------------------------------------------------------------------------------------------------------
 
@@ -29,7 +40,7 @@ def gradient_norms(
     model = getattr(student, name)(*sizes).double()
     set_values(model, start)
     model.train(training)
-    for key, parameter in model.named_parameters():
+    for key, parameter in named_parameters(model).items():
         parameter.grad = stored[key].clone() if key in stored else None
     before = condition_of(model)
     returned = student.grad_norms(model, inputs, targets)
@@ -80,7 +91,7 @@ def block_gradients(
     model = getattr(student, name)(*arguments).double()
     absent = fill(model, start)
     x = x.clone().requires_grad_()
-    named = dict(model.named_parameters())
+    named = named_parameters(model)
     y = model.train()(x) if can_run(absent) else None
     dx, *rest = gradients(y, (x, *named.values()), cotangent)
     found = dict(zip(named, rest, strict=True))
@@ -136,7 +147,7 @@ def network_gradients(
     """Return the gradients of the logits of `ResidualMLP` in training mode for its parameters, by name."""
     model = student.ResidualMLP(*sizes).double()
     absent = fill(model, start)
-    named = dict(model.named_parameters())
+    named = named_parameters(model)
     logits = model.train()(inputs) if can_run(absent) else None
     found = gradients(logits, list(named.values()), cotangent)
     return {"layout": _blocks(model), "absent": absent, "gradients": dict(zip(named, found, strict=True))}
