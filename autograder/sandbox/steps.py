@@ -173,5 +173,5 @@ def is_rebound(then: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
 
 
 def hides_builtin(then: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
-    """Return whether there is a new global name that is also one of Python's own."""
-    return any(name in vars(builtins) for name in now.keys() - then.keys())
+    """Return whether there is a new global name that is also one of Python's own, other than a throw-away `_`."""
+    return any(name in vars(builtins) and not name.startswith("_") for name in now.keys() - then.keys())

@@ -132,6 +132,53 @@ def test_the_answer_counts_where_added_code_binds_its_name_again(grader: Grader)
     assert torch.equal(observe(grader, answer("return x, x, x"), again)["returned"][0], X)
 
 
+LOADED = """from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
+class Ten(IterableDataset):
+    def __iter__(self): return iter(range(10))
+class Mine(DataLoader):
+    pass
+kinds = {{"map": TensorDataset(torch.arange(10)), "iterable": Ten()}}
+loader = {kind}(kinds["{data}"], batch_size=3{options})
+return [[batch[0] if "{data}" == "map" else batch for batch in loader] for _ in range(2)]"""
+
+
+@pytest.mark.parametrize("kind", ["DataLoader", "Mine"])
+@pytest.mark.parametrize("data", ["map", "iterable"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        "",
+        ", num_workers=2",
+        ", num_workers=2, persistent_workers=True, prefetch_factor=4, pin_memory=True, timeout=30",
+        ", num_workers=1, multiprocessing_context='spawn', worker_init_fn=print",
+    ],
+)
+def test_a_data_loader_needs_no_workers(grader: Grader, kind: str, data: str, options: str) -> None:
+    run = start(grader, answer(LOADED.format(kind=kind, data=data, options=options)))
+    seen = read_reply(run.ask(REQUEST))
+    assert not run.disturbed
+    assert not run.changed(), "it counts as a change of what all share"
+    run.close()
+    assert not isinstance(seen, Failure)
+    for epoch in seen["returned"]:
+        assert [batch.tolist() for batch in epoch] == [[0, 1, 2], [3, 4, 5], [6, 7, 8], [9]]
+
+
+def test_a_shuffled_data_loader_gives_the_same_batches_with_workers(grader: Grader) -> None:
+    body = """from torch.utils.data import DataLoader
+return [[batch for batch in DataLoader(torch.arange(10), batch_size=4, shuffle=True, num_workers=workers,
+         generator=torch.Generator().manual_seed(3))] for workers in (0, 2)]"""
+    without, with_workers = observe(grader, answer(body))["returned"]
+    assert list(map(torch.Tensor.tolist, without)) == list(map(torch.Tensor.tolist, with_workers))
+
+
+@pytest.mark.parametrize("options", ["num_workers=-1", "prefetch_factor=2", "persistent_workers=True"])
+def test_a_data_loader_refuses_what_it_refuses_elsewhere(grader: Grader, options: str) -> None:
+    seen = observe(grader, answer(f"return torch.utils.data.DataLoader(x, {options})"))
+    assert isinstance(seen, Failure)
+    assert_matches("ValueError", seen.message)
+
+
 def test_nothing_is_left_for_the_next_child(grader: Grader) -> None:
     leave = """import builtins, torch, os
 builtins.left = torch.left = 1

@@ -137,6 +137,47 @@ def test_a_helper_in_an_added_cell_that_fails_is_a_flag(grader: Grader, tmp_path
     assert ["NameError" in flag["text"] for flag in result["flags"]] == [True]
 
 
+B8 = """mode = model.training
+model.eval()
+starts, losses = range(0, len(inputs), batch_size), []
+try:
+    with torch.no_grad():
+        for batch in (slice(start, start + batch_size) for start in starts):
+            losses.append(F.cross_entropy(model(inputs[batch]), targets[batch], reduction="sum").item())
+finally:
+    model.train(mode)
+return float(sum(losses)) / len(inputs)"""
+
+
+@pytest.mark.parametrize("at_the_end", [False, True])
+@pytest.mark.parametrize(
+    "hides",
+    [
+        "sum = 0\nfor name in ('a', 'b'):\n    sum += len(name)",
+        "len = 3",
+        "range, float = None, 1.5",
+        "def sum(values): return 7",
+        "from math import fsum as len",
+        "import math as slice",
+        "for range in (1, 2): pass",
+        "class float: pass",
+        "import contextlib\nwith contextlib.nullcontext(3) as sum: pass",
+    ],
+)
+def test_a_name_that_hides_a_builtin_costs_nothing(
+    grader: Grader, tmp_path: Path, hides: str, at_the_end: bool
+) -> None:
+    answer = corpus.Answer(question="B8", right=True, name="", expect="", body=B8, before="" if at_the_end else hides)
+    notebooks = corpus.submission(dict(corpus.reference()) | {"B8": answer})
+    if at_the_end:
+        notebooks["batchnorm"]["cells"].append(corpus.added_cell(hides))
+    corpus.write(tmp_path, notebooks)
+    handed_in = of_files(Student(id="s"), [tmp_path / "batchnorm.ipynb"])
+    result = to_json(grader.grade(handed_in, corpus.assignment().select(["B4", "B8"])))
+    assert {score["status"] for score in result["questions"].values()} == {"passed"}, result
+    assert "graded_without_other_code" in [flag["kind"] for flag in result["flags"]]
+
+
 HELPER = "def helper(t):\n    return t.mean(0)"
 
 

@@ -97,7 +97,7 @@ def misfits(module: nn.Module, values: dict[str, Tensor]) -> dict[str, list[int]
 
 
 _PRESCRIBED = re.compile(
-    r"C|[Wb][123]|(bn[12]\.)?(gamma|beta|running_mean|running_var|num_batches_tracked)"
+    r"C|[Wb][123]|(bn[12]?\.)?(gamma|beta|running_mean|running_var|num_batches_tracked)"
     r"|(embedding|inp|norm_f|head|(blocks\.\d+\.)?(norm|fc1|fc2))\."
     r"(weight|bias|running_mean|running_var|num_batches_tracked)"
 )
