@@ -105,7 +105,7 @@ def _nbclient_s(assignment: Assignment, students: Sequence[Path], folder: Path) 
         place = folder / "nbclient" / student.name
         shutil.copytree(assignment.release_dir, place)
         for path in sorted(student.glob("*.ipynb")):
-            notebook = nbformat.from_dict(_without_export(json.loads(path.read_bytes())))
+            notebook = nbformat.reads(json.dumps(_without_export(json.loads(path.read_bytes()))), as_version=4)
             here = {"metadata": {"path": str(place)}}
             NotebookClient(notebook, timeout=LIMIT_S, allow_errors=True, resources=here).execute(
                 stderr=subprocess.DEVNULL
