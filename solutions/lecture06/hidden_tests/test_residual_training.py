@@ -145,8 +145,8 @@ def assert_many_steep_updates(observe: Observe) -> None:
 @question(
     "R9",
     points=1,
-    hint="In each step: the gradient of this batch's loss alone, then every weight minus lr times its gradient, as large as "
-    "it is. Clear what .grad holds from the step before, or from before the call.",
+    hint="In each step: the gradient of this batch's loss alone, then every weight minus lr times its gradient, "
+    "large or small. Clear what .grad holds from the step before, or from before the call.",
 )
 @pytest.mark.parametrize("steps", ["a few", "many with large gradients"])
 def test_updates_by_plain_sgd(observe: Observe, steps: str) -> None:
