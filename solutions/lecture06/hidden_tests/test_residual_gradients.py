@@ -26,6 +26,7 @@ from .residual_reference import (
     COLLECTED,
     SMALL,
     assert_left_alone,
+    in_one_tensor,
     look,
     mlp_logits,
     mlp_weights,
@@ -133,7 +134,8 @@ def test_norms_of_a_plain_network(observe: Observe) -> None:
     twice = weight_gradients(lambda w: torch.softmax(plain_logits(w, look().contexts, 5), 1), weights)
     wrong["the norms with softmax before cross_entropy, which expects logits"] = sizes_of(twice, 5)
     seen = seen_norms(observe, "PlainMLP", True, {})
-    assert_close(seen["returned"], sizes_of(gradients, 5), "grad_norms", mistakes=wrong, tolerance=COLLECTED)
+    yours = in_one_tensor(seen["returned"])
+    assert_close(yours, sizes_of(gradients, 5), "grad_norms", mistakes=wrong, tolerance=COLLECTED)
 
 
 @question(
@@ -172,7 +174,7 @@ def test_measuring_leaves_no_trace(observe: Observe, training: bool, stored: str
     kept = {"none": [], "some": ["blocks.1.fc1.weight", "head.bias"], "all": list(weights)}[stored]
     grads = {name: normal(*weights[name].shape, seed=1130) for name in kept}
     clean, seen = seen_norms(observe, "PlainMLP", training, {}), seen_norms(observe, "PlainMLP", training, grads)
-    first, second = (as_tensor(one["returned"], "grad_norms", (5,)) for one in (clean, seen))
+    first, second = (as_tensor(in_one_tensor(one["returned"]), "grad_norms", (5,)) for one in (clean, seen))
     if not bool((first > 0).all()):
         fail("not checked: your grad_norms contain a norm that is not positive")
     assert_left_alone(seen)
