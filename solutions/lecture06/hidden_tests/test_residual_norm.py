@@ -166,12 +166,12 @@ EXPECTED_PATHS: dict[str, tuple[str, bool, dict[str, Value]]] = {
     "block that halves the sum": ("halved", False, {}),
     "block with tanh of the sum": ("squashed", False, {}),
     "block that halves one feature": ("halfway", False, {}),
+    "block whose skip is multiplied by 1.000002": ("nearly", False, {"double": True}),
     "block that returns the rows in another order": ("rows flipped", False, {}),
     "block that returns the features in another order": ("features flipped", False, {}),
     "block that changes one entry by its last digit": ("last digit", False, {}),
     "block that also writes its norm": ("two branches", False, {}),
     "block without a skip": ("broken", False, {}),
-    "block whose skip is multiplied by 1.000002": ("nearly", False, {"double": True}),
 }
 NEVER_RUN = "the block was never called: find out by experiment, not from its type or source"
 ANY_BATCH = (

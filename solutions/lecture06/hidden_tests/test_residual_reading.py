@@ -66,7 +66,7 @@ def reading(
 def in_order(value: Value, shape: tuple[int, int, int]) -> Value:
     """Return a list of items as one tensor, and one that is stacked along dim 1 stacked along dim 0.
 
-    One test of R7 judges how the items are stacked; for the others the numbers count.
+    One test of each function judges how the items are stacked; for the others the numbers count.
     """
     value = in_one_tensor(value)
     if isinstance(value, Tensor) and tuple(value.shape) == (shape[1], shape[0], shape[2]):
@@ -352,7 +352,8 @@ def test_attribution_of_each_write(observe: Observe) -> None:
 @pytest.mark.parametrize("layers", [1, 4])
 def test_attribution_and_constant_make_the_logits(observe: Observe, layers: int) -> None:
     seen, w, stream = reading(observe, "attribution", 1840, layers=layers, eps=LARGE_EPS)
-    value = as_tensor(seen["returned"], "attribution", (layers + 1, 12, VOCAB))
+    shape = (layers + 1, 12, VOCAB)
+    value = as_tensor(in_order(seen["returned"], shape), "attribution", shape)
     constant = mlp_head(w, torch.zeros(1, 8, dtype=torch.float64), False, LARGE_EPS)
     logits = mlp_head(w, stream[-1], False, LARGE_EPS)
     mistakes = {"the logits plus k: your items already contain k, which belongs to none of them": logits + constant}
