@@ -77,10 +77,18 @@ class TestResidualStream:
 PARTLY_RIGHT = [
     ("B1", "another key", 1.0),
     ("B5", "another order", 4.5),
+    ("R1", "a list", 3.0),
     ("R2", "the norm without weight and bias", 4.5),
     ("R3", "head without bias", 4.75),
     ("R3", "inp without a bias", 4.75),
     ("R3", "norm_f without weight and bias", 4.25),
+    ("R4", "returns the blocks", 2.5),
+    ("R4", "every block but the last", 1.0),
+    ("R5", "a list", 3.5),
+    ("R7", "a list", 4.0),
+    ("R7", "stacked along the batch", 4.0),
+    ("R9", "gradients clipped to norm 5", 3.0),
+    ("R9", "stops at a loss that is not finite", 3.75),
     ("R10", "one text", 1.5),
 ]
 

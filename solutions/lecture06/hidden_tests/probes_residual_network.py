@@ -74,14 +74,17 @@ def block_output(
 ) -> Seen:
     """Call a block `name` with the weights `start` on x (N, d_model): its output; x, buffers and modes afterwards.
 
+    again: its output when it is called once more
     absent: the names in `start` that the block has no place for; it has zero in any other bias
     """
     model, x = getattr(student, name)(*arguments).double(), x.clone()
     absent = fill(model, start)
     with torch.no_grad():
         y = model.train(training)(x) if can_run(absent) else None
-    after = {"buffers": buffers_of(model), "modes": modes_of(model)}
-    return {"layout": _layout(model), "absent": absent, "y": y, "x": x, **after}
+    after = {"buffers": buffers_of(model), "modes": modes_of(model), "x": x.clone()}
+    with torch.no_grad():
+        again = model.train(training)(x) if can_run(absent) else None
+    return {"layout": _layout(model), "absent": absent, "y": y, "again": again, **after}
 
 
 def block_gradients(
@@ -136,9 +139,9 @@ def network_logits(student: Any, sizes: list[int], start: dict[str, Tensor], inp
 
 
 def network_parts(student: Any, sizes: list[int]) -> Seen:
-    """Return the parameters of a new `ResidualMLP`, and its layout."""
-    model = student.ResidualMLP(*sizes)
-    return {"layout": _blocks(model), "parameters": parameters_of(model)}
+    """Return the parameters of two new `ResidualMLP`s, and the layout of the first."""
+    model, other = (student.ResidualMLP(*sizes) for _ in range(2))
+    return {"layout": _blocks(model), "parameters": parameters_of(model), "others": parameters_of(other)}
 
 
 def network_gradients(

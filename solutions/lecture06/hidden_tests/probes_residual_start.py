@@ -107,6 +107,8 @@ class _Path(nn.Module):
 
     experiments: ClassVar[list[float]] = []
     """The largest weight of fc2 at each call of any block since the list was cleared."""
+    batches: ClassVar[list[int]] = []
+    """The number of examples at each of these calls."""
 
     def __init__(self, d_model: int, d_ff: int, scale: float = 1.0) -> None:
         super().__init__()
@@ -117,6 +119,7 @@ class _Path(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         self.experiments.append(self.fc2.weight.detach().abs().max().item())
+        self.batches.append(len(x))
         return self.onto(x, self.fc2(torch.cos(self.fc1(x))))
 
     def onto(self, x: Tensor, write: Tensor) -> Tensor:
@@ -163,6 +166,26 @@ class _Broken(_Path):
         return write
 
 
+class _RowsFlipped(_Path):
+    def onto(self, x: Tensor, write: Tensor) -> Tensor:
+        return x.flip(0) + write
+
+
+class _FeaturesFlipped(_Path):
+    def onto(self, x: Tensor, write: Tensor) -> Tensor:
+        return x.flip(-1) + write
+
+
+class _LastDigit(_Path):
+    """It changes one entry, that of the smallest size, by its last binary digit: a mean stays what it is."""
+
+    def onto(self, x: Tensor, write: Tensor) -> Tensor:
+        changed = x.detach().clone().flatten()
+        place = changed.abs().argmin()
+        changed[place] = torch.nextafter(changed[place], torch.zeros_like(changed[place]) + torch.inf)
+        return changed.reshape(x.shape) + write
+
+
 _PATHS = {
     "sum": _Path,
     "normed": _Normed,
@@ -173,6 +196,9 @@ _PATHS = {
     "halfway": _Halfway,
     "two branches": _TwoBranches,
     "broken": _Broken,
+    "rows flipped": _RowsFlipped,
+    "features flipped": _FeaturesFlipped,
+    "last digit": _LastDigit,
 }
 
 
@@ -192,11 +218,13 @@ def identity_path(
     block.train(training)
     before = condition_of(block)
     _Path.experiments.clear()
+    _Path.batches.clear()
     with empty_is_nan():
         returned = student.is_identity_path(block)
     return {
         "returned": returned,
         "experiments": list(_Path.experiments),
+        "batches": list(_Path.batches),
         "training": training,
         "before": before,
         "after": condition_of(block),

@@ -64,6 +64,11 @@ def wrong_networks(weights: dict[str, Tensor], inputs: Tensor, training: bool) -
     for layer in range(3):
         swapped = block_forward(weights, swapped, training, f"blocks.{layer}.")
     right = mlp_head(weights, stream[-1], training)
+    normed, twice = stream[0], stream[0]
+    for layer in range(3):
+        normed = block_forward(weights, norm(weights, normed, training, "norm_f."), training, f"blocks.{layer}.")
+        for _ in range(2):
+            twice = block_forward(weights, twice, training, f"blocks.{layer}.")
     early, squashed = norm(weights, stream[0], training, "norm_f."), torch.tanh(stream[0])
     for layer in range(3):
         early = block_forward(weights, early, training, f"blocks.{layer}.")
@@ -111,6 +116,19 @@ def wrong_networks(weights: dict[str, Tensor], inputs: Tensor, training: bool) -
         ),
         "logits with a second skip around the last block; the block contains its skip": mlp_head(
             weights, stream[-1] + stream[-2], training
+        ),
+        "logits with norm_f before every block too; apply it to the end of the stream only": mlp_head(
+            weights, normed, training
+        ),
+        "logits with the last block applied twice; apply each block once": mlp_head(
+            weights, block_forward(weights, stream[-1], training, "blocks.2."), training
+        ),
+        "logits with the first block applied twice; apply each block once": mlp_head(
+            weights, skipped(weights, block_forward(weights, first, training, "blocks.0."), training), training
+        ),
+        "logits with every block applied twice; apply each block once": mlp_head(weights, twice, training),
+        "logits with a skip around all blocks; each block contains its skip": mlp_head(
+            weights, stream[-1] + stream[0], training
         ),
         "logits with a second skip around every block; the block contains its skip": mlp_head(
             weights, doubled(weights, stream[0], training), training

@@ -47,6 +47,7 @@ class Rule10:
     shares: str = "of a row"
     start: int = 0
     shift: bool = True
+    oldest: bool = False
     dot: bool = False
     past_dot: bool = False
     short: int = 0
@@ -106,7 +107,8 @@ def write(
                 written[row].append(token)
         done |= tokens == 0
         if rule.shift:
-            history = torch.cat([history, tokens[:, None]] if rule.behind else [tokens[:, None], history[:, :-1]], 1)
+            older = history[:, :-1] if rule.oldest or not rule.behind else history
+            history = torch.cat([older, tokens[:, None]] if rule.behind else [tokens[:, None], older], 1)
         if done.any() if rule.finish == "any" else done.all():
             break
     texts = ["".join("." if token == 0 else chr(96 + token) for token in row) for row in written]
@@ -134,6 +136,9 @@ def wrong_names(n: int, context: int, ending: float, max_len: int) -> dict[str, 
         "names from cumulative logits; the softmax is missing": Rule10(shares="logits"),
         "names from a first context of ones; it should contain dots, which are token 0": Rule10(start=1),
         "names from a context that never changes; append the new token and drop the first one": Rule10(shift=False),
+        "names from a context that loses its newest token; drop the oldest one, in the first column": Rule10(
+            oldest=True
+        ),
         "names from a context with the new token in front; append it at the end": Rule10(behind=False),
         "names from numbers that are all drawn in advance; draw n in each step": Rule10(draws="in advance"),
         "names from a generator that your code seeds again; use it in the state it is passed in": Rule10(advance=0),
@@ -191,7 +196,7 @@ def list_of_names(value: Value, n: int) -> list[str]:
         strings = "one string" if n == 1 else f"{n} strings"
         fail(f"generate_batch returned {describe_kind(value)}; a list of {strings} was expected")
     if len(value) != n:
-        empty = "; keep empty names too" if len(value) < n else ""
+        empty = "; keep empty names too, and names that occur twice" if len(value) < n else ""
         fail(f"generate_batch returned {len(value)} {'name' if len(value) == 1 else 'names'} for n={n}{empty}")
     return list(value)
 

@@ -26,6 +26,7 @@ from .residual_reference import (
     COLLECTED,
     SMALL,
     assert_left_alone,
+    in_one_tensor,
     look,
     mlp_logits,
     mlp_weights,
@@ -40,9 +41,10 @@ PLAIN = [VOCAB, 3, 4, 8, 5]
 def weight_gradients(logits: Callable[[dict[str, Tensor]], Tensor], weights: dict[str, Tensor]) -> dict[str, Tensor]:
     """Return the gradient of the cross-entropy for every weight by name."""
     leaves = {name: value.clone().requires_grad_() for name, value in weights.items() if "running" not in name}
-    loss = F.cross_entropy(logits(weights | leaves), look().targets)
-    found = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True)
-    return {n: g for n, g in zip(leaves, found, strict=True) if g is not None}
+    found = logits(weights | leaves)
+    loss = F.cross_entropy(found, look().targets[: len(found)])
+    slopes = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True)
+    return {n: g for n, g in zip(leaves, slopes, strict=True) if g is not None}
 
 
 def sizes_of(gradients: dict[str, Tensor], layers: int, part: str = "fc1.weight") -> Tensor:
@@ -132,8 +134,12 @@ def test_norms_of_a_plain_network(observe: Observe) -> None:
     wrong = wrong_norms(gradients, weights, 5)
     twice = weight_gradients(lambda w: torch.softmax(plain_logits(w, look().contexts, 5), 1), weights)
     wrong["the norms with softmax before cross_entropy, which expects logits"] = sizes_of(twice, 5)
+    for count in (32, 64):
+        few = weight_gradients(lambda w, count=count: plain_logits(w, look().contexts[:count], 5), weights)  # type: ignore[misc]
+        wrong[f"the norms for the first {count} examples; use all of the batch"] = sizes_of(few, 5)
     seen = seen_norms(observe, "PlainMLP", True, {})
-    assert_close(seen["returned"], sizes_of(gradients, 5), "grad_norms", mistakes=wrong, tolerance=COLLECTED)
+    yours = in_one_tensor(seen["returned"])
+    assert_close(yours, sizes_of(gradients, 5), "grad_norms", mistakes=wrong, tolerance=COLLECTED)
 
 
 @question(
@@ -172,7 +178,7 @@ def test_measuring_leaves_no_trace(observe: Observe, training: bool, stored: str
     kept = {"none": [], "some": ["blocks.1.fc1.weight", "head.bias"], "all": list(weights)}[stored]
     grads = {name: normal(*weights[name].shape, seed=1130) for name in kept}
     clean, seen = seen_norms(observe, "PlainMLP", training, {}), seen_norms(observe, "PlainMLP", training, grads)
-    first, second = (as_tensor(one["returned"], "grad_norms", (5,)) for one in (clean, seen))
+    first, second = (as_tensor(in_one_tensor(one["returned"]), "grad_norms", (5,)) for one in (clean, seen))
     if not bool((first > 0).all()):
         fail("not checked: your grad_norms contain a norm that is not positive")
     assert_left_alone(seen)

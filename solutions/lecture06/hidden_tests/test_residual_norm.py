@@ -12,6 +12,7 @@ from autograder.testing import (
     fail,
     mapping,
     question,
+    sequence,
     tensors,
     truth,
 )
@@ -165,14 +166,19 @@ EXPECTED_PATHS: dict[str, tuple[str, bool, dict[str, Value]]] = {
     "block that halves the sum": ("halved", False, {}),
     "block with tanh of the sum": ("squashed", False, {}),
     "block that halves one feature": ("halfway", False, {}),
+    "block whose skip is multiplied by 1.000002": ("nearly", False, {"double": True}),
+    "block that returns the rows in another order": ("rows flipped", False, {}),
+    "block that returns the features in another order": ("features flipped", False, {}),
+    "block that changes one entry by its last digit": ("last digit", False, {}),
     "block that also writes its norm": ("two branches", False, {}),
     "block without a skip": ("broken", False, {}),
-    "block whose skip is multiplied by 1.000002": ("nearly", False, {"double": True}),
 }
 NEVER_RUN = "the block was never called: find out by experiment, not from its type or source"
 ANY_BATCH = (
     "does the batch have a mean other than 0 and a standard deviation other than 1, and is every entry compared?"
 )
+EVERY_ENTRY = "compare each entry with that at its place, exactly; no means and no sorted values"
+LEAST_BATCH = 8
 ADVICE = {
     "ResidualBlock": "is fc2 set to zero, and does the function return True for an identity?",
     "float64 ResidualBlock": "is fc2 set to zero?",
@@ -185,6 +191,9 @@ ADVICE = {
     "block with tanh of the sum": ANY_BATCH,
     "block that halves the sum": ANY_BATCH,
     "block whose skip is multiplied by 1.000002": "compare every entry exactly, without a tolerance",
+    "block that returns the rows in another order": EVERY_ENTRY,
+    "block that returns the features in another order": EVERY_ENTRY,
+    "block that changes one entry by its last digit": EVERY_ENTRY,
 }
 
 
@@ -212,6 +221,9 @@ def test_identity_path(observe: Observe, what: str) -> None:
             fail(NEVER_RUN)
         advice = f"; {ADVICE[what]}" if what in ADVICE else ""
         fail(f"is_identity_path returned {not target} for a {what}; {target} was expected{advice}")
+    batches = [one for one in sequence(seen["batches"]) if isinstance(one, int)]
+    if batches and max(batches) < LEAST_BATCH:
+        fail(f"your experiment uses a batch of {max(batches)}; use at least {LEAST_BATCH} examples")
 
 
 @question(

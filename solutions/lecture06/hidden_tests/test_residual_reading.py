@@ -28,6 +28,7 @@ from .residual_reference import (
     SMALL,
     assert_left_alone,
     block_forward,
+    in_one_tensor,
     mlp_head,
     mlp_stream,
     mlp_weights,
@@ -62,19 +63,34 @@ def reading(
     return seen, weights, mlp_stream(weights, inputs, layers, False)
 
 
+def in_order(value: Value, shape: tuple[int, int, int]) -> Value:
+    """Return a list of items as one tensor, and one that is stacked along dim 1 stacked along dim 0.
+
+    One test of each function judges how the items are stacked; for the others the numbers count.
+    """
+    value = in_one_tensor(value)
+    if isinstance(value, Tensor) and tuple(value.shape) == (shape[1], shape[0], shape[2]):
+        return value.transpose(0, 1)
+    return value
+
+
 def assert_uses_evaluation_mode(observe: Observe, name: str, seed: int, last: int) -> None:
     """Assert that neither the mode of the model nor the rest of the batch changes what `name` gives."""
     weights, inputs = mlp_weights(SMALL, seed), names().train.contexts[300:312]
     given = {"name": name, "sizes": SMALL, "start": weights, "eps": EPS}
     usual = observe("stream_reading", inputs=inputs, training=True, **given)["returned"]
-    usual = as_tensor(usual, name, (4, 12, last))
+    usual = as_tensor(in_order(usual, (4, 12, last)), name, (4, 12, last))
     if bool((usual == usual[:, :1]).all()):
         fail(f"not checked: {name} gives the same for every example")
     resting = observe("stream_reading", inputs=inputs, training=False, **given)["returned"]
-    if not torch.allclose(as_tensor(resting, name, (4, 12, last)), usual, rtol=1e-9, atol=1e-9):
+    if not torch.allclose(
+        as_tensor(in_order(resting, (4, 12, last)), name, (4, 12, last)), usual, rtol=1e-9, atol=1e-9
+    ):
         fail(f"the result of {name} depends on the mode that the model is in; {EVALUATION}")
     few = observe("stream_reading", inputs=inputs[:2], training=True, **given)["returned"]
-    if not torch.allclose(as_tensor(few, name, (4, 2, last)), usual[:, :2], rtol=1e-9, atol=1e-9):
+    if not torch.allclose(
+        as_tensor(in_order(few, (4, 2, last)), name, (4, 2, last)), usual[:, :2], rtol=1e-9, atol=1e-9
+    ):
         fail(f"{name} gives different results for two examples alone and within a batch of twelve; {EVALUATION}")
 
 
@@ -82,7 +98,7 @@ def assert_reading_leaves_the_model_alone(observe: Observe, name: str, seed: int
     weights, inputs = mlp_weights(SMALL, seed), names().train.contexts[300:312]
     given = {"name": name, "sizes": SMALL, "start": weights, "eps": EPS}
     seen = observe("stream_reading", inputs=inputs, training=training, **given)
-    value = seen["returned"]
+    value = in_one_tensor(seen["returned"])
     if not isinstance(value, Tensor) or value.dim() != 3 or not bool((value != value.flatten()[:1]).any()):
         fail(f"not checked: {name} returned {describe_kind(value)} without three dimensions or with equal entries")
     assert_left_alone(seen)
@@ -98,6 +114,8 @@ def assert_items(value: Value, target: Tensor, name: str, mistakes: dict[str, Te
             fail(f"{name} returned L items; L + 1 were expected, with that of the embedding first")
         if len(value) == len(target) + 1:
             fail(f"{name} returned L + 2 items; L + 1 were expected")
+    if isinstance(value, Tensor) and value.shape == target.transpose(0, 1).shape:
+        fail(f"{name} has its items along dim 1; stack them along a new first dimension (dim 0)")
     assert_close(value, target, name, mistakes=mistakes)
 
 
@@ -113,7 +131,8 @@ def assert_items(value: Value, target: Tensor, name: str, mistakes: dict[str, Te
 @pytest.mark.parametrize("layers", [1, 4])
 def test_writes_add_up_to_the_end_of_the_stream(observe: Observe, layers: int) -> None:
     seen, w, stream = reading(observe, "contributions", 1700, layers=layers)
-    value = as_tensor(seen["returned"], "contributions", (layers + 1, 12, 8))
+    shape = (layers + 1, 12, 8)
+    value = as_tensor(in_order(seen["returned"], shape), "contributions", shape)
     wrong = {
         "the writes of blocks that all read the initial stream; each reads the output of the one before": (
             apart(w, stream).sum(0)
@@ -123,6 +142,8 @@ def test_writes_add_up_to_the_end_of_the_stream(observe: Observe, layers: int) -
         "a sum of streams; add up differences": torch.stack(stream).sum(0),
         "the sum of the blocks' writes without that of the embedding": stream[-1] - stream[0],
         "the stream before the last block": stream[-2],
+        "a sum that begins with the end of the stream; item 0 is its beginning": 2 * stream[-1] - stream[0],
+        "a sum of writes of blocks without their norm": without_norms(w, stream[0], layers).sum(0),
     }
     assert_close(value.sum(0), stream[-1], "sum of all contributions", mistakes=wrong)
 
@@ -131,6 +152,15 @@ def apart(w: dict[str, Tensor], stream: list[Tensor]) -> Tensor:
     """Return the writes of blocks that all read the initial stream. (L+1, N, d_model)."""
     first, layers = stream[0], range(len(stream) - 1)
     return torch.stack([first, *(block_forward(w, first, False, f"blocks.{i}.") - first for i in layers)])
+
+
+def without_norms(w: dict[str, Tensor], first: Tensor, layers: int) -> Tensor:
+    """Return the writes of blocks whose branch reads the stream without its norm. (L+1, N, d_model)."""
+    writes = [first]
+    for i in range(layers):
+        stream = torch.stack(writes).sum(0)
+        writes.append(torch.tanh(stream @ w[f"blocks.{i}.fc1.weight"].T) @ w[f"blocks.{i}.fc2.weight"].T)
+    return torch.stack(writes)
 
 
 def size_of_writes(writes: Tensor) -> Tensor:
@@ -183,6 +213,9 @@ def test_each_write_is_that_of_its_block(observe: Observe) -> None:
         "the writes with the wrong sign; subtract the stream before the block from the stream after it": torch.cat(
             [target[:1], -target[1:]]
         ),
+        "the absolute values of the writes; keep their signs": target.abs(),
+        "the absolute values of the blocks' writes; keep their signs": torch.cat([target[:1], target[1:].abs()]),
+        "the writes of blocks without their norm; call the block": without_norms(w, stream[0], 3),
         "the writes in reverse order": target.flip(0),
         "the writes of the blocks in reverse order; item 1 is that of the first block": torch.cat(
             [target[:1], target[1:].flip(0)]
@@ -282,6 +315,7 @@ def wrong_terms(w: dict[str, Tensor], stream: list[Tensor], eps: float) -> dict[
         "the terms with norm_f's beta and the head's bias in every item; leave both out": target
         + beta @ head
         + w["head.bias"],
+        "the terms with the running mean subtracted from item 0; leave it out": target - first * ((mean * gain) @ head),
         "the terms with the running mean subtracted from every item; leave it out": target - (mean * gain) @ head,
         "the writes through the head without norm_f; multiply by gamma / sqrt(v + eps) first": writes @ head,
         "the writes through norm_f without its gamma": (writes / torch.sqrt(var + eps)) @ head,
@@ -318,7 +352,8 @@ def test_attribution_of_each_write(observe: Observe) -> None:
 @pytest.mark.parametrize("layers", [1, 4])
 def test_attribution_and_constant_make_the_logits(observe: Observe, layers: int) -> None:
     seen, w, stream = reading(observe, "attribution", 1840, layers=layers, eps=LARGE_EPS)
-    value = as_tensor(seen["returned"], "attribution", (layers + 1, 12, VOCAB))
+    shape = (layers + 1, 12, VOCAB)
+    value = as_tensor(in_order(seen["returned"], shape), "attribution", shape)
     constant = mlp_head(w, torch.zeros(1, 8, dtype=torch.float64), False, LARGE_EPS)
     logits = mlp_head(w, stream[-1], False, LARGE_EPS)
     mistakes = {"the logits plus k: your items already contain k, which belongs to none of them": logits + constant}

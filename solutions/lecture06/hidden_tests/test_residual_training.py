@@ -1,10 +1,5 @@
 """Hidden tests of R9: training."""
 
-import functools
-import math
-from collections.abc import Callable
-from dataclasses import dataclass
-
 import pytest
 import torch
 from autograder.testing import (
@@ -12,6 +7,7 @@ from autograder.testing import (
     Observe,
     Picture,
     Value,
+    agrees,
     as_tensor,
     assert_below,
     assert_close,
@@ -24,198 +20,40 @@ from autograder.testing import (
     tensors,
 )
 from torch import Tensor
-from torch.nn import functional as F
 
 from .inputs import VOCAB, names
-from .residual_reference import (
-    SMALL,
-    mlp_logits,
-    mlp_weights,
+from .residual_reference import SMALL, mlp_weights
+from .training_reference import (
+    ADVANCE,
+    EXAMPLES,
+    RATE,
+    SEED,
+    STEEP,
+    STEEP_RATE,
+    STEEP_SIZE,
+    STEEP_STEPS,
+    STEPS,
+    STORED,
+    clipped_losses,
+    right_updates,
+    sgd,
+    simulate,
+    steep_losses,
+    steep_weights,
+    wrong_batches,
+    wrong_losses,
+    wrong_updates,
 )
 
 R9_RATE, R9_STEPS = 0.3, 100
 R9_MARGIN = 0.08
 """How far below the unigram cross-entropy the held-out loss must come; calibration.csv has what answers reach."""
 DEEP = [VOCAB, 3, 16, 32, 64, 12]
-EXAMPLES = 150
-STEPS = 3
 SEED_OF_NETWORK = 1950
+STEEP_TOLERANCE = 1e-6
+"""Many steps with large gradients let differences in rounding grow."""
 AVERAGED = 10
 """Steps that one point of the loss curve stands for."""
-USUAL_SEEDS = (0, 1, 42, 101, 123, 1337, 2147483647)
-"""Seeds that wrong answers set, among them that of the notebook."""
-SEED = 1900
-STORED = 0.05
-"""What every `.grad` holds before a call."""
-ADVANCE = 3
-"""How many numbers the generator has given out before a call."""
-
-
-def draw_fresh(generator: torch.Generator, size: int) -> Tensor:
-    return torch.randint(EXAMPLES, (size,), generator=generator)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Training:
-    """What a way to train gives: the loss of each step, and the final weights."""
-
-    losses: Tensor
-    weights: dict[str, Tensor]
-
-
-Rule = Callable[[Tensor, Tensor, dict[str, Tensor]], Tensor]
-"""The new value of a weight, from the weight, its gradient, and its own memory."""
-
-
-def sgd(lr: float, *, momentum: float = 0.0, decay: float = 0.0, sign: float = -1.0) -> Rule:
-    def step(weight: Tensor, gradient: Tensor, memory: dict[str, Tensor]) -> Tensor:
-        gradient = gradient + decay * weight
-        memory["speed"] = momentum * memory["speed"] + gradient if "speed" in memory else gradient
-        return weight + sign * lr * memory["speed"]
-
-    return step
-
-
-def adam(lr: float) -> Rule:
-    def step(weight: Tensor, gradient: Tensor, memory: dict[str, Tensor]) -> Tensor:
-        zero = torch.zeros_like(weight)
-        count = memory.get("count", torch.tensor(0.0, dtype=torch.float64)) + 1
-        first = 0.9 * memory.get("first", zero) + 0.1 * gradient
-        second = 0.999 * memory.get("second", zero) + 0.001 * gradient**2
-        memory |= {"count": count, "first": first, "second": second}
-        return weight - lr * (first / (1 - 0.9**count)) / ((second / (1 - 0.999**count)).sqrt() + 1e-8)
-
-    return step
-
-
-def simulate(
-    rule: Rule,
-    *,
-    size: int,
-    seed: int,
-    draw: Callable[[torch.Generator, int], Tensor] = draw_fresh,
-    once: bool = False,
-    training: bool = True,
-    reduction: str = "mean",
-    after: bool = False,
-    apart: bool = False,
-    stored: float = 0.0,
-    clip: float = math.inf,
-    advance: int = ADVANCE,
-    softmax: bool = False,
-) -> Training:
-    """Train the small network from its given weights, as `train` does, or in a known wrong way."""
-    contexts, targets = names().train.contexts[:EXAMPLES], names().train.targets[:EXAMPLES]
-    given = mlp_weights(SMALL, seed=1910)
-    weights = {name: value for name, value in given.items() if "running" not in name}
-    memories: dict[str, dict[str, Tensor]] = {name: {} for name in weights}
-    generator, rows = torch.Generator().manual_seed(seed), None
-    torch.rand(advance, generator=generator)
-    losses: list[Tensor] = []
-    for _ in range(STEPS):
-        rows = rows if once and rows is not None else draw(generator, size)
-        others = draw(generator, size) if apart else rows
-        leaves = {name: value.clone().requires_grad_() for name, value in weights.items()}
-        logits = mlp_logits(given | leaves, contexts[rows], 3, training)
-        loss = F.cross_entropy(logits.softmax(1) if softmax else logits, targets[others], reduction=reduction)
-        gradients = [one + stored * (not losses) for one in torch.autograd.grad(loss, list(leaves.values()))]
-        size_of_all = float(torch.stack([one.norm() for one in gradients]).norm())
-        gradients = [one * min(1.0, clip / (size_of_all + 1e-6)) for one in gradients]
-        for (name, value), gradient in zip(weights.items(), gradients, strict=True):
-            weights[name] = rule(value, gradient, memories[name])
-        if after:
-            loss = F.cross_entropy(mlp_logits(given | weights, contexts[rows], 3, training), targets[rows])
-        losses.append(loss.detach())
-    return Training(losses=torch.stack(losses), weights=weights)
-
-
-def without_replacement(generator: torch.Generator, size: int) -> Tensor:
-    return torch.randperm(EXAMPLES, generator=generator)[:size]
-
-
-def sixty_four(generator: torch.Generator, size: int) -> Tensor:
-    return torch.randint(EXAMPLES, (64,), generator=generator)
-
-
-def everything(generator: torch.Generator, size: int) -> Tensor:
-    return torch.arange(EXAMPLES)
-
-
-def first_rows(generator: torch.Generator, size: int) -> Tensor:
-    return torch.arange(size)
-
-
-@functools.cache
-def wrong_batches(size: int) -> dict[str, Tensor]:
-    """Return the losses of known wrong ways to draw a batch, where nothing is updated."""
-
-    def losses(**way: object) -> Tensor:
-        return simulate(sgd(0.0), **({"size": size, "seed": SEED} | way)).losses  # type: ignore[arg-type]
-
-    return {
-        "the result of batches from the global random state; pass generator=generator": losses(
-            seed=SEED + 1, advance=0
-        ),
-        "the result of a generator that your code seeds again; use it in the state it is in": losses(advance=0),
-        **{
-            f"the result of a generator that your code seeds with {seed}; use the one passed in": losses(
-                seed=seed, advance=0
-            )
-            for seed in USUAL_SEEDS
-        },
-        "the result of softmax before cross_entropy, which expects logits": losses(softmax=True),
-        "the result of the same batch in every step; draw a new one in each step": losses(once=True),
-        "the result of evaluation mode; train in training mode": losses(training=False),
-        "the result of batches without replacement (randperm); use torch.randint as the question says": losses(
-            draw=without_replacement
-        ),
-        "the result of batches of 64; use batch_size": losses(draw=sixty_four),
-        "the result of all examples together; draw a batch": losses(draw=everything),
-        "the result of the first examples; draw a batch": losses(draw=first_rows),
-        "the summed losses; average them, as cross_entropy does by default": losses(reduction="sum"),
-        "the result of inputs and targets drawn separately; draw one batch of indices for both": losses(apart=True),
-    }
-
-
-RATE = 0.2
-
-
-@functools.cache
-def wrong_updates() -> dict[str, Training]:
-    """Return known wrong ways to update."""
-
-    def train(rule: Rule, **way: object) -> Training:
-        return simulate(rule, **({"size": 16, "seed": SEED} | way))  # type: ignore[arg-type]
-
-    return {
-        "the result of gradients that add up from step to step; clear them (zero_grad)": train(
-            sgd(RATE, momentum=1.0), stored=STORED
-        ),
-        "the result of gradients that add up from step to step; clear them (zero_grad) in every step": train(
-            sgd(RATE, momentum=1.0)
-        ),
-        "the result of a first step with what .grad held before the call; clear it before backward()": train(
-            sgd(RATE), stored=STORED
-        ),
-        "the result of gradient clipping; use plain SGD": train(sgd(RATE), clip=1.0),
-        "the result of inputs and targets drawn separately; draw one batch of indices for both": train(
-            sgd(RATE), apart=True
-        ),
-        "the result of momentum; use plain SGD": train(sgd(RATE, momentum=0.9)),
-        "the result of weight decay; use plain SGD": train(sgd(RATE, decay=0.01)),
-        "the result of Adam; use plain SGD": train(adam(RATE)),
-        "the result of steps uphill; subtract the gradient": train(sgd(RATE, sign=1.0)),
-        "the result of the summed loss; average it, as cross_entropy does by default": train(
-            sgd(RATE), reduction="sum"
-        ),
-        "the result of evaluation mode; train in training mode": train(sgd(RATE), training=False),
-        "the result of no update at all; are gradients cleared between backward() and step(), is this weight left "
-        "out, or a copy trained?": train(sgd(0.0)),
-        "the result of softmax before cross_entropy, which expects logits": train(sgd(RATE), softmax=True),
-        "the result of a learning rate of 0.1; use lr": train(sgd(0.1)),
-        "the result of a learning rate of 0.01; use lr": train(sgd(0.01)),
-        "the losses after each update; record them before it": train(sgd(RATE), after=True),
-    }
 
 
 def seen_training(observe: Observe, lr: float, size: int, other_seed: int, training: bool = True) -> Observation:
@@ -257,23 +95,65 @@ def test_batches_come_from_the_generator(observe: Observe, size: int) -> None:
     assert_close(losses_of(seen["losses"], STEPS), target, "losses at learning rate 0", mistakes=wrong_batches(size))
 
 
-@question(
-    "R9",
-    points=1,
-    hint="In each step: the gradient of this batch's loss alone, then every weight minus lr times its gradient. Clear "
-    "what .grad holds from the step before, or from before the call.",
-)
-def test_updates_by_plain_sgd(observe: Observe) -> None:
+def assert_few_updates(observe: Observe) -> None:
+    """Assert what a few steps from the usual start give: every weight, and the losses."""
     seen = seen_training(observe, RATE, 16, SEED)
-    right, wrong = simulate(sgd(RATE), size=16, seed=SEED), wrong_updates()
-    found = tensors(seen["parameters"])
+    right, found = right_updates(), tensors(seen["parameters"])
+    yours = losses_of(seen["losses"], STEPS)
+    same = all(agrees(found.get(name), goal) for name, goal in right.weights.items())
+    if same and agrees(yours, right.losses):
+        return
+    wrong = wrong_updates()
     for name, goal in right.weights.items():
         if name not in found:
             fail(f"{name} is missing after training")
-        mistakes = {way: one.weights[name] for way, one in wrong.items() if "losses after" not in way}
+        mistakes = {way: one.weights[name] for way, one in wrong.items()}
         assert_close(found[name], goal, f"{name} after {STEPS} steps", mistakes=mistakes)
-    mistakes = {way: one.losses for way, one in wrong.items()}
-    assert_close(losses_of(seen["losses"], STEPS), right.losses, "losses", mistakes=mistakes)
+    mistakes = {way: one.losses for way, one in wrong.items()} | wrong_losses()
+    assert_close(yours, right.losses, "losses", mistakes=mistakes)
+
+
+def assert_many_steep_updates(observe: Observe) -> None:
+    """Assert the losses of many steps with large gradients, where clipping and a change of the learning rate show."""
+    seen = observe(
+        "training_steps",
+        sizes=STEEP,
+        start=steep_weights(),
+        examples=[names().train.contexts[:EXAMPLES], names().train.targets[:EXAMPLES]],
+        settings=[STEEP_STEPS, STEEP_RATE, STEEP_SIZE],
+        seed=SEED,
+        other_seed=SEED,
+        training=True,
+        stored=STORED,
+        advance=ADVANCE,
+    )
+    yours, right = losses_of(seen["losses"], STEEP_STEPS), steep_losses()
+    if agrees(yours, right, STEEP_TOLERANCE):
+        return
+    right_until = int(torch.isclose(yours, right, rtol=STEEP_TOLERANCE).int().cumprod(0).sum())
+    if right_until > STEPS:
+        fail(
+            f"your losses are right up to step {right_until} of {STEEP_STEPS} and differ afterwards; "
+            "update in the same way and with the same lr in every step"
+        )
+    for way, wrong in clipped_losses().items():
+        if agrees(yours[:STEPS], wrong):
+            fail(f"your losses from a start with large gradients match {way}")
+    assert_close(yours, right, f"losses over {STEEP_STEPS} steps with large gradients", tolerance=STEEP_TOLERANCE)
+
+
+@question(
+    "R9",
+    points=1,
+    hint="In each step: the gradient of this batch's loss alone, then every weight minus lr times its gradient, "
+    "large or small. Clear what .grad holds from the step before, or from before the call.",
+)
+@pytest.mark.parametrize("steps", ["a few", "many with large gradients"])
+def test_updates_by_plain_sgd(observe: Observe, steps: str) -> None:
+    if steps == "a few":
+        assert_few_updates(observe)
+    else:
+        assert_many_steep_updates(observe)
 
 
 @question(
@@ -298,18 +178,19 @@ def test_trains_in_training_mode_and_returns_floats(observe: Observe, training: 
         fail("the losses are not Python floats; a tensor would keep its graph alive")
 
 
-@question("R9", points=0.25, hint="Take all `steps` steps, however small the loss becomes.")
-def test_takes_every_step(observe: Observe) -> None:
-    # A large bias for the only target makes every loss smaller than 1e-9.
+@question("R9", points=0.25, hint="Take all `steps` steps, whatever the loss becomes: tiny, infinite or NaN.")
+@pytest.mark.parametrize("lr", [1e-3, 1e200], ids=["a tiny loss", "a loss that is not finite"])
+def test_takes_every_step(observe: Observe, lr: float) -> None:
+    # A large bias for the only target makes every loss smaller than 1e-9, until the learning rate is huge.
     start = mlp_weights(SMALL, seed=1910)
-    start["head.bias"][5] += 200.0
+    start["head.bias"][5] += 200.0 if lr < 1 else 0.0
     inputs = names().train.contexts[:EXAMPLES]
     seen = observe(
         "training_steps",
         sizes=SMALL,
         start=start,
         examples=[inputs, torch.full((EXAMPLES,), 5)],
-        settings=[2 * STEPS, 1e-3, 16],
+        settings=[2 * STEPS, lr, 16],
         seed=SEED,
         other_seed=SEED,
         training=True,
@@ -317,8 +198,10 @@ def test_takes_every_step(observe: Observe) -> None:
         advance=ADVANCE,
     )
     found = losses_of(seen["losses"], 2 * STEPS)
-    if not bool((found < 1.0).all()):
+    if lr < 1 and not bool((found < 1.0).all()):
         fail("not checked: the losses are not right yet")
+    if lr > 1 and bool(found.isfinite().all()):
+        fail(f"at learning rate {lr:g} all losses are finite; leave losses, gradients and lr as they are")
 
 
 def trained(observe: Observe, seed: int) -> Observation:
