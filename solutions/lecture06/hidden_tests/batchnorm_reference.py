@@ -5,10 +5,13 @@ import re
 from collections.abc import Iterator, Sequence
 
 import torch
-from autograder.testing import NoObservation, Observation, agrees, assert_close, fail
+from autograder.testing import NoObservation, Observation, agrees, assert_close, fail, mapping
 from torch import Tensor
 
 from .inputs import normal, scale_and_shift
+
+DIGITS = range(1, 6)
+"""To how many digits after the point an answer may have rounded its result."""
 
 BUILT_IN = ("batch_norm", "layer_norm", "group_norm", "instance_norm")
 
@@ -42,6 +45,11 @@ def assert_from_scratch(seen: Observation) -> None:
             f"your code calls PyTorch's own normalisation ({used[0]}); "
             f"implement the formula yourself, from means and variances"
         )
+
+
+def rounded(target: Tensor, name: str) -> dict[str, float]:
+    """Return a number rounded to so many digits, as mistakes."""
+    return {f"{name} rounded to {n} digits; do not round": round(float(target), n) for n in DIGITS}
 
 
 SHAPE_ERROR = re.compile(r"shape|size|dimension|mat1|must match|out of (range|bounds)")
@@ -88,6 +96,12 @@ def wrong_outputs(x: Tensor, gamma: Tensor, beta: Tensor, eps: float) -> Named:
         "the output with the unbiased std and eps outside the square root": gamma * centred / (unbiased.sqrt() + eps)
         + beta,
         "the output without eps; add eps to the variance inside the square root": gamma * centred / var.sqrt() + beta,
+        "the output with the variance clamped at eps; add eps to the variance instead": normalised(
+            centred, var.clamp(min=eps), gamma, beta, 0.0
+        ),
+        "the output with at least the default eps; use the eps that is passed in": normalised(
+            centred, var, gamma, beta, max(eps, 1e-5)
+        ),
         "the output with eps squared; divide by sqrt(var + eps)": gamma * centred / torch.sqrt(var + eps**2) + beta,
         "the output with the default eps; use the eps that is passed in": normalised(centred, var, gamma, beta, 1e-5),
         "the output divided by the variance; divide by its square root": gamma * centred / (var + eps) + beta,
@@ -174,6 +188,13 @@ def assert_gradients(seen: Observation, x: Tensor, gamma: Tensor, beta: Tensor, 
         assert_close(seen[name], goal, f"gradient {name}", mistakes=detached if name == "dx" else None)
 
 
+def assert_statistics_keep_their_gradients(seen: Observation) -> None:
+    """Assert that gradients flow to x from the mean and the variance that B3 returns."""
+    for name, gradient in mapping(seen["statistics"]).items():
+        if gradient is None:
+            fail(f"the {name} that you return is detached from x; return it as computed (no detach, .data or no_grad)")
+
+
 def _flows_through_statistics(seen: Observation, cotangent: Tensor) -> bool:
     """Return whether autograd differentiates the function as written, and that function subtracts a batch mean.
 
@@ -187,7 +208,8 @@ def _flows_through_statistics(seen: Observation, cotangent: Tensor) -> bool:
     dx = dx.double()
     size = float(dx.abs().max())
     consistent = abs(float((dx * cotangent).sum()) - float(along)) <= 1e-6 * (1 + abs(float(along)))
-    return size > 1e-9 and consistent and float(dx.sum(0).abs().max()) <= 1e-9 * (1 + size)
+    # Without eps, two examples are normalised to plus and minus one, whatever they are: dx is zero.
+    return (size > 1e-9 or len(dx) == 2) and consistent and float(dx.sum(0).abs().max()) <= 1e-9 * (1 + size)
 
 
 def detached_gradients(x: Tensor, gamma: Tensor, cotangent: Tensor, eps: float) -> Named:

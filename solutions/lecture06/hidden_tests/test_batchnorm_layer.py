@@ -44,6 +44,9 @@ from .inputs import batch, normal, population, scale_and_shift, steady_batch
 # --- B4 ---------------------------------------------------------------------------------------------------------------
 
 
+STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
+
+
 def started(features: int, seed: int) -> Named:
     gamma, beta = scale_and_shift(features, seed)
     return {"gamma": gamma, "beta": beta}
@@ -196,6 +199,23 @@ def test_running_statistics(observe: Observe, settings: dict[str, float]) -> Non
                 f"num_batches_tracked is {counted(now['num_batches_tracked']):g} "
                 f"after {index + 1} training {'batch' if index == 0 else 'batches'}; add 1 for each"
             )
+    if settings == SETTINGS[-1]:
+        assert_updates_go_on(observe, settings)
+
+
+MANY = 150
+"""Batches after which the last one still counts, at a momentum of 0.02."""
+
+
+def assert_updates_go_on(observe: Observe, settings: dict[str, float]) -> None:
+    """Assert that the running statistics follow the batches for as long as training takes."""
+    x = batch(8, 6, seed=438)
+    seen = observe("layer_repeated", settings=settings, x=x, count=MANY)
+    zero, one = torch.zeros(6, dtype=torch.float64), torch.ones(6, dtype=torch.float64)
+    for name, start, new in (("running_mean", zero, x.mean(0)), ("running_var", one, x.var(0))):
+        after = [start.lerp(new, 1 - (1 - settings["momentum"]) ** count) for count in range(MANY + 1)]
+        mistakes = {f"the result of {count} batches; update it for every batch": after[count] for count in range(MANY)}
+        assert_close(seen[name], after[MANY], f"{name} after {MANY} training batches", mistakes=mistakes)
 
 
 def counted(value: object) -> float:
@@ -220,6 +240,7 @@ def test_evaluation_uses_running_statistics(observe: Observe, n: int) -> None:
         "layer_steps", features=features, settings={"eps": 0.02}, start=start, batches=[x, x], modes=["eval"] * 2
     )
     assert_fitting(seen, features)
+    assert_from_scratch(seen)
     gamma, beta, mean, var = (start[name] for name in ("gamma", "beta", "running_mean", "running_var"))
     target = normalised(x - mean, var, gamma, beta, 0.02)
     mistakes = {
@@ -334,6 +355,10 @@ def test_a_single_example_raises_in_training(observe: Observe) -> None:
             "training on a batch of one example did not raise an error; raise ValueError, "
             "because one example has no variance"
         )
+    before, after = inner(seen["before"]), inner(seen["after"])
+    for name in ("running_mean", "running_var"):
+        if not agrees(after[name], as_tensor(before[name], name)):
+            fail(f"{name} changed although the layer raised an error; count the examples before you update anything")
 
 
 @question("B4", points=1.5, hint="nn.Parameter for gamma and beta, register_buffer for the three statistics.")
@@ -378,10 +403,9 @@ def test_parameters_and_buffers(observe: Observe) -> None:
             f"{' and '.join(missing)} should be {'a buffer' if len(missing) == 1 else 'buffers'} (register_buffer), "
             f"which are saved and moved with the model"
         )
-    if unsaved := [
-        name for name in ("running_mean", "running_var") if name not in as_dict(seen["state"], "state_dict", ())
-    ]:
-        fail(f"{' and '.join(unsaved)} should be in the state_dict, so that they are saved with the model")
+    state = as_dict(seen["state"], "state_dict", ())
+    if unsaved := sorted((set(STATISTICS) & set(buffers)) - set(state)):
+        fail(f"{' and '.join(unsaved)} should be in the state_dict, which is what is saved of a model")
     restored = as_tensor(seen["restored"], "output after load_state_dict")
     assert_close(
         restored, as_tensor(seen["original"], "evaluation output"), "output of a copy restored from the state_dict"
