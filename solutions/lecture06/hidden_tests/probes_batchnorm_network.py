@@ -65,6 +65,7 @@ def _outputs(model: nn.Module, start: dict[str, Tensor], inputs: Tensor, cotange
     model.train()
     set_values(model, start)
     seen["train_again"] = model(inputs)
+    model.train()
     set_values(model, start)
     logits = model(inputs)
     seen |= {"train": logits, "buffers": buffers_of(model), "modes": modes_of(model)}

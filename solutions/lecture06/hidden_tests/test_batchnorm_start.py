@@ -190,13 +190,13 @@ def test_deviation_of_the_weights(observe: Observe, shape: tuple[int, int], opti
     root_mean_square = float(drawn.square().mean().sqrt())
     if bool((drawn >= 0).all()) and abs(root_mean_square / target - 1) < 0.05:
         fail("no weight is negative; half of the numbers of a normal distribution around 0 are")
-    if bool((drawn == drawn[0]).all(0).any()) or bool((drawn == drawn[:, :1]).all(1).any()):
-        fail("a whole row or column of weight has one and the same value; draw each weight independently")
     if _orthogonal(drawn):
         fail("the rows or columns of weight are orthogonal to each other (orthogonal_); draw each weight independently")
     assert_deviation(drawn, target, "weight", mistakes=wrong)
     if len(drawn.unique()) < 0.9 * drawn.numel():
         fail("many weights are equal; draw each one independently")
+    if bool((drawn == drawn[0]).all(0).any()) or bool((drawn == drawn[:, :1]).all(1).any()):
+        fail("a whole row or column of weight has one and the same value; draw each weight independently")
     far = float((drawn.abs() > 2 * target).double().mean())
     if not 0.035 < far < 0.056:
         fail(
