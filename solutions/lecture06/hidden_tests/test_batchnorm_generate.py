@@ -106,7 +106,7 @@ def assert_stops_at_the_first_dot(observe: Observe) -> None:
     if len(drawn) == NAMES and len(set(drawn)) == 1:
         fail(
             f"{NAMES} names from one generator are all the same, although dot and a are equally likely: "
-            "draw each character by its probability, from generator itself, which you neither seed, copy nor restore"
+            "draw each character by its probability, from `generator` itself, which you neither seed, copy nor restore"
         )
     letters = sum(map(len, drawn))
     if all(drawn) and letters < 3 * NAMES:
