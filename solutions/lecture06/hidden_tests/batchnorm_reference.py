@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 import torch
-from autograder.testing import NoObservation, Observation, agrees, assert_close, fail, mapping
+from autograder.testing import NoObservation, Observation, agrees, as_tensor, assert_close, describe_kind, fail, mapping
 from torch import Tensor
 
 from .inputs import normal, scale_and_shift
@@ -96,14 +96,7 @@ def wrong_outputs(x: Tensor, gamma: Tensor, beta: Tensor, eps: float) -> Named:
         "the output with the unbiased std and eps outside the square root": gamma * centred / (unbiased.sqrt() + eps)
         + beta,
         "the output without eps; add eps to the variance inside the square root": gamma * centred / var.sqrt() + beta,
-        "the output with the variance clamped at eps; add eps to the variance instead": normalised(
-            centred, var.clamp(min=eps), gamma, beta, 0.0
-        ),
-        "the output with at least the default eps; use the eps that is passed in": normalised(
-            centred, var, gamma, beta, max(eps, 1e-5)
-        ),
-        "the output with eps squared; divide by sqrt(var + eps)": gamma * centred / torch.sqrt(var + eps**2) + beta,
-        "the output with the default eps; use the eps that is passed in": normalised(centred, var, gamma, beta, 1e-5),
+        **wrong_eps(centred, var, gamma, beta, eps),
         "the output divided by the variance; divide by its square root": gamma * centred / (var + eps) + beta,
         "the output divided by the square root of the sum of squares; the variance is their mean": gamma
         * centred
@@ -144,6 +137,18 @@ def wrong_outputs(x: Tensor, gamma: Tensor, beta: Tensor, eps: float) -> Named:
             normalised(x - x.mean(1), x.var(1, correction=0), gamma, beta, eps)
         )
     return wrong
+
+
+def wrong_eps(centred: Tensor, var: Tensor, gamma: Tensor, beta: Tensor, eps: float) -> Named:
+    """Return what known wrong uses of eps inside the square root give for y."""
+    clamped = normalised(centred, var.clamp(min=eps), gamma, beta, 0.0)
+    limited = normalised(centred, var, gamma, beta, max(eps, 1e-5))
+    return {
+        "the output with the variance clamped at eps; add eps to the variance instead": clamped,
+        "the output with at least the default eps; use the eps that is passed in": limited,
+        "the output with eps squared; divide by sqrt(var + eps)": normalised(centred, var, gamma, beta, eps**2),
+        "the output with the default eps; use the eps that is passed in": normalised(centred, var, gamma, beta, 1e-5),
+    }
 
 
 def wrong_means(x: Tensor) -> Named:
@@ -236,6 +241,25 @@ def layer_state(features: int, seed: int, prefix: str = "") -> Named:
         f"{prefix}running_mean": normal(features, seed=seed + 2),
         f"{prefix}running_var": 0.5 + normal(features, seed=seed + 3) ** 2,
     }
+
+
+@contextlib.contextmanager
+def made_with(settings: dict[str, float]) -> Iterator[None]:
+    """Point at the default values where a layer made without settings fails."""
+    try:
+        yield
+    except AssertionError as error:
+        if settings:
+            raise
+        fail(f"{error}; this layer was created without eps and momentum, so check the default values")
+
+
+def counted(value: object) -> float:
+    """Return the number of batches, as an int or a tensor of one element. Raises AssertionError for anything else."""
+    count = as_tensor(value, "num_batches_tracked")
+    if count.numel() != 1:
+        fail(f"your num_batches_tracked is {describe_kind(value)}; a single number was expected")
+    return float(count)
 
 
 def running_output(

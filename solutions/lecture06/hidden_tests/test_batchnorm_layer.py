@@ -1,9 +1,7 @@
 """Hidden tests of the batch normalization notebook, part 3: the layer with running statistics."""
 
-import contextlib
 import functools
 import math
-from collections.abc import Iterator
 
 import pytest
 import torch
@@ -19,7 +17,6 @@ from autograder.testing import (
     assert_unchanged,
     band_of,
     curve,
-    describe_kind,
     fail,
     mapping,
     picture,
@@ -31,8 +28,10 @@ from .batchnorm_reference import (
     Named,
     assert_from_scratch,
     assert_gradients,
+    counted,
     inner,
     layer_state,
+    made_with,
     normalise,
     normalised,
     running_output,
@@ -72,17 +71,6 @@ def assert_fitting(seen: Observation, features: int) -> None:
         if not isinstance(shape, list):
             fail(f"the layer has no tensor {name}; store it on self in __init__, under this name")
         fail(f"{name} has shape {tuple(shape)} in a layer made with num_features={features}; use num_features")
-
-
-@contextlib.contextmanager
-def made_with(settings: dict[str, float]) -> Iterator[None]:
-    """Point at the default values where a layer made without settings fails."""
-    try:
-        yield
-    except AssertionError as error:
-        if settings:
-            raise
-        fail(f"{error}; this layer was created without eps and momentum, so check the default values")
 
 
 SETTINGS = [{"eps": 0.01, "momentum": 0.3}, {}, {"eps": 1e-8, "momentum": 0.02}]
@@ -216,14 +204,6 @@ def assert_updates_go_on(observe: Observe, settings: dict[str, float]) -> None:
         after = [start.lerp(new, 1 - (1 - settings["momentum"]) ** count) for count in range(MANY + 1)]
         mistakes = {f"the result of {count} batches; update it for every batch": after[count] for count in range(MANY)}
         assert_close(seen[name], after[MANY], f"{name} after {MANY} training batches", mistakes=mistakes)
-
-
-def counted(value: object) -> float:
-    """Return the number of batches, as an int or a tensor of one element. Raises AssertionError for anything else."""
-    count = as_tensor(value, "num_batches_tracked")
-    if count.numel() != 1:
-        fail(f"your num_batches_tracked is {describe_kind(value)}; a single number was expected")
-    return float(count)
 
 
 @question(
