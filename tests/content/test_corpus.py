@@ -76,7 +76,10 @@ class TestResidualStream:
 
 PARTLY_RIGHT = [
     ("B1", "another key", 1.0),
+    ("B1", "three digits", 1.0),
     ("B5", "another order", 4.5),
+    ("B8", "all at once", 2.5),
+    ("B9", "gamma forgotten", 0.5),
     ("R1", "a list", 3.0),
     ("R2", "the norm without weight and bias", 4.5),
     ("R3", "head without bias", 4.75),

@@ -5,10 +5,13 @@ import re
 from collections.abc import Iterator, Sequence
 
 import torch
-from autograder.testing import NoObservation, Observation, agrees, assert_close, fail
+from autograder.testing import NoObservation, Observation, agrees, as_tensor, assert_close, describe_kind, fail, mapping
 from torch import Tensor
 
 from .inputs import normal, scale_and_shift
+
+DIGITS = range(1, 6)
+"""To how many digits after the point an answer may have rounded its result."""
 
 BUILT_IN = ("batch_norm", "layer_norm", "group_norm", "instance_norm")
 
@@ -42,6 +45,11 @@ def assert_from_scratch(seen: Observation) -> None:
             f"your code calls PyTorch's own normalisation ({used[0]}); "
             f"implement the formula yourself, from means and variances"
         )
+
+
+def rounded(target: Tensor, name: str) -> dict[str, float]:
+    """Return a number rounded to so many digits, as mistakes."""
+    return {f"{name} rounded to {n} digits; do not round": round(float(target), n) for n in DIGITS}
 
 
 SHAPE_ERROR = re.compile(r"shape|size|dimension|mat1|must match|out of (range|bounds)")
@@ -88,8 +96,7 @@ def wrong_outputs(x: Tensor, gamma: Tensor, beta: Tensor, eps: float) -> Named:
         "the output with the unbiased std and eps outside the square root": gamma * centred / (unbiased.sqrt() + eps)
         + beta,
         "the output without eps; add eps to the variance inside the square root": gamma * centred / var.sqrt() + beta,
-        "the output with eps squared; divide by sqrt(var + eps)": gamma * centred / torch.sqrt(var + eps**2) + beta,
-        "the output with the default eps; use the eps that is passed in": normalised(centred, var, gamma, beta, 1e-5),
+        **wrong_eps(centred, var, gamma, beta, eps),
         "the output divided by the variance; divide by its square root": gamma * centred / (var + eps) + beta,
         "the output divided by the square root of the sum of squares; the variance is their mean": gamma
         * centred
@@ -130,6 +137,18 @@ def wrong_outputs(x: Tensor, gamma: Tensor, beta: Tensor, eps: float) -> Named:
             normalised(x - x.mean(1), x.var(1, correction=0), gamma, beta, eps)
         )
     return wrong
+
+
+def wrong_eps(centred: Tensor, var: Tensor, gamma: Tensor, beta: Tensor, eps: float) -> Named:
+    """Return what known wrong uses of eps inside the square root give for y."""
+    clamped = normalised(centred, var.clamp(min=eps), gamma, beta, 0.0)
+    limited = normalised(centred, var, gamma, beta, max(eps, 1e-5))
+    return {
+        "the output with the variance clamped at eps; add eps to the variance instead": clamped,
+        "the output with at least the default eps; use the eps that is passed in": limited,
+        "the output with eps squared; divide by sqrt(var + eps)": normalised(centred, var, gamma, beta, eps**2),
+        "the output with the default eps; use the eps that is passed in": normalised(centred, var, gamma, beta, 1e-5),
+    }
 
 
 def wrong_means(x: Tensor) -> Named:
@@ -174,6 +193,13 @@ def assert_gradients(seen: Observation, x: Tensor, gamma: Tensor, beta: Tensor, 
         assert_close(seen[name], goal, f"gradient {name}", mistakes=detached if name == "dx" else None)
 
 
+def assert_statistics_keep_their_gradients(seen: Observation) -> None:
+    """Assert that gradients flow to x from the mean and the variance that B3 returns."""
+    for name, gradient in mapping(seen["statistics"]).items():
+        if gradient is None:
+            fail(f"the {name} that you return is detached from x; return it as computed (no detach, .data or no_grad)")
+
+
 def _flows_through_statistics(seen: Observation, cotangent: Tensor) -> bool:
     """Return whether autograd differentiates the function as written, and that function subtracts a batch mean.
 
@@ -187,7 +213,8 @@ def _flows_through_statistics(seen: Observation, cotangent: Tensor) -> bool:
     dx = dx.double()
     size = float(dx.abs().max())
     consistent = abs(float((dx * cotangent).sum()) - float(along)) <= 1e-6 * (1 + abs(float(along)))
-    return size > 1e-9 and consistent and float(dx.sum(0).abs().max()) <= 1e-9 * (1 + size)
+    # Without eps, two examples are normalised to plus and minus one, whatever they are: dx is zero.
+    return (size > 1e-9 or len(dx) == 2) and consistent and float(dx.sum(0).abs().max()) <= 1e-9 * (1 + size)
 
 
 def detached_gradients(x: Tensor, gamma: Tensor, cotangent: Tensor, eps: float) -> Named:
@@ -214,6 +241,25 @@ def layer_state(features: int, seed: int, prefix: str = "") -> Named:
         f"{prefix}running_mean": normal(features, seed=seed + 2),
         f"{prefix}running_var": 0.5 + normal(features, seed=seed + 3) ** 2,
     }
+
+
+@contextlib.contextmanager
+def made_with(settings: dict[str, float]) -> Iterator[None]:
+    """Point at the default values where a layer made without settings fails."""
+    try:
+        yield
+    except AssertionError as error:
+        if settings:
+            raise
+        fail(f"{error}; this layer was created without eps and momentum, so check the default values")
+
+
+def counted(value: object) -> float:
+    """Return the number of batches, as an int or a tensor of one element. Raises AssertionError for anything else."""
+    count = as_tensor(value, "num_batches_tracked")
+    if count.numel() != 1:
+        fail(f"your num_batches_tracked is {describe_kind(value)}; a single number was expected")
+    return float(count)
 
 
 def running_output(

@@ -28,7 +28,10 @@ from .probe_tools import (
 
 
 def batchnorm_gradients(student: Any, x: Tensor, gamma: Tensor, beta: Tensor, eps: float, cotangent: Tensor) -> Seen:
-    """Return the three gradients of `batchnorm_forward` on x (N, D), and its slope without autograd."""
+    """Return the three gradients of `batchnorm_forward` on x (N, D), and its slope without autograd.
+
+    statistics: the gradients that the returned mean and variance have on x, None where nothing flows
+    """
 
     def output(x: Tensor) -> Any:
         returned = student.batchnorm_forward(x, gamma, beta, eps)
@@ -39,7 +42,19 @@ def batchnorm_gradients(student: Any, x: Tensor, gamma: Tensor, beta: Tensor, ep
     with Operators() as operators:
         y = output(x)
     dx, dgamma, dbeta = gradients(y, (x, gamma, beta), cotangent)
-    return {"operators": sorted(operators.names), "dx": dx, "dgamma": dgamma, "dbeta": dbeta, "slope": along}
+    found = {"dx": dx, "dgamma": dgamma, "dbeta": dbeta, "slope": along}
+    return {**found, "operators": sorted(operators.names), "statistics": _statistics_gradients(student, x, gamma, beta)}
+
+
+def _statistics_gradients(student: Any, x: Tensor, gamma: Tensor, beta: Tensor) -> dict[str, Tensor | None]:
+    """Return the gradients on x of the sums of the mean and of the variance that `batchnorm_forward` returns."""
+    found: dict[str, Tensor | None] = {}
+    for index, name in enumerate(("mean", "var"), start=1):
+        returned = student.batchnorm_forward(x, gamma, beta)
+        part = returned[index] if isinstance(returned, tuple | list) and len(returned) == 3 else None
+        if isinstance(part, Tensor):
+            found[name] = gradients(part, (x,), torch.ones_like(part))[0]
+    return found
 
 
 def batchnorm_forward_plain(student: Any, x: Tensor, gamma: Tensor, beta: Tensor, eps: float | None) -> Seen:
@@ -127,15 +142,28 @@ def layer_gradients(
 
 
 def layer_single(student: Any, features: int) -> Seen:
-    """Call `BatchNorm1d` in training on four examples, then on one: the first output, and what the second raised."""
+    """Call `BatchNorm1d` in training on four examples, then on one: the first output, and what the second raised.
+
+    before, after: the statistics before and after the second call
+    """
     layer = _layer(student, features, {})
     layer.train()
     y = layer(torch.randn(4, features, dtype=torch.float64))
+    seen: Seen = {"y": y, "raised": None, "before": _statistics(layer)}
     try:
         layer(torch.randn(1, features, dtype=torch.float64))
     except Exception as error:
-        return {"y": y, "raised": type(error).__name__}
-    return {"y": y, "raised": None}
+        seen["raised"] = type(error).__name__
+    return {**seen, "after": _statistics(layer)}
+
+
+def layer_repeated(student: Any, settings: dict[str, float], x: Tensor, count: int) -> Seen:
+    """Return the statistics of a `BatchNorm1d` after `count` training batches, each of them x."""
+    layer = _layer(student, x.shape[1], settings)
+    layer.train()
+    for _ in range(count):
+        layer(x)
+    return _statistics(layer)
 
 
 def _number(value: Any) -> float | None:

@@ -14,7 +14,9 @@ from .probe_tools import Seen, misfits, set_values, settings_of
 
 
 class _Diary(list[dict[str, Any]]):
-    """The log of a model's calls. A copy of the model writes to the same one."""
+    """The log of a model's calls, and the error that it raised. A copy of the model writes to the same one."""
+
+    raised: Exception | None = None
 
     def __copy__(self) -> "_Diary":
         return self
@@ -44,7 +46,8 @@ class _Watched(nn.Module):
         training = self.training or (self.norm is not None and self.norm.training)
         self.diary.append({"rows": len(x), "training": training, "graph": logits.requires_grad})
         if len(self.diary) == self.fail_at:
-            raise RuntimeError("this model fails on purpose")
+            self.diary.raised = RuntimeError("this model fails on purpose")
+            raise self.diary.raised
         return logits if self.norm is None else self.norm(logits)
 
     def state(self) -> dict[str, Tensor]:
@@ -63,9 +66,12 @@ def evaluated(
     """Call `evaluate` with a model in training mode and each of the batch sizes `sizes` (0: its default).
 
     For each: what it returned, whether that is a plain number, the model's calls. And the state before and after all.
+    held: the gradient that the table of logits has before the first call; gradient: the one that it has after the last
     """
     model = _Watched(table, normed)
     set_values(model, start)
+    held = torch.full_like(table, 0.5)
+    model.table.grad = held.clone()
     before, settings = model.state(), settings_of(model)
     runs = []
     for size in sizes:
@@ -80,7 +86,8 @@ def evaluated(
         "after": model.state(),
         "settings": settings,
         "settings after": settings_of(model),
-        "gradient": model.table.grad is not None,
+        "held": held,
+        "gradient": model.table.grad,
         "needs_grad": model.table.requires_grad,
         "grad_enabled": torch.is_grad_enabled(),
     }
@@ -89,19 +96,22 @@ def evaluated(
 def evaluated_modes(
     student: Any, table: Tensor, inputs: Tensor, targets: Tensor, batch_size: int, fail_at: int
 ) -> Seen:
-    """Call `evaluate` with a model in training, then in evaluation mode, whose call `fail_at` raises an error."""
+    """Call `evaluate` with a model in training, then in evaluation mode, whose call `fail_at` raises an error.
+
+    raised: the type of the error that `evaluate` raised, empty for none; same: whether it is the model's own
+    """
     modes = []
     for training in (True, False):
         model = _Watched(table, False, fail_at)
         model.train(training)
-        raised = False
+        diary, raised, same = model.diary, "", False
         try:
             student.evaluate(model, inputs.clone(), targets.clone(), batch_size)
-        except Exception:
-            raised = True
-            if not fail_at or len(model.diary) < fail_at:
+        except Exception as error:
+            raised, same = type(error).__name__, error is diary.raised
+            if diary.raised is None:
                 raise
-        modes.append({"calls": model.diary, "after": model.training, "raised": raised})
+        modes.append({"calls": diary, "after": model.training, "raised": raised, "same": same})
     return {"modes": modes}
 
 

@@ -41,6 +41,7 @@ def mlp_outputs(
     misfits: which of these weights it has no place for; then it is not called
     ready_made: its parts that are PyTorch's own
     single: the logits of the first context alone, in evaluation; single_error: what that raised
+    train_again: the logits of another call in training from the same start
     gradients: of the logits in training, by parameter, None where nothing flows
     buffers, modes: those after the call in training; resting: the modes after the calls in evaluation
     """
@@ -65,6 +66,9 @@ def _outputs(model: nn.Module, start: dict[str, Tensor], inputs: Tensor, cotange
     seen["single"], seen["single_error"] = _on_one(model.eval(), inputs[:1])
     model.train()
     set_values(model, start)
+    seen["train_again"] = model(inputs)
+    model.train()
+    set_values(model, start)
     logits = model(inputs)
     seen |= {"train": logits, "buffers": buffers_of(model), "modes": modes_of(model)}
     if not isinstance(logits, Tensor) or logits.shape != cotangent.shape:
@@ -83,9 +87,14 @@ def _on_one(model: nn.Module, inputs: Tensor) -> tuple[Any, str]:
 
 
 def mlp_parameters(student: Any, name: str, sizes: list[int], options: dict[str, bool]) -> Seen:
-    """Return the parameters of a new float32 model `name`."""
+    """Return the parameters of a new float32 model `name`.
+
+    repeated: the names of those that are equal in two more models made after it
+    """
     with empty_is_nan():
-        return {"parameters": parameters_of(getattr(student, name)(*sizes, **options))}
+        first, second, third = (parameters_of(getattr(student, name)(*sizes, **options)) for _ in range(3))
+    repeated = [key for key, value in second.items() if key in third and torch.equal(value, third[key])]
+    return {"parameters": first, "repeated": repeated}
 
 
 def trained_logits(

@@ -21,6 +21,7 @@ from .batchnorm_reference import (
     Named,
     assert_from_scratch,
     assert_gradients,
+    assert_statistics_keep_their_gradients,
     normalise,
     wrong_means,
     wrong_outputs,
@@ -37,9 +38,14 @@ BATCHES = [FEATURES, 2, 7, 32, 64]
 Given = tuple[Tensor, Tensor, Tensor]
 
 
-def seen_forward(observe: Observe, n: int, eps: float | None, seed: int) -> tuple[Observation, Given]:
-    """Return what the probe saw, and the x, gamma and beta that it was given."""
+def seen_forward(observe: Observe, n: int, eps: float, seed: int, faint: bool = False) -> tuple[Observation, Given]:
+    """Return what the probe saw, and the x, gamma and beta that it was given.
+
+    faint: whether the first feature varies so little that its variance is below eps
+    """
     given = (batch(n, FEATURES, seed), *scale_and_shift(FEATURES, seed + 1))
+    if faint:
+        given[0][:, 0] *= 0.3 * eps**0.5
     return observe("batchnorm_forward_plain", x=given[0], gamma=given[1], beta=given[2], eps=eps), given
 
 
@@ -64,10 +70,10 @@ def test_returns_mean_and_biased_variance(observe: Observe, n: int) -> None:
     points=2,
     hint="y = gamma (x - mean) / sqrt(var + eps) + beta. Where does eps belong, and which variance is it?",
 )
-@pytest.mark.parametrize("eps", [0.1, 1e-3, 1e-5])
+@pytest.mark.parametrize("eps", [0.1, 1e-3, 1e-5, 1e-8])
 @pytest.mark.parametrize("n", BATCHES)
 def test_normalises_scales_and_shifts(observe: Observe, n: int, eps: float) -> None:
-    seen, (x, gamma, beta) = seen_forward(observe, n, eps, seed=320 + n)
+    seen, (x, gamma, beta) = seen_forward(observe, n, eps, seed=320 + n, faint=True)
     assert_from_scratch(seen)
     y = forward_part("y", seen["returned"], x, gamma, beta, eps)
     assert_close(y, normalise(x, gamma, beta, eps), "y", mistakes=wrong_outputs(x, gamma, beta, eps))
@@ -112,6 +118,7 @@ def test_gradients_flow_through_the_statistics(observe: Observe, n: int) -> None
     seen = observe("batchnorm_gradients", x=x, gamma=gamma, beta=beta, eps=1e-3, cotangent=cotangent)
     assert_from_scratch(seen)
     assert_gradients(seen, x, gamma, beta, cotangent, 1e-3)
+    assert_statistics_keep_their_gradients(seen)
 
 
 @question("B3", points=0.5, hint="`x -= mean` writes into the caller's tensor; `x = x - mean` creates a new one.")

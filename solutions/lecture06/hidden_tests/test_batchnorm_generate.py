@@ -41,6 +41,12 @@ def as_text(name: object) -> str:
     return name
 
 
+def assert_only_letters(name: str) -> None:
+    """Assert that every character of a name is one of `idx2str`."""
+    if odd := sorted(set(name) - set(LETTERS)):
+        fail(f"your name contains {odd[0]!r}, which is not in idx2str; join the characters idx2str[token] as they are")
+
+
 WORDS = [("ada", 3), ("quentin", 3), ("", 3), ("jo", 3), ("lemuel", 2), ("maximilian", 5)]
 
 
@@ -61,13 +67,20 @@ def test_spells_what_the_model_knows(observe: Observe, case: tuple[str, int]) ->
         word[:1]: "it stops after the first letter; each new context drops its first token and ends with the new one",
         word[::-1]: "it is written backwards",
     }
+    if not word and name and not set(name) - set(LETTERS[1:]):
+        known[name] = "a dot ends the name even if it is the first character drawn: do not refuse an empty name"
+    assert_only_letters(name)
     why = known.get(name, "check the softmax, the context in each step, and how the name is put together")
     if word and name.startswith(word):
         why = known.get(name, "it continues after the dot; stop there")
     fail(f"a model that spells one word of {len(word)} letters gave a name of length {len(name)}; {why}")
 
 
-@question("B10", points=0.5, hint="max_len limits the number of letters, even if the model never gives a dot.")
+@question(
+    "B10",
+    points=0.5,
+    hint="max_len limits the number of letters, even if the model never gives a dot; a dot ends the name before that.",
+)
 @pytest.mark.parametrize("length", [4, 1, None], ids=["max_len 4", "max_len 1", "default"])
 def test_stops_at_max_len(observe: Observe, length: int | None) -> None:
     start, word = torch.zeros(1, 3, dtype=torch.int64), certain("z")
@@ -89,7 +102,18 @@ def assert_stops_at_the_first_dot(observe: Observe) -> None:
     logits = torch.full((VOCAB,), -1e4)
     logits[:2] = 0.0
     seen = observe("sampled", logits=logits, seeds=[9, *[None] * (NAMES - 1)], temperature=1.0, length=40)
-    letters = sum(len(as_text(run["name"])) for run in observations(seen["runs"]))
+    drawn = [as_text(run["name"]) for run in observations(seen["runs"])]
+    if len(drawn) == NAMES and len(set(drawn)) == 1:
+        fail(
+            f"{NAMES} names from one generator are all the same, although dot and a are equally likely: "
+            "draw each character by its probability, from `generator` itself, which you neither seed, copy nor restore"
+        )
+    letters = sum(map(len, drawn))
+    if all(drawn) and letters < 3 * NAMES:
+        fail(
+            f"none of {NAMES} names is empty, although the first character is a dot with probability 1/2; "
+            "do not refuse an empty name"
+        )
     if not NAMES / 2 < letters < NAMES * 3 / 2:
         fail(
             f"{NAMES} names have {letters} letters in all where about {NAMES} were expected from a model that gives a "
@@ -181,6 +205,7 @@ def share_of_b(observe: Observe, temperature: float, ratio: float) -> float:
     """Return the share of b among DRAWS letters of a model for which only a and b are possible."""
     first, second = runs_of(observe, [3, None], temperature, ratio, RUN)
     name = as_text(first["name"]) + as_text(second["name"])
+    assert_only_letters(name)
     if set(name) - set("ab"):
         fail("a letter with probability 0 was drawn; apply softmax to the logits once, over the characters (dim=-1)")
     if len(name) < DRAWS // 2:
@@ -219,7 +244,7 @@ def test_all_chance_comes_from_the_generator(observe: Observe) -> None:
     if first != again:
         fail("the same state of the generator gave two different names; draw only from the generator")
     if runs[0]["moved"] is not True:
-        fail("the state of the generator did not change: nothing was drawn from it")
+        fail("the state of the generator did not change: nothing was drawn from it, or its state was put back")
     if first == other:
         fail("two different states of the generator gave the same name; do not seed it, that is up to the caller")
     if later == again:

@@ -1,9 +1,7 @@
 """Hidden tests of the batch normalization notebook, part 3: the layer with running statistics."""
 
-import contextlib
 import functools
 import math
-from collections.abc import Iterator
 
 import pytest
 import torch
@@ -19,7 +17,6 @@ from autograder.testing import (
     assert_unchanged,
     band_of,
     curve,
-    describe_kind,
     fail,
     mapping,
     picture,
@@ -31,8 +28,10 @@ from .batchnorm_reference import (
     Named,
     assert_from_scratch,
     assert_gradients,
+    counted,
     inner,
     layer_state,
+    made_with,
     normalise,
     normalised,
     running_output,
@@ -42,6 +41,9 @@ from .batchnorm_reference import (
 from .inputs import batch, normal, population, scale_and_shift, steady_batch
 
 # --- B4 ---------------------------------------------------------------------------------------------------------------
+
+
+STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 
 
 def started(features: int, seed: int) -> Named:
@@ -71,18 +73,7 @@ def assert_fitting(seen: Observation, features: int) -> None:
         fail(f"{name} has shape {tuple(shape)} in a layer made with num_features={features}; use num_features")
 
 
-@contextlib.contextmanager
-def made_with(settings: dict[str, float]) -> Iterator[None]:
-    """Point at the default values where a layer made without settings fails."""
-    try:
-        yield
-    except AssertionError as error:
-        if settings:
-            raise
-        fail(f"{error}; this layer was created without eps and momentum, so check the default values")
-
-
-SETTINGS = [{"eps": 0.01, "momentum": 0.3}, {}, {"eps": 1e-3, "momentum": 0.02}]
+SETTINGS = [{"eps": 0.01, "momentum": 0.3}, {}, {"eps": 1e-8, "momentum": 0.02}]
 
 
 @question(
@@ -196,14 +187,23 @@ def test_running_statistics(observe: Observe, settings: dict[str, float]) -> Non
                 f"num_batches_tracked is {counted(now['num_batches_tracked']):g} "
                 f"after {index + 1} training {'batch' if index == 0 else 'batches'}; add 1 for each"
             )
+    if settings == SETTINGS[-1]:
+        assert_updates_go_on(observe, settings)
 
 
-def counted(value: object) -> float:
-    """Return the number of batches, as an int or a tensor of one element. Raises AssertionError for anything else."""
-    count = as_tensor(value, "num_batches_tracked")
-    if count.numel() != 1:
-        fail(f"your num_batches_tracked is {describe_kind(value)}; a single number was expected")
-    return float(count)
+MANY = 150
+"""Batches after which the last one still counts, at a momentum of 0.02."""
+
+
+def assert_updates_go_on(observe: Observe, settings: dict[str, float]) -> None:
+    """Assert that the running statistics follow the batches for as long as training takes."""
+    x = batch(8, 6, seed=438)
+    seen = observe("layer_repeated", settings=settings, x=x, count=MANY)
+    zero, one = torch.zeros(6, dtype=torch.float64), torch.ones(6, dtype=torch.float64)
+    for name, start, new in (("running_mean", zero, x.mean(0)), ("running_var", one, x.var(0))):
+        after = [start.lerp(new, 1 - (1 - settings["momentum"]) ** count) for count in range(MANY + 1)]
+        mistakes = {f"the result of {count} batches; update it for every batch": after[count] for count in range(MANY)}
+        assert_close(seen[name], after[MANY], f"{name} after {MANY} training batches", mistakes=mistakes)
 
 
 @question(
@@ -220,6 +220,7 @@ def test_evaluation_uses_running_statistics(observe: Observe, n: int) -> None:
         "layer_steps", features=features, settings={"eps": 0.02}, start=start, batches=[x, x], modes=["eval"] * 2
     )
     assert_fitting(seen, features)
+    assert_from_scratch(seen)
     gamma, beta, mean, var = (start[name] for name in ("gamma", "beta", "running_mean", "running_var"))
     target = normalised(x - mean, var, gamma, beta, 0.02)
     mistakes = {
@@ -334,6 +335,10 @@ def test_a_single_example_raises_in_training(observe: Observe) -> None:
             "training on a batch of one example did not raise an error; raise ValueError, "
             "because one example has no variance"
         )
+    before, after = inner(seen["before"]), inner(seen["after"])
+    for name in ("running_mean", "running_var"):
+        if isinstance(kept := before[name], Tensor) and not agrees(after[name], kept):
+            fail(f"{name} changed although the layer raised an error; count the examples before you update anything")
 
 
 @question("B4", points=1.5, hint="nn.Parameter for gamma and beta, register_buffer for the three statistics.")
@@ -378,10 +383,9 @@ def test_parameters_and_buffers(observe: Observe) -> None:
             f"{' and '.join(missing)} should be {'a buffer' if len(missing) == 1 else 'buffers'} (register_buffer), "
             f"which are saved and moved with the model"
         )
-    if unsaved := [
-        name for name in ("running_mean", "running_var") if name not in as_dict(seen["state"], "state_dict", ())
-    ]:
-        fail(f"{' and '.join(unsaved)} should be in the state_dict, so that they are saved with the model")
+    state = as_dict(seen["state"], "state_dict", ())
+    if unsaved := sorted((set(STATISTICS) & set(buffers)) - set(state)):
+        fail(f"{' and '.join(unsaved)} should be in the state_dict, which is what is saved of a model")
     restored = as_tensor(seen["restored"], "output after load_state_dict")
     assert_close(
         restored, as_tensor(seen["original"], "evaluation output"), "output of a copy restored from the state_dict"

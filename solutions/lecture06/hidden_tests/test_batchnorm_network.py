@@ -10,6 +10,7 @@ from autograder.testing import (
     FLOAT64,
     Observation,
     Observe,
+    Value,
     as_dict,
     as_tensor,
     assert_below,
@@ -88,16 +89,22 @@ def precision(seen: Observation) -> float:
     return FLOAT32 if any(isinstance(v, Tensor) and v.dtype is torch.float32 for v in seen.values()) else FLOAT64
 
 
-def assert_same_again(seen: Observation) -> None:
-    """Assert that two evaluations of the same model on the same input agree."""
-    first, again = seen["eval"], seen["again"]
-    if not isinstance(first, Tensor) or not isinstance(again, Tensor):
-        return
-    if first.shape == again.shape and not torch.allclose(first, again, rtol=1e-9, atol=1e-9, equal_nan=True):
+def assert_same_again(seen: Observation, mode: str) -> None:
+    """Assert that two calls of the same model on the same input agree, in evaluation and in the mode."""
+    if _differ(seen["eval"], seen["again"]):
         fail(
             "the same input gives different logits the second time; "
             "create all weights and layers in __init__, none in forward"
         )
+    if mode == "train" and _differ(seen["train"], seen["train_again"]):
+        fail("two calls in training on the same input differ: forward draws random numbers (dropout or noise)")
+
+
+def _differ(first: Value, again: Value) -> bool:
+    """Return whether two results are tensors of the same shape with different entries."""
+    if not isinstance(first, Tensor) or not isinstance(again, Tensor) or first.shape != again.shape:
+        return False
+    return not torch.allclose(first, again, rtol=1e-9, atol=1e-9, equal_nan=True)
 
 
 def random_contexts(sizes: list[int], seed: int) -> Tensor:
@@ -180,7 +187,7 @@ def assert_mlp_forward(observe: Observe, mode: str, sizes: list[int]) -> None:
             "mlp_outputs", name="MLPv2", sizes=sizes, options={}, start=weights, inputs=inputs, cotangent=cotangent
         )
     assert_complete(seen)
-    assert_same_again(seen)
+    assert_same_again(seen, mode)
 
     def before(w: Named) -> Tensor:
         return w["C"][inputs].flatten(1) @ w["W1"] + w["b1"]
@@ -307,6 +314,9 @@ def test_starting_weights(observe: Observe, batch_norm: bool) -> None:
         bias = as_tensor(parameters[name], f"initial {name}")
         if bool((bias != 0).any()):
             fail(f"the bias {name} does not start at zero")
+    repeated = sequence(seen["repeated"])
+    if same := [name for name in ("C", *fans) if name in repeated]:
+        fail(f"two new models have the same {same[0]}; do not set a seed in __init__, that is up to the caller")
 
 
 def deep_weights(sizes: list[int], batch_norm: bool, seed: int) -> Named:
@@ -332,7 +342,7 @@ def test_deep_forward_pass(observe: Observe, batch_norm: bool, mode: str) -> Non
             "mlp_outputs", name="MLPv3", sizes=SMALL, options=options, start=weights, inputs=inputs, cotangent=cotangent
         )
     assert_complete(seen)
-    assert_same_again(seen)
+    assert_same_again(seen, mode)
 
     def both(w: Named, mode: str = mode, eps: float = 1e-5) -> tuple[Norm, Norm]:
         if not batch_norm:

@@ -19,7 +19,7 @@ from autograder.testing import (
 )
 from torch import Tensor
 
-from .batchnorm_reference import inner
+from .batchnorm_reference import inner, rounded
 from .inputs import normal
 
 # --- B1 ---------------------------------------------------------------------------------------------------------------
@@ -27,6 +27,8 @@ from .inputs import normal
 KEYS = ("mean", "std", "saturated")
 ROUNDING = 1e-6
 """An answer may compute in single precision."""
+COARSE = 5e-3
+"""How close a number must be to count as the right one, rounded or not, where its kind is tested."""
 
 AT_THE_LIMIT = (2.0922957200349384, 2.092295720034939, 2.0922957200349392)
 """In double precision tanh of these is exactly 0.97, in torch and in NumPy. Another formula may give slightly more."""
@@ -41,7 +43,7 @@ def stats_of(observe: Observe, pre: Tensor, *keys: str, graph: bool = False) -> 
 @question(
     "B1", points=1, hint="Apply tanh first; then take one mean and one standard deviation over all N x D entries."
 )
-@pytest.mark.parametrize("shape", [(6, 6), (3, 11), (64, 5)], ids=str)
+@pytest.mark.parametrize("shape", [(6, 6), (3, 11), (64, 5), (1500, 3)], ids=str)
 def test_mean_and_deviation_of_the_activations(observe: Observe, shape: tuple[int, int]) -> None:
     pre = normal(*shape, seed=100, mean=0.4, std=1.5)
     h = torch.tanh(pre)
@@ -57,6 +59,7 @@ def test_mean_and_deviation_of_the_activations(observe: Observe, shape: tuple[in
         "the mean of relu(pre); apply tanh": pre.relu().mean(),
         "one mean for each feature; take one over all entries": h.mean(0),
         "one mean for each example; take one over all entries": h.mean(1),
+        **rounded(h.mean(), "the mean"),
     }
     assert_close(stats["mean"], h.mean(), "mean", mistakes=wrong, tolerance=ROUNDING)
     wrong = {
@@ -72,6 +75,7 @@ def test_mean_and_deviation_of_the_activations(observe: Observe, shape: tuple[in
         "the mean of the examples' standard deviations; take one over all entries": h.std(1).mean(),
         "one standard deviation for each feature; take one over all entries": h.std(0),
         "one standard deviation for each example; take one over all entries": h.std(1),
+        **rounded(h.std(), "the standard deviation"),
     }
     # torch's std divides by N - 1 and NumPy's by N. The difference does not matter here, so both are accepted.
     std = as_tensor(stats["std"], "std")
@@ -105,6 +109,7 @@ def test_share_that_is_saturated(observe: Observe) -> None:
         "the fraction of examples with a saturated entry; count entries": (h.abs() > 0.97).any(1).double().mean(),
         "one fraction for each feature; take one over all entries": (h.abs() > 0.97).double().mean(0),
         "one fraction for each example; take one over all entries": (h.abs() > 0.97).double().mean(1),
+        **rounded((h.abs() > 0.97).double().mean(), "the fraction"),
     }
     saturated = stats_of(observe, pre, "saturated")["saturated"]
     assert_close(saturated, (h.abs() > 0.97).double().mean(), "saturated", mistakes=wrong, tolerance=ROUNDING)
@@ -135,7 +140,7 @@ def test_plain_numbers_and_an_untouched_input(observe: Observe, graph: bool) -> 
         "saturated": [(h.abs() > 0.97).double().mean()],
     }
     given = [name for name in KEYS if name in stats]
-    right = [name for name in given if any(agrees(stats[name], goal, ROUNDING) for goal in targets[name])]
+    right = [name for name in given if any(agrees(stats[name], goal, COARSE) for goal in targets[name])]
     if not right:
         fail("not checked: none of the three numbers is right yet")
     seen = observe("activation_stats", pre=pre, graph=graph)
@@ -185,9 +190,13 @@ def test_deviation_of_the_weights(observe: Observe, shape: tuple[int, int], opti
     root_mean_square = float(drawn.square().mean().sqrt())
     if bool((drawn >= 0).all()) and abs(root_mean_square / target - 1) < 0.05:
         fail("no weight is negative; half of the numbers of a normal distribution around 0 are")
+    if _orthogonal(drawn):
+        fail("the rows or columns of weight are orthogonal to each other (orthogonal_); draw each weight independently")
     assert_deviation(drawn, target, "weight", mistakes=wrong)
     if len(drawn.unique()) < 0.9 * drawn.numel():
         fail("many weights are equal; draw each one independently")
+    if bool((drawn == drawn[0]).all(0).any()) or bool((drawn == drawn[:, :1]).all(1).any()):
+        fail("a whole row or column of weight has one and the same value; draw each weight independently")
     far = float((drawn.abs() > 2 * target).double().mean())
     if not 0.035 < far < 0.056:
         fail(
@@ -197,6 +206,14 @@ def test_deviation_of_the_weights(observe: Observe, shape: tuple[int, int], opti
     # Of 14,400 normal numbers about 39 are this far out; the probability that none is is 1e-17.
     if float(drawn.abs().max()) < 3 * target:
         fail("no weight is more than three standard deviations from 0; do not truncate the normal distribution")
+
+
+def _orthogonal(drawn: Tensor) -> bool:
+    """Return whether the rows or the columns, whichever are fewer, are orthogonal to each other."""
+    short = drawn.double() if drawn.shape[0] <= drawn.shape[1] else drawn.double().T
+    products = short @ short.T
+    squares = products.diagonal()
+    return float((products - squares.diag()).abs().max()) < 1e-3 * float(squares.min())
 
 
 def _filled(seen: Mapping[str, object], before: Tensor) -> object:
