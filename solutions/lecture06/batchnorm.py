@@ -1142,12 +1142,13 @@ class BatchNorm1d(nn.Module):
 # %%
 def test_parameters_and_buffers(env):
     import torch
-    from src.checks import answer, checking, compare, require
+    from src.checks import answer, checking, compare, parameters_of, require
 
     with checking("B4"):
         BatchNorm1d = answer(env, "B4", "BatchNorm1d")
         bn = BatchNorm1d(5)
-        parameters, buffers = dict(bn.named_parameters()), dict(bn.named_buffers())
+        parameters = parameters_of(bn, ("gamma", "beta"))
+        buffers = dict(bn.named_buffers(remove_duplicate=False))
         require(
             set(parameters) == {"gamma", "beta"},
             f"the parameters are {sorted(parameters)}; they should be exactly beta and gamma",
@@ -1893,7 +1894,7 @@ class MLPv3(nn.Module):
 
 # %%
 def test_parameters_of_mlpv3(env):
-    from src.checks import answer, checking, require
+    from src.checks import answer, checking, parameters_of, require
 
     with checking("B7"):
         MLPv3 = answer(env, "B7", "MLPv3")
@@ -1901,8 +1902,8 @@ def test_parameters_of_mlpv3(env):
         plain, normalised = ("b1", "b2"), ("bn1.gamma", "bn1.beta", "bn2.gamma", "bn2.beta")
         for options, more in (({}, plain), ({"batch_norm": False}, plain), ({"batch_norm": True}, normalised)):
             model = MLPv3(30, 4, 5, 64, **options)
-            found = dict(model.named_parameters())
             wanted = set(shapes) | set(more)
+            found = parameters_of(model, wanted)
             label = f"with batch_norm={options['batch_norm']}" if options else "without the argument batch_norm"
             require(not wanted - set(found), f"{label}, these parameters are missing: {sorted(wanted - set(found))}")
             require(not set(found) - wanted, f"{label}, these parameters should not exist: {sorted(set(found) - wanted)}")
@@ -1932,15 +1933,15 @@ def test_parameters_of_mlpv3(env):
 def test_logits_of_mlpv3(env):
     import torch
     import torch.nn.functional as F
-    from src.checks import answer, checking, compare, require
+    from src.checks import answer, checking, compare, parameters_of, require
 
     with checking("B7"):
         draw = torch.Generator().manual_seed(9)
         layers = {"bn1.gamma", "bn1.beta", "bn2.gamma", "bn2.beta"}
         for batch_norm in (False, True):
             model = answer(env, "B7", "MLPv3")(30, 4, 5, 6, batch_norm=batch_norm)
-            weights = {name: parameter.detach() for name, parameter in model.named_parameters()}
             wanted = {"C", "W1", "W2", "W3", "b3"} | (layers if batch_norm else {"b1", "b2"})
+            weights = {name: parameter.detach() for name, parameter in parameters_of(model, wanted).items()}
             missing = sorted(wanted - set(weights))
             require(not missing, f"with batch_norm={batch_norm} these parameters are missing: {missing}")
             for value in weights.values():

@@ -8,11 +8,12 @@ points = 9
 @test_case(points=None, hidden=False)
 def test_parameters_and_buffers(env):
     import torch
-    from src.checks import answer, checking, compare, require
+    from src.checks import answer, checking, compare, parameters_of, require
     with checking('B4'):
         BatchNorm1d = answer(env, 'B4', 'BatchNorm1d')
         bn = BatchNorm1d(5)
-        parameters, buffers = (dict(bn.named_parameters()), dict(bn.named_buffers()))
+        parameters = parameters_of(bn, ('gamma', 'beta'))
+        buffers = dict(bn.named_buffers(remove_duplicate=False))
         require(set(parameters) == {'gamma', 'beta'}, f'the parameters are {sorted(parameters)}; they should be exactly beta and gamma')
         require(hasattr(bn, 'num_batches_tracked'), 'num_batches_tracked is missing; it should count the training batches')
         for name in ('running_mean', 'running_var'):

@@ -6,7 +6,7 @@ A check never edits or runs your notebook: it calls the functions and classes th
 import contextlib
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -87,6 +87,16 @@ def _apart(yours: float, target: float) -> tuple[str, str]:
         if texts[0] != texts[1]:
             break
     return texts
+
+
+def parameters_of(model: torch.nn.Module, wanted: Iterable[str]) -> dict[str, Tensor]:
+    """Return the parameters of a model by name, each once: under a wanted name if it has one, else under its first."""
+    every = dict(model.named_parameters(remove_duplicate=False))
+    found: dict[str, Tensor] = {}
+    for name in [*sorted(set(wanted) & set(every)), *dict(model.named_parameters())]:
+        if all(every[name] is not one for one in found.values()):
+            found[name] = every[name]
+    return found
 
 
 def compare(
