@@ -1566,6 +1566,8 @@ def test_identity_path(env):
             self.fc1, self.fc2 = (torch.nn.Linear(*sizes, bias=False) for sizes in ((d_model, d_ff), (d_ff, d_model)))
 
         def forward(self, x):
+            require(len(x) >= 8, f"is_identity_path uses a batch of {len(x)}; use at least 8 examples")
+            require((x.std(0) > 0).all(), "is_identity_path uses a batch of equal numbers; draw them at random")
             return self.end(x, x + self.fc2(self.fc1(x).tanh()))
 
     def stand(end):
@@ -1581,6 +1583,8 @@ def test_identity_path(env):
             "a block with its norm on the stream": (stand(lambda block, x, total: block.norm(total)), False),
             "a block that returns almost its input": (stand(lambda block, x, total: total * (1 + 1e-6)), False),
             "a block that changes one feature": (stand(lambda block, x, total: total + torch.eye(6)[0]), False),
+            "a block that swaps examples": (stand(lambda block, x, total: total.roll(1, 0)), False),
+            "a block that swaps features": (stand(lambda block, x, total: total.roll(1, 1)), False),
             "a block with a second branch, without fc2": (stand(lambda block, x, total: total + block.fc1(x)[:, :6]), False),
         }
         for name, (block, target) in blocks.items():

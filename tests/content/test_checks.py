@@ -33,6 +33,7 @@ SAID = {
         "normalising with the variance over N - 1",
         "swapping gamma and beta",
         "treating the mean and the variance as constants",
+        "the returned var is cut off from the autograd graph",
         "your code calls PyTorch's batch normalization",
     ),
     "B4": (

@@ -35,7 +35,7 @@ def test_known_transitions(env):
                     logits[row, self.next.get(tuple(context), 24)] = 0.0
                 return logits
         draw = torch.Generator().manual_seed(12)
-        for word in ('ada', 'emmanuel'):
+        for word in ('ada', 'emmanuel', ''):
             name = generate(Speller(word), 3, draw)
             require(isinstance(name, str), f'the result has type {type(name).__name__}; it should be a string')
             require('.' not in name, f'the name {name!r} contains the dot; leave it out')
@@ -115,4 +115,14 @@ def test_temperature(env):
                 return logits
         letters = set(''.join((generate(AllLetters(), 3, draw, max_len=150) for _ in range(10))))
         require(len(letters) == 26, f'of 26 equally likely letters only {len(letters)} occur in 1500; draw from all of them')
+
+        class HalfDots(TwoLetters):
+            """Says a letter or the dot, each with probability 1/2."""
+
+            def forward(self, x):
+                logits = torch.full((len(x), 27), -10000.0, device=x.device)
+                logits[:, :2] = 0.0
+                return logits
+        count = sum((len(generate(HalfDots(), 3, draw)) for _ in range(300)))
+        require(200 < count < 400, f'300 names have {count} letters, from a model that gives a dot with probability 1/2; about 300 were expected: does a name end at its first dot, and can it be empty?')
 

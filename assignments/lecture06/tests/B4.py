@@ -18,6 +18,7 @@ def test_parameters_and_buffers(env):
         require(hasattr(bn, 'num_batches_tracked'), 'num_batches_tracked is missing; it should count the training batches')
         for name in ('running_mean', 'running_var'):
             require(name in buffers, f'{name} is not a buffer, so it would not be saved with the model; use register_buffer')
+        for name in {'running_mean', 'running_var', 'num_batches_tracked'} & set(buffers):
             require(name in bn.state_dict(), f'{name} is not in the state_dict; register it as a persistent buffer')
         compare('the initial gamma', bn.gamma, torch.ones(5))
         compare('the initial beta', bn.beta, torch.zeros(5))
@@ -74,6 +75,8 @@ def test_as_torch_on_one_batch(env):
         compare('running_mean after two batches', bn.running_mean, judge.running_mean, **FLOAT64, slips=slips)
         compare('running_var after two batches', bn.running_var, judge.running_var, **FLOAT64)
         require(int(bn.num_batches_tracked) == 2, f'num_batches_tracked is {bn.num_batches_tracked} after two batches')
+        for n in (2, 3):
+            compare(f'the output in training mode for a batch of {n}', bn(x[:n]), judge(x[:n]), **FLOAT64)
         try:
             bn(x[:1])
         except Exception:
@@ -86,8 +89,8 @@ def test_gradients_of_the_layer(env):
     from src.checks import answer, checking, compare_gradients
     with checking('B4'):
         draw = torch.Generator().manual_seed(15)
-        bn = answer(env, 'B4', 'BatchNorm1d')(4).double()
-        judge = torch.nn.BatchNorm1d(4, dtype=torch.float64)
+        bn = answer(env, 'B4', 'BatchNorm1d')(4, eps=1e-07).double()
+        judge = torch.nn.BatchNorm1d(4, eps=1e-07, dtype=torch.float64)
         x, cotangent = torch.randn(2, 7, 4, dtype=torch.float64, generator=draw)
         x.requires_grad_()
         share = cotangent * (x.detach().var(0, unbiased=False) + judge.eps).rsqrt()

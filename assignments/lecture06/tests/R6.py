@@ -63,13 +63,15 @@ def test_identity_path(env):
             self.fc1, self.fc2 = (torch.nn.Linear(*sizes, bias=False) for sizes in ((d_model, d_ff), (d_ff, d_model)))
 
         def forward(self, x):
+            require(len(x) >= 8, f'is_identity_path uses a batch of {len(x)}; use at least 8 examples')
+            require((x.std(0) > 0).all(), 'is_identity_path uses a batch of equal numbers; draw them at random')
             return self.end(x, x + self.fc2(self.fc1(x).tanh()))
 
     def stand(end):
         return type('Block', (Stand,), {'end': end})(6, 10)
     with checking('R6'):
         is_identity_path = answer(env, 'R6', 'is_identity_path')
-        blocks = {'a ResidualBlock': (answer(env, 'R2', 'ResidualBlock')(6, 10), True), 'a PostNormBlock': (answer(env, 'R6', 'PostNormBlock')(6, 10), False), 'a block of another class that returns its input': (stand(lambda block, x, total: total), True), 'a float64 block that returns its input': (stand(lambda block, x, total: total).double(), True), 'a block with its norm on the stream': (stand(lambda block, x, total: block.norm(total)), False), 'a block that returns almost its input': (stand(lambda block, x, total: total * (1 + 1e-06)), False), 'a block that changes one feature': (stand(lambda block, x, total: total + torch.eye(6)[0]), False), 'a block with a second branch, without fc2': (stand(lambda block, x, total: total + block.fc1(x)[:, :6]), False)}
+        blocks = {'a ResidualBlock': (answer(env, 'R2', 'ResidualBlock')(6, 10), True), 'a PostNormBlock': (answer(env, 'R6', 'PostNormBlock')(6, 10), False), 'a block of another class that returns its input': (stand(lambda block, x, total: total), True), 'a float64 block that returns its input': (stand(lambda block, x, total: total).double(), True), 'a block with its norm on the stream': (stand(lambda block, x, total: block.norm(total)), False), 'a block that returns almost its input': (stand(lambda block, x, total: total * (1 + 1e-06)), False), 'a block that changes one feature': (stand(lambda block, x, total: total + torch.eye(6)[0]), False), 'a block that swaps examples': (stand(lambda block, x, total: total.roll(1, 0)), False), 'a block that swaps features': (stand(lambda block, x, total: total.roll(1, 1)), False), 'a block with a second branch, without fc2': (stand(lambda block, x, total: total + block.fc1(x)[:, :6]), False)}
         for name, (block, target) in blocks.items():
             start = {key: value.clone() for key, value in block.state_dict().items()}
             weight = block.fc2.weight
