@@ -26,6 +26,7 @@ from autograder.errors import MasterError, UsageError
 from autograder.notebook import Role
 from autograder.release import versions
 from autograder.release.reference import reference_file, to_json
+from autograder.wording import number_of
 from autograder.written import answer_cell, is_marked
 
 MANIFEST = "MANIFEST.json"
@@ -211,7 +212,7 @@ def _answer_cell(cell: Any, one: Question) -> Any:
 
 def points_in_words(one: Question) -> str:
     """Return the points of a question as its heading and banner state them: `2 bonus points`."""
-    return f"{one.points:g} {'bonus ' if one.bonus else ''}point{'' if one.points == 1 else 's'}"
+    return number_of(one.points, "bonus point" if one.bonus else "point")
 
 
 def settle(notebook: Mapping[str, Any], name: str, questions: Collection[str]) -> bytes:

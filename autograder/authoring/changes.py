@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from autograder.assignment import Assignment
 from autograder.notebook import Cell, Role
 from autograder.release.versions import Version
+from autograder.wording import number_of
 
 FENCE = "~~~~~~"
 PARTS = {
@@ -24,7 +25,7 @@ def changes(assignment: Assignment, old: Version | None, new: Version) -> str:
     bonus = {one.id for one in assignment.questions if one.bonus}
     if old is None:
         total = sum(points for question, points in new.points.items() if question not in bonus)
-        return f"{title}\nThe first version: {len(new.points)} questions, {total:g} points.\n"
+        return f"{title}\nThe first version: {number_of(len(new.points), 'question')}, {number_of(total, 'point')}.\n"
     renumbered = _renumbered(old, new)
     sections = []
     for question in new.points:

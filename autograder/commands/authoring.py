@@ -11,6 +11,7 @@ from autograder.assignment import Assignment
 from autograder.assignment_file import assignment_names, load_assignment
 from autograder.commands.options import Verbs, chosen, cores, course, user_path, verb
 from autograder.errors import UsageError
+from autograder.wording import number_of
 
 if TYPE_CHECKING:  # each verb imports what it needs
     from autograder.release.versions import MutantFigures
@@ -119,7 +120,7 @@ def _release(options: argparse.Namespace) -> int:
     if options.version is not None:
         assignment = versions.choose(assignment, options.version, datetime.now(UTC).date())
     paths = write_release(assignment)
-    print(f"{assignment.name} {assignment.version}: {len(paths)} files in {assignment.release_dir}")
+    print(f"{assignment.name} {assignment.version}: {number_of(len(paths), 'file')} in {assignment.release_dir}")
     if options.version is not None:
         from autograder.authoring.archives import version_on_disk, write_products
 
@@ -233,5 +234,5 @@ def _sample(options: argparse.Namespace) -> int:
 
     assignment = chosen(options)
     students = write_sample(assignment, options.folder)
-    print(f"{len(students)} submissions in {options.folder}")
+    print(f"{number_of(len(students), 'submission')} in {options.folder}")
     return 0

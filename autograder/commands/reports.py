@@ -11,6 +11,7 @@ from autograder.assignment import Assignment
 from autograder.commands.options import Verbs, chosen, results_folder, verb
 from autograder.errors import UsageError, printable
 from autograder.results import Result
+from autograder.wording import number_of
 
 if TYPE_CHECKING:  # a verb imports what it needs when it runs
     from autograder.gradebook.late import Deduction
@@ -39,7 +40,7 @@ def _feedback(options: argparse.Namespace) -> int:
     with _opened(options) as gradebook:
         results = _results(gradebook, None)
         count = _write_feedback(results, assignment, options.out, deductions(gradebook, assignment))
-    print(f"feedback: {options.out / FOLDER} ({count} students)")
+    print(f"feedback: {options.out / FOLDER} ({number_of(count, 'student')})")
     if options.zip:
         _write_zip(options.zip, results, options.out)
     return 0
@@ -82,7 +83,7 @@ def _report(options: argparse.Namespace) -> int:
     report = write_report(results, assignment, options.out, found, {FILE: "Similarity"})
     print(f"report: {report}")
     print(f"similarity: {similarity}")
-    print(f"feedback: {options.out / FOLDER} ({count} students)")
+    print(f"feedback: {options.out / FOLDER} ({number_of(count, 'student')})")
     return 0
 
 

@@ -43,7 +43,7 @@ def deduction(policy: LatePolicy, result: Result) -> Deduction | None:
         return Deduction(points=0.0, reason="the time of submission has no time zone", unknown=True)
     late = minutes_late(policy, submitted, result.student.extension_minutes)
     if late <= policy.grace_minutes:
-        return Deduction(points=0.0, reason=f"{late:.0f} minutes late, within the grace period" if late else "on time")
+        return Deduction(points=0.0, reason=f"{_in_words(late)} late, within the grace period" if late else "on time")
     if policy.cutoff_minutes is not None and late > policy.cutoff_minutes:
         return Deduction(points=result.total, reason=f"{_in_words(late)} late, after the cut-off")
     days = math.ceil(late / DAY)

@@ -31,7 +31,7 @@ def take_over(gradebook: Gradebook, folder: Path) -> list[str]:
         for result in found.values():
             save_result(connection, run, result, {})
     gradebook.end_run(run)
-    lines.append(f"{len(found)} results of an earlier version were taken over into the gradebook")
+    lines.append(f"results of an earlier version taken over into the gradebook: {len(found)}")
     if kept := _keep_edited(folder, found):
         lines.append(f"grades.csv had been edited; the edited copy is {kept}")
     return lines

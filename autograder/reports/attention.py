@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from autograder.assignment import Question
 from autograder.errors import printable
 from autograder.results import Result, Status, SubmissionStatus
+from autograder.wording import number_of
 
 LISTED = 5
 """How many lines of a kind are printed; the others are counted."""
@@ -68,7 +69,7 @@ def _flagged(results: Sequence[Result]) -> Iterator[str]:
     for kind, who in ordered[:LISTED]:
         yield f"  {next(_line(kind.replace('_', ' '), who))}"
     if len(ordered) > LISTED:
-        yield f"  and {len(ordered) - LISTED} more kinds"
+        yield f"  and {number_of(len(ordered) - LISTED, 'more kind')}"
 
 
 def _line(title: str, names: Sequence[str]) -> Iterator[str]:

@@ -13,6 +13,7 @@ from autograder.assignment import Assignment
 from autograder.regions import find_regions
 from autograder.release.released import names_to_questions
 from autograder.reports.html import clipped, visible
+from autograder.wording import number_of
 
 MOST_SOURCE = 100_000
 """Characters of an answer in which markers are looked for."""
@@ -87,7 +88,7 @@ def split_lines(source: str) -> list[str]:
 
 
 def _gap(count: int) -> Line:
-    return Line(number=0, html=Markup("… {} line{} …").format(count, "s" if count > 1 else ""))
+    return Line(number=0, html=Markup("… {} …").format(number_of(count, "line")))
 
 
 def _shown(lines: list[str], own: range, marked: Collection[int], most: int) -> list[int]:

@@ -12,6 +12,7 @@ from autograder.submissions.intake import Intake
 from autograder.submissions.notebooks import ReadFiles, read_files
 from autograder.submissions.reassemble import reassemble
 from autograder.submissions.submission import HandIn, Submission
+from autograder.wording import number_of
 
 ODD = frozenset({"unreadable_file", "unreadable", "other_assignment", "damaged_cell", "no_files", "too_many_files"})
 MAX_OTHERS = 5
@@ -33,8 +34,9 @@ def preview(intake: Intake, assignment: Assignment) -> Iterator[str]:
         hashlib.sha256((assignment.release_dir / f"{name}.ipynb").read_bytes()).hexdigest() for name in released
     }
     people = sum(len(one.students) for one in intake.hand_ins)
+    submissions, by = number_of(len(intake.hand_ins), "submission"), "1 person" if people == 1 else f"{people} people"
     forms = ", ".join(intake.forms)
-    yield f"{forms}: {len(intake.hand_ins)} submissions of {people} people; {len(intake.absent)} handed in nothing"
+    yield f"{forms}: {submissions} of {by}; {len(intake.absent)} handed in nothing"
     seen = _Seen()
     for hand_in in intake.hand_ins:
         submission = hand_in.load()
@@ -82,7 +84,7 @@ def _person(
 
 def _not_counted(files: Sequence[SubmittedFile]) -> list[str]:
     out = [f"{file.name} ({file.why})" for file in files if not file.counts]
-    return out[:MAX_OTHERS] + [f"{len(out) - MAX_OTHERS} other files"] * (len(out) > MAX_OTHERS)
+    return out[:MAX_OTHERS] + [number_of(len(out) - MAX_OTHERS, "other file")] * (len(out) > MAX_OTHERS)
 
 
 def _look(

@@ -16,6 +16,7 @@ from autograder.reports.feedback import FOLDER as FEEDBACK
 from autograder.reports.html import clipped, render
 from autograder.reports.words import IN_WORDS, by_message, late_in_words, lost, points, sentence
 from autograder.results import Result, Status, Student, SubmissionStatus
+from autograder.wording import number_of
 
 FOLDER = "report"
 MOST_MISTAKES = 12
@@ -249,7 +250,7 @@ def group_title(one: Cluster) -> str:
         return "all tests passed"
     if len({test.status for test in one.failed}) == 1 and one.status is not Status.FAILED:
         return IN_WORDS[one.status].replace("your", "their")
-    return f"{len(one.failed)} test{'s' if len(one.failed) > 1 else ''} not passed"
+    return f"{number_of(len(one.failed), 'test')} not passed"
 
 
 def _member(student: str, people: Mapping[str, Student]) -> tuple[str, str, str]:

@@ -1,8 +1,10 @@
 """Wording for statuses, tests and attempts in all reports."""
 
+import math
 from collections.abc import Iterable
 
 from autograder.results import QuestionScore, Result, Status, TestScore
+from autograder.wording import number_of
 
 IN_WORDS = {
     Status.PASSED: "passed",
@@ -66,4 +68,4 @@ def late_in_words(result: Result) -> str:
         return ""
     if isinstance(result.late, str):
         return "late (as the LMS says)"
-    return f"{result.late:.0f} minutes late"
+    return f"{number_of(math.ceil(result.late), 'minute')} late"

@@ -33,7 +33,7 @@ def test_results_of_the_first_version_are_taken_over(tmp_path: Path, database: s
     with open_gradebook(tmp_path, database) as gradebook:
         broken, line = take_over(gradebook, tmp_path)
         assert "broken.json: not taken over" in broken
-        assert line == "2 results of an earlier version were taken over into the gradebook"
+        assert line == "results of an earlier version taken over into the gradebook: 2"
         assert [run.kind for run in gradebook.runs()] == ["import"]
         found = [(one.result.student.id, one.result.total, one.grader) for one in gradebook.saved()]
         assert found == [("ada", 3.0, {}), ("bob", 3.0, {})]
