@@ -28,17 +28,14 @@ from .batchnorm_reference import (
     Named,
     assert_from_scratch,
     assert_gradients,
-    counted,
     inner,
     layer_state,
-    made_with,
     normalise,
     normalised,
-    running_output,
     wrong_outputs,
-    wrong_running,
 )
 from .inputs import batch, normal, population, scale_and_shift, steady_batch
+from .running_reference import counted, made_with, running_output, wrong_evaluations, wrong_running
 
 # --- B4 ---------------------------------------------------------------------------------------------------------------
 
@@ -73,6 +70,13 @@ def assert_fitting(seen: Observation, features: int) -> None:
         fail(f"{name} has shape {tuple(shape)} in a layer made with num_features={features}; use num_features")
 
 
+TRAINED = {
+    "train": "training output",
+    "train_no_grad": "training output under no_grad",
+    "train_frozen": "training output where nothing requires a gradient",
+}
+"""What the outputs in a mode of the probe are called in messages."""
+
 SETTINGS = [{"eps": 0.01, "momentum": 0.3}, {}, {"eps": 1e-8, "momentum": 0.02}]
 
 
@@ -82,8 +86,8 @@ SETTINGS = [{"eps": 0.01, "momentum": 0.3}, {}, {"eps": 1e-8, "momentum": 0.02}]
 @pytest.mark.parametrize("settings", SETTINGS, ids=["momentum 0.3", "defaults", "momentum 0.02"])
 def test_training_uses_batch_statistics(observe: Observe, settings: dict[str, float]) -> None:
     features, start = 6, started(6, seed=400)
-    batches = [batch(n, features, seed=402 + n) for n in (8, 5, 16)]
-    modes = ["train", "train", "train_no_grad"]
+    batches = [batch(n, features, seed=402 + n) for n in (8, 5, 16, 7)]
+    modes = ["train", "train", "train_no_grad", "train_frozen"]
     seen = observe("layer_steps", features=features, settings=settings, start=start, batches=batches, modes=modes)
     assert_fitting(seen, features)
     assert_from_scratch(seen)
@@ -103,9 +107,9 @@ def test_training_uses_batch_statistics(observe: Observe, settings: dict[str, fl
             ),
             **wrong_outputs(x, gamma, beta, eps),
         }
-        where = "training output under no_grad" if modes[index] == "train_no_grad" else "training output"
         with made_with(settings):
-            assert_close(step(seen, index)["y"], normalise(x, gamma, beta, eps), where, mistakes=mistakes)
+            y = step(seen, index)["y"]
+            assert_close(y, normalise(x, gamma, beta, eps), TRAINED[modes[index]], mistakes=mistakes)
         assert_unchanged(step(seen, index)["x"], x, "x")
 
 
@@ -122,9 +126,10 @@ def training_batches(settings: dict[str, float], seed: int) -> list[Tensor]:
 
 
 def seen_training(observe: Observe, settings: dict[str, float], batches: list[Tensor]) -> Observation:
-    start, modes = started(6, seed=420), ["train"] * len(batches)
+    modes = ["train"] * len(batches)
     modes[WITHOUT_AUTOGRAD] = "train_no_grad"
-    return observe("layer_steps", features=6, settings=settings, start=start, batches=batches, modes=modes)
+    # Without values for gamma and beta, which have no influence, so that a wrong shape of theirs costs no points here.
+    return observe("layer_steps", features=6, settings=settings, start={}, batches=batches, modes=modes)
 
 
 def reference_running(settings: dict[str, float], batches: list[Tensor]) -> list[Named]:
@@ -168,7 +173,6 @@ def running_variances(observe: Observe, settings: dict[str, float]) -> Picture:
 def test_running_statistics(observe: Observe, settings: dict[str, float]) -> None:
     batches = training_batches(settings, seed=422)
     seen = seen_training(observe, settings, batches)
-    assert_fitting(seen, 6)
     wrong = wrong_running(batches, settings.get("momentum", 0.1))
     expected = reference_running(settings, batches)
     with_autograd = reference_running(settings, [x for at, x in enumerate(batches) if at != WITHOUT_AUTOGRAD])
@@ -223,29 +227,7 @@ def test_evaluation_uses_running_statistics(observe: Observe, n: int) -> None:
     assert_from_scratch(seen)
     gamma, beta, mean, var = (start[name] for name in ("gamma", "beta", "running_mean", "running_var"))
     target = normalised(x - mean, var, gamma, beta, 0.02)
-    mistakes = {
-        "the output divided by running_var + eps; divide by its square root": gamma * (x - mean) / (var + 0.02) + beta,
-        "the output with eps outside the square root": gamma * (x - mean) / (var.sqrt() + 0.02) + beta,
-        "the output with the default eps; use the eps passed to __init__": normalised(x - mean, var, gamma, beta, 1e-5),
-        "the output without eps; divide by sqrt(running_var + eps)": gamma * (x - mean) / var.sqrt() + beta,
-        "the output without gamma and beta": (x - mean) / torch.sqrt(var + 0.02),
-        "the output without gamma": (x - mean) / torch.sqrt(var + 0.02) + beta,
-        "the output without beta": gamma * (x - mean) / torch.sqrt(var + 0.02),
-        "the output shifted before it is scaled; it is gamma * x_hat + beta": gamma
-        * ((x - mean) / torch.sqrt(var + 0.02) + beta),
-        "the output with gamma and beta swapped": normalised(x - mean, var, beta, gamma, 0.02),
-        "the output without the running mean subtracted": normalised(x, var, gamma, beta, 0.02),
-        "the output with running_var multiplied by N / (N - 1); it is unbiased already": normalised(
-            x - mean, var * n / max(n - 1, 1), gamma, beta, 0.02
-        ),
-        "the output multiplied by the standard deviation; divide by it": gamma * (x - mean) * torch.sqrt(var + 0.02)
-        + beta,
-        "the input itself": x,
-    }
-    if n > 1:
-        mistakes["the output with the batch's statistics; in evaluation use the running ones"] = normalise(
-            x, gamma, beta, 0.02
-        )
+    mistakes = wrong_evaluations(x, start, 0.02)
     for name, before in (("running_mean", mean), ("running_var", var)):
         assert_close(step(seen, 1)[name], before, f"{name} after evaluation, which must not change it,")
     assert_close(step(seen, 0)["y"], target, "evaluation output", mistakes=mistakes)
@@ -341,10 +323,22 @@ def test_a_single_example_raises_in_training(observe: Observe) -> None:
             fail(f"{name} changed although the layer raised an error; count the examples before you update anything")
 
 
+def assert_uses_its_attributes(late: Observation, x: Tensor, settings: dict[str, float]) -> None:
+    """Assert that a layer whose attributes eps and momentum change later does not go on with the default values."""
+    one, zero = torch.ones(x.shape[1], dtype=torch.float64), torch.zeros(x.shape[1], dtype=torch.float64)
+    if agrees(late["running_mean"], 0.1 * x.mean(0)):
+        fail(
+            f"a change of the attribute momentum to {settings['momentum']} has no effect; use self.momentum in forward"
+        )
+    if agrees(late["y"], normalise(x, one, zero, 1e-5)):
+        fail(f"a change of the attribute eps to {settings['eps']} has no effect; use self.eps in forward")
+
+
 @question("B4", points=1.5, hint="nn.Parameter for gamma and beta, register_buffer for the three statistics.")
 def test_parameters_and_buffers(observe: Observe) -> None:
     features, settings = 5, {"eps": 0.02, "momentum": 0.3}
-    seen = observe("layer_state", features=features, settings=settings, x=batch(12, features, seed=480))
+    x = batch(12, features, seed=480)
+    seen = observe("layer_state", features=features, settings=settings, x=x)
     parameters = as_dict(seen["parameters"], "table of parameters", ())
     buffers = as_dict(seen["buffers"], "table of buffers", ())
     if set(parameters) != {"gamma", "beta"}:
@@ -378,6 +372,9 @@ def test_parameters_and_buffers(observe: Observe) -> None:
             fail(f"the layer has no attribute {name} that is a number; store it as self.{name}")
         if not any(math.isclose(value, goal, rel_tol=1e-6) for goal in (settings[name], default)):
             fail(f"the attribute {name} is {value:g} for a layer created with {name}={settings[name]:g}")
+    assert_uses_its_attributes(inner(seen["late"]), x, settings)
+    if isinstance(single := seen["single"], str) and single not in ("torch.float32", "None"):
+        fail(f"for a float32 batch the output is {single[6:30]}; keep the dtype of the input")
     if missing := [name for name in ("running_mean", "running_var") if name not in buffers]:
         fail(
             f"{' and '.join(missing)} should be {'a buffer' if len(missing) == 1 else 'buffers'} (register_buffer), "

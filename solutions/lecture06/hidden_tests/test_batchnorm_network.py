@@ -96,6 +96,9 @@ def assert_same_again(seen: Observation, mode: str) -> None:
             "the same input gives different logits the second time; "
             "create all weights and layers in __init__, none in forward"
         )
+    value, flipped = seen["eval"], seen["flipped"]
+    if isinstance(value, Tensor) and not _differ(value, flipped) and _differ(value, value.flip(0)):
+        fail("other contexts give the logits of the call before; compute them from the input in each call")
     if mode == "train" and _differ(seen["train"], seen["train_again"]):
         fail("two calls in training on the same input differ: forward draws random numbers (dropout or noise)")
 
