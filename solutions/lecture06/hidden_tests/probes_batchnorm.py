@@ -126,7 +126,8 @@ def layer_gradients(
 ) -> Seen:
     """Return the gradients of a training step of `BatchNorm1d`, and whether the statistics keep a graph.
 
-    evaluation: output, gradients and statistics of a call in evaluation mode, from the values `start` again
+    evaluation: output and gradients of a call in evaluation mode, from the values `start` again; plain: the output for
+        an input that needs no gradient
     misfits: as in `layer_steps`
     """
     layer = _layer(student, x.shape[1], settings)
@@ -141,23 +142,25 @@ def layer_gradients(
     held = [name for name in STATISTICS if getattr(getattr(layer, name, None), "requires_grad", False)]
     found: Seen = {"misfits": {}, "dx": dx, "dgamma": dgamma, "dbeta": dbeta, "slope": along}
     set_values(layer, start)
-    y = layer.eval()(x)
+    plain = layer.eval()(x.detach().clone())
+    set_values(layer, start)
+    y = layer(x)
     later = gradients(y, (x, layer.gamma, layer.beta), cotangent)
-    evaluation = dict(zip(("dx", "dgamma", "dbeta"), later, strict=True)) | {"y": y, **_statistics(layer)}
+    evaluation = dict(zip(("dx", "dgamma", "dbeta"), later, strict=True)) | {"y": y, "plain": plain}
     return {**found, "evaluation": evaluation, "needs_grad": held, "operators": sorted(operators.names)}
 
 
-def layer_single(student: Any, features: int) -> Seen:
-    """Call `BatchNorm1d` in training on four examples, then on one: the first output, and what the second raised.
+def layer_single(student: Any, x: Tensor) -> Seen:
+    """Call `BatchNorm1d` in training on examples x, then on one: the first output, and what the second raised.
 
     before, after: the statistics before and after the second call
     """
-    layer = _layer(student, features, {})
+    layer = _layer(student, x.shape[1], {})
     layer.train()
-    y = layer(torch.randn(4, features, dtype=torch.float64))
+    y = layer(x.clone())
     seen: Seen = {"y": y, "raised": None, "before": _statistics(layer)}
     try:
-        layer(torch.randn(1, features, dtype=torch.float64))
+        layer(x[:1].clone())
     except Exception as error:
         seen["raised"] = type(error).__name__
     return {**seen, "after": _statistics(layer)}

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .probe_tools import Seen, condition_of, misfits, modes_of, set_values, settings_of
+from .probe_tools import Seen, condition_of, misfits, modes_of, set_values, settings_of, side_effects
 
 
 class _OnPurpose(Exception):
@@ -155,10 +155,10 @@ def fold_batchnorm(
         "state": {name: getattr(bn, name) for name in start},
         "counts": [count, getattr(bn, "num_batches_tracked", None)],
         "frozen": [before["frozen"], after["frozen"]],
-        "recording": after["recording"],
         "training": bn.training,
         "settings": settings,
         "settings after": settings_of(bn),
+        **side_effects({name: one for name, one in zip(("weight", "bias"), given, strict=True) if one is not None}),
     }
 
 

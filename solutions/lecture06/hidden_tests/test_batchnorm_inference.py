@@ -32,6 +32,7 @@ from .batchnorm_reference import (
     assert_asked_in_evaluation,
     assert_full_precision,
     assert_mode_restored,
+    assert_no_side_effects,
     inner,
     layer_state,
     normalise,
@@ -102,7 +103,8 @@ def test_weighs_each_example_alike(observe: Observe, size: int) -> None:
         | {
             "the loss with softmax before cross_entropy, which expects logits": F.cross_entropy(
                 logits.softmax(1), targets
-            )
+            ),
+            "the accuracy; return the mean cross-entropy": (logits.argmax(1) == targets).double().mean(),
         }
     )
     if not agrees(run["returned"], losses.mean(), ROUNDING) and sum(rows) > EXAMPLES:
@@ -348,8 +350,7 @@ def test_folding_changes_nothing_that_is_given(observe: Observe, with_bias: bool
         fail("num_batches_tracked of the layer changed; leave the layer unchanged")
     if isinstance(frozen := seen["frozen"], list) and frozen[:1] != frozen[1:]:
         fail("requires_grad of the layer's parameters changed; leave the layer unchanged")
-    if seen["recording"] is not True:
-        fail(RECORDING_OFF)
+    assert_no_side_effects(seen)
     if seen["training"] is not training:
         was, now = ("training", "evaluation") if training else ("evaluation", "training")
         fail(f"the layer was in {was} mode before and is in {now} mode afterwards; leave its mode unchanged")

@@ -148,6 +148,8 @@ def test_plain_numbers_and_an_untouched_input(observe: Observe, graph: bool) -> 
         fail("not checked: none of the three numbers is right yet")
     seen = observe("activation_stats", pre=pre, graph=graph)
     assert_unchanged(seen["pre"], pre, "pre")
+    if seen["needs_grad"] is not graph:
+        fail("requires_grad of pre is another after the call; leave it unchanged, and use pre.detach()")
     for name in given:
         if isinstance(seen["graph"], list) and name in seen["graph"]:
             fail(f"your {name} is a tensor that keeps the graph alive; return a plain number (.item())")
