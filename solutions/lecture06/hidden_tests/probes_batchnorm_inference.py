@@ -15,7 +15,7 @@ from .probe_tools import Seen, condition_of, misfits, modes_of, set_values, sett
 
 
 class _OnPurpose(Exception):
-    """What a model raises that is to fail; of no kind that an answer would expect."""
+    """What a model raises that is to fail in a later batch; of no kind that an answer would expect."""
 
 
 class _Diary(list[dict[str, Any]]):
@@ -54,7 +54,8 @@ class _Watched(nn.Module):
         training = any(modes_of(self))
         self.diary.append({"rows": len(x), "training": training, "graph": logits.requires_grad})
         if len(self.diary) == self.fail_at:
-            self.diary.raised = _OnPurpose("this model fails on purpose")
+            kind = RuntimeError if self.fail_at == 1 else _OnPurpose
+            self.diary.raised = kind("this model fails on purpose")
             raise self.diary.raised
         return logits if self.norm is None else self.norm(logits)
 

@@ -124,7 +124,7 @@ def assert_stops_at_the_first_dot(observe: Observe) -> None:
 RUN, DRAWS = 200, 400
 """Letters in one name, and in the two that are judged together. A right answer may be recursive, 1000 deep at most."""
 
-CASES = ((0.25, 0.6), (25.0, 37.0), (0.5, 0.49))
+CASES = ((0.25, 0.75), (25.0, 37.0), (0.5, 0.49))
 """Temperatures, each with the logit of b minus that of a; no other letter is possible. The right share of b is far from
 those that the square root of the temperature, its square, or no temperature would give."""
 

@@ -380,7 +380,7 @@ def test_parameters_and_buffers(observe: Observe) -> None:
             fail(f"the layer has no attribute {name} that is a number; store it as self.{name}")
         if not any(math.isclose(value, goal, rel_tol=1e-6) for goal in (settings[name], default)):
             fail(f"the attribute {name} is {value:g} for a layer created with {name}={settings[name]:g}")
-    assert_uses_its_attributes(inner(seen["late"]), x, settings)
+    assert_uses_its_attributes(mapping(seen["late"]), x, settings)
     if isinstance(single := seen["single"], str) and single not in ("torch.float32", "None"):
         fail(f"for a float32 batch the output is {single[6:30]}; keep the dtype of the input")
     if missing := [name for name in ("running_mean", "running_var") if name not in buffers]:
