@@ -5,7 +5,18 @@ import re
 from collections.abc import Iterator, Sequence
 
 import torch
-from autograder.testing import NoObservation, Observation, agrees, as_tensor, assert_close, describe_kind, fail, mapping
+from autograder.testing import (
+    FLOAT64,
+    SINGLE,
+    NoObservation,
+    Observation,
+    Value,
+    agrees,
+    assert_close,
+    fail,
+    mapping,
+    sequence,
+)
 from torch import Tensor
 
 from .inputs import normal, scale_and_shift
@@ -36,6 +47,19 @@ def assert_asked_in_evaluation(calls: list[Observation]) -> None:
         fail("the model was called in training mode; call model.eval() first")
 
 
+def assert_mode_restored(after: object, training: bool, when: str = "afterwards") -> None:
+    """Assert that a model and its parts, whose modes after a call these are, are in the mode that it was called in."""
+    modes = list(after) if isinstance(after, list) and after else [None]
+    was, now = ("training", "evaluation") if training else ("evaluation", "training")
+    if modes[0] is not training:
+        fail(f"the model was in {was} mode before and is in {now} mode {when}; restore the original mode")
+    if any(mode is not training for mode in modes):
+        fail(
+            f"the model is in {was} mode as before, but its layers are in {now} mode {when}; "
+            "model.train(was_training) sets them too, model.training = was_training does not"
+        )
+
+
 def assert_from_scratch(seen: Observation) -> None:
     """Assert that no built-in norm ran, by whatever name it was called: B3 to B5 do without."""
     operators = seen["operators"]
@@ -45,6 +69,27 @@ def assert_from_scratch(seen: Observation) -> None:
             f"your code calls PyTorch's own normalisation ({used[0]}); "
             f"implement the formula yourself, from means and variances"
         )
+
+
+RECORDING_OFF = "autograd is still disabled after the call; use `with torch.no_grad():`, which enables it again"
+
+
+def assert_no_side_effects(seen: Observation) -> None:
+    """Assert that a call left alone whether its inputs need a gradient, and that autograd is on after it."""
+    if named := [str(name) for name in sequence(seen["need_grad"])]:
+        fail(f"{named[0]} requires a gradient after the call; leave requires_grad of the inputs unchanged")
+    if seen["recording"] is not True:
+        fail(RECORDING_OFF)
+
+
+def assert_full_precision(value: Value, target: Tensor, name: str) -> None:
+    """Assert that a value that is right to float32 precision is right to float64 precision.
+
+    Tests of formulas accept both, so that a single `.float()` costs the points of one test.
+    """
+    size = float(target.abs().max())
+    if isinstance(value, Tensor) and size > 0 and agrees(value / size, target / size, SINGLE):
+        assert_close(value / size, target / size, name)
 
 
 def rounded(target: Tensor, name: str) -> dict[str, float]:
@@ -117,6 +162,14 @@ def wrong_outputs(x: Tensor, gamma: Tensor, beta: Tensor, eps: float) -> Named:
         "the normalised input without gamma and beta": hat,
         "the output without beta": gamma * hat,
         "the output without gamma": hat + beta,
+        "the output with the absolute value of gamma; keep its sign": gamma.abs() * hat + beta,
+        "the output scaled by 1 + gamma; scale by gamma": (1 + gamma) * hat + beta,
+        "the output with the mean of the squares for the variance; subtract the mean first": normalised(
+            centred, (x**2).mean(0), gamma, beta, eps
+        ),
+        "the output with a single variance for all features; each feature needs its own": normalised(
+            centred, centred.square().mean(), gamma, beta, eps
+        ),
         "the output with beta subtracted; add it": gamma * hat - beta,
         "the input scaled but not centred; subtract the mean first": gamma * x / torch.sqrt(var + eps) + beta,
         "the input centred but not divided by its standard deviation": gamma * centred + beta,
@@ -175,22 +228,35 @@ def wrong_variances(x: Tensor, eps: float) -> Named:
         "the sum of squares; divide by N": var * len(x),
         "a single variance over all entries; each feature needs its own": x.var(correction=0),
         "a single unbiased variance over all entries; each feature needs its own, divided by N": x.var(),
+        "a single variance for all features; each feature needs its own": (x - x.mean(0))
+        .square()
+        .mean()
+        .expand(x.shape[1]),
         "the variance over the features (dim 1); take it over the batch (dim 0)": x.var(1, correction=0),
         "the unbiased variance over the features (dim 1); take the biased one over the batch (dim 0)": x.var(1),
     }
 
 
-def assert_gradients(seen: Observation, x: Tensor, gamma: Tensor, beta: Tensor, cotangent: Tensor, eps: float) -> None:
+def assert_gradients(
+    seen: Observation,
+    x: Tensor,
+    gamma: Tensor,
+    beta: Tensor,
+    cotangent: Tensor,
+    eps: float,
+    tolerance: float = FLOAT64,
+) -> None:
     """Assert that the gradients dx, dgamma and dbeta of an output agree with autograd through the formula."""
     leaf, scale, shift = x.clone().requires_grad_(), gamma.clone().requires_grad_(), beta.clone().requires_grad_()
     target = torch.autograd.grad(normalise(leaf, scale, shift, eps), (leaf, scale, shift), cotangent)
     detached = detached_gradients(x, gamma, cotangent, eps)
-    if not agrees(seen["dx"], target[0]) and _flows_through_statistics(seen, cotangent):
+    if not agrees(seen["dx"], target[0], tolerance) and _flows_through_statistics(seen, cotangent):
         return
     for name, goal in zip(("dx", "dgamma", "dbeta"), target, strict=True):
         if seen[name] is None:
             fail(f"no gradient reaches {name[1:]}: the result is detached from it (detach, .data, .item or no_grad)")
-        assert_close(seen[name], goal, f"gradient {name}", mistakes=detached if name == "dx" else None)
+        mistakes = detached if name == "dx" else None
+        assert_close(seen[name], goal, f"gradient {name}", mistakes=mistakes, tolerance=tolerance)
 
 
 def assert_statistics_keep_their_gradients(seen: Observation) -> None:
@@ -240,97 +306,4 @@ def layer_state(features: int, seed: int, prefix: str = "") -> Named:
         f"{prefix}beta": beta,
         f"{prefix}running_mean": normal(features, seed=seed + 2),
         f"{prefix}running_var": 0.5 + normal(features, seed=seed + 3) ** 2,
-    }
-
-
-@contextlib.contextmanager
-def made_with(settings: dict[str, float]) -> Iterator[None]:
-    """Point at the default values where a layer made without settings fails."""
-    try:
-        yield
-    except AssertionError as error:
-        if settings:
-            raise
-        fail(f"{error}; this layer was created without eps and momentum, so check the default values")
-
-
-def counted(value: object) -> float:
-    """Return the number of batches, as an int or a tensor of one element. Raises AssertionError for anything else."""
-    count = as_tensor(value, "num_batches_tracked")
-    if count.numel() != 1:
-        fail(f"your num_batches_tracked is {describe_kind(value)}; a single number was expected")
-    return float(count)
-
-
-def running_output(
-    batches: list[Tensor], gamma: Tensor, beta: Tensor, eps: float, momentum: float, x: Tensor | None = None
-) -> Tensor:
-    """Return the output on x, or else on the last batch, with the running statistics after these batches."""
-    mean, var = torch.zeros_like(gamma), torch.ones_like(gamma)
-    for one in batches:
-        mean, var = mean.lerp(one.mean(0), momentum), var.lerp(one.var(0), momentum)
-    return normalised((batches[-1] if x is None else x) - mean, var, gamma, beta, eps)
-
-
-def wrong_running(batches: list[Tensor], momentum: float) -> dict[str, dict[str, list[Tensor]]]:
-    """Return the running statistics after each batch under known wrong rules."""
-    rules: dict[str, tuple[float, int, bool, float]] = {
-        "the result of the biased variance; running_var uses the unbiased one (N - 1)": (momentum, 0, False, 1.0),
-        "the result of momentum on the wrong term; it is the weight of the new value": (1.0 - momentum, 1, False, 1.0),
-        "the result of momentum on the wrong term and the biased variance": (1.0 - momentum, 0, False, 1.0),
-        "the result of momentum 0.1; use the momentum passed to __init__": (0.1, 1, False, 1.0),
-        "the result of momentum 0.1 and the biased variance; use the momentum passed to __init__, and N - 1": (
-            0.1,
-            0,
-            False,
-            1.0,
-        ),
-        "the result of the standard deviation; keep the variance": (momentum, 1, True, 1.0),
-        "the result of the biased standard deviation; keep the variance, with N - 1": (momentum, 0, True, 1.0),
-        "the result of a start at 0; running_var starts at 1": (momentum, 1, False, 0.0),
-        "the result of a start at 0 and the biased variance; running_var starts at 1": (momentum, 0, False, 0.0),
-        "its initial value: it is never updated in training": (0.0, 1, False, 1.0),
-        "the last batch's statistics; keep a running average": (1.0, 1, False, 1.0),
-        "the last batch's statistics, and the biased variance; keep a running average": (1.0, 0, False, 1.0),
-    }
-    found: dict[str, dict[str, list[Tensor]]] = {}
-    for label, (weight, correction, root, first) in rules.items():
-        mean, var = torch.zeros_like(batches[0][0]), torch.full_like(batches[0][0], first)
-        kept: dict[str, list[Tensor]] = {"running_mean": [], "running_var": []}
-        for x in batches:
-            new = x.var(0, correction=correction)
-            mean = (1 - weight) * mean + weight * x.mean(0)
-            var = (1 - weight) * var + weight * (new.sqrt() if root else new)
-            kept["running_mean"].append(mean)
-            kept["running_var"].append(var)
-        found[label] = kept
-    zero, places = torch.zeros_like(batches[0][0]), range(1, len(batches) + 1)
-    means, variances = [x.mean(0) for x in batches], [x.var(0) for x in batches]
-    found["the sum of all updates; the old value has the weight 1 - momentum"] = {
-        "running_mean": [sum((momentum * one for one in means[:i]), zero) for i in places],
-        "running_var": [sum((momentum * one for one in variances[:i]), zero + 1) for i in places],
-    }
-    found["the average over all batches; keep a running average with the given momentum"] = {
-        "running_mean": [torch.stack(means[:i]).mean(0) for i in places],
-        "running_var": [torch.stack(variances[:i]).mean(0) for i in places],
-    }
-    found |= averages_of_other_starts(batches, momentum)
-    return found
-
-
-def averages_of_other_starts(batches: list[Tensor], momentum: float) -> dict[str, dict[str, list[Tensor]]]:
-    """Return running averages that begin with the first batch, and ones corrected for their start at 0."""
-    copied: dict[str, list[Tensor]] = {"running_mean": [], "running_var": []}
-    corrected: dict[str, list[Tensor]] = {"running_mean": [], "running_var": []}
-    updates = {"running_mean": [x.mean(0) for x in batches], "running_var": [x.var(0) for x in batches]}
-    for name, new in updates.items():
-        average, sum_of_updates = new[0], torch.zeros_like(new[0])
-        for index, update in enumerate(new):
-            average = average.lerp(update, momentum)
-            sum_of_updates = sum_of_updates.lerp(update, momentum)
-            copied[name].append(average)
-            corrected[name].append(sum_of_updates / (1 - (1 - momentum) ** (index + 1)))
-    return {
-        "an average that starts with the first batch copied in; start from 0 and 1 and update for every batch": copied,
-        "a bias-corrected average, as in Adam; keep the plain running average": corrected,
     }

@@ -44,8 +44,9 @@ def steady_batch(n: int, features: int, seed: int) -> Tensor:
 
 
 def scale_and_shift(features: int, seed: int) -> tuple[Tensor, Tensor]:
-    """Return a gamma around 1 and a beta around 0, float64 (features,), both far from their initial values."""
-    return 1.0 + normal(features, seed=seed, std=0.4), normal(features, seed=seed + 1)
+    """Return a gamma around 1 and -1 in turn and a beta around 0, float64 (features,), both far from their start."""
+    signs = torch.tensor([1.0, -1.0], dtype=torch.float64).repeat(features)[:features]
+    return signs * (1.0 + normal(features, seed=seed, std=0.4)), normal(features, seed=seed + 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

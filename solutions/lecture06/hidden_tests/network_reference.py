@@ -56,6 +56,7 @@ def wrong_embeddings(table: Tensor, inputs: Tensor) -> Named:
             count, -1
         ),
         "with the embeddings added up; concatenate them": vectors.sum(1, keepdim=True).expand_as(vectors).flatten(1),
+        "with the embeddings averaged; concatenate them": vectors.mean(1, keepdim=True).expand_as(vectors).flatten(1),
         "with only the last character's embedding; concatenate all embeddings": vectors[:, -1:]
         .expand_as(vectors)
         .flatten(1),
@@ -143,6 +144,7 @@ def wrong_deep(w: Named, inputs: Tensor, first: Norm, second: Norm, batch_norm: 
             f"logits with {name} instead of tanh": deep_forward(w, inputs, first, second, act)
             for name, act in OTHER_ACTIVATIONS.items()
         },
+        "logits with relu instead of the second tanh": torch.relu(second(hidden @ w["W2"])) @ w["W3"] + w["b3"],
         "logits with a skip around the second layer": (hidden + hidden_2) @ w["W3"] + w["b3"],
         "logits without W2": torch.tanh(second(hidden)) @ w["W3"] + w["b3"],
         "probabilities; return the logits, without softmax": torch.softmax(logits, 1),
@@ -156,6 +158,7 @@ def wrong_deep(w: Named, inputs: Tensor, first: Norm, second: Norm, batch_norm: 
             "logits without b1": deep_forward(w, inputs, same, second),
             "logits without b2": deep_forward(w, inputs, first, same),
             "logits with b1 in both layers": deep_forward(w, inputs, first, first),
+            "logits with b2 in both layers; is b1 the same parameter?": deep_forward(w, inputs, second, second),
             "logits with b1 and b2 swapped": deep_forward(w, inputs, second, first),
         }
     return wrong | {
@@ -166,6 +169,7 @@ def wrong_deep(w: Named, inputs: Tensor, first: Norm, second: Norm, batch_norm: 
         "logits with the second norm after tanh; it belongs before it": second(torch.tanh(hidden @ w["W2"])) @ w["W3"]
         + w["b3"],
         "logits with bn1 in both layers; each needs its own": deep_forward(w, inputs, first, first),
+        "logits with bn2 in both layers; is bn1 the same layer?": deep_forward(w, inputs, second, second),
         "logits with bn1 and bn2 swapped": deep_forward(w, inputs, second, first),
         "logits without any norm": deep_forward(w, inputs, same, same),
         "logits without bn1": deep_forward(w, inputs, same, second),

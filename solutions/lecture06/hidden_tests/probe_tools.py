@@ -69,6 +69,14 @@ def slope(function: Callable[[Tensor], Any], x: Tensor, cotangent: Tensor, width
         return ((above - below) * cotangent).sum() / (2 * width)
 
 
+def side_effects(given: dict[str, Tensor]) -> Seen:
+    """Return which inputs that needed no gradient need one now, and whether autograd is on."""
+    return {
+        "need_grad": [name for name, one in given.items() if one.requires_grad],
+        "recording": torch.is_grad_enabled(),
+    }
+
+
 def set_values(module: nn.Module, values: dict[str, Tensor]) -> None:
     """Set parameters and buffers by name, in the shape that the module keeps them in."""
     with torch.no_grad():

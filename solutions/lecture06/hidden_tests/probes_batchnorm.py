@@ -20,6 +20,7 @@ from .probe_tools import (
     misfits,
     parameters_of,
     set_values,
+    side_effects,
     slope,
     tracked_by_autograd,
 )
@@ -59,11 +60,11 @@ def _statistics_gradients(student: Any, x: Tensor, gamma: Tensor, beta: Tensor) 
 
 def batchnorm_forward_plain(student: Any, x: Tensor, gamma: Tensor, beta: Tensor, eps: float | None) -> Seen:
     """Call `batchnorm_forward` on tensors that need no gradient; eps None stands for its default."""
-    x, gamma, beta = x.clone(), gamma.clone(), beta.clone()
+    given = {"x": x.clone(), "gamma": gamma.clone(), "beta": beta.clone()}
     options = {} if eps is None else {"eps": eps}
     with Operators() as operators:
-        returned = student.batchnorm_forward(x, gamma, beta, **options)
-    return {"returned": returned, "operators": sorted(operators.names), "x": x, "gamma": gamma, "beta": beta}
+        returned = student.batchnorm_forward(*given.values(), **options)
+    return {"returned": returned, "operators": sorted(operators.names), **given, **side_effects(given)}
 
 
 # --- B4 ---------------------------------------------------------------------------------------------------------------
@@ -95,7 +96,7 @@ def layer_steps(
     batches: list[Tensor],
     modes: list[str],
 ) -> Seen:
-    """Call `BatchNorm1d` with the values `start` on each batch in its mode: train, eval or train_no_grad.
+    """Call `BatchNorm1d` with the values `start` on each batch in its mode: train, eval, train_no_grad or train_frozen.
 
     For each step: the output, the batch afterwards, and the statistics afterwards.
     misfits: what of `start` the layer has no place for; then it is not called
@@ -109,8 +110,13 @@ def layer_steps(
     with Operators() as operators:
         for x, mode in zip(batches, modes, strict=True):
             layer.train(mode != "eval")
+            frozen = [one for one in layer.parameters() if one.requires_grad and mode == "train_frozen"]
+            for parameter in frozen:
+                parameter.requires_grad_(False)
             with torch.set_grad_enabled(mode != "train_no_grad"):
                 y = layer(x)
+            for parameter in frozen:
+                parameter.requires_grad_()
             steps.append({"y": y, "x": x, **_statistics(layer)})
     return {"misfits": {}, "first": first, "steps": steps, "operators": sorted(operators.names)}
 
@@ -120,7 +126,8 @@ def layer_gradients(
 ) -> Seen:
     """Return the gradients of a training step of `BatchNorm1d`, and whether the statistics keep a graph.
 
-    evaluation: output, gradients and statistics of a call in evaluation mode, from the values `start` again
+    evaluation: output and gradients of a call in evaluation mode, from the values `start` again; plain: the output for
+        an input that needs no gradient
     misfits: as in `layer_steps`
     """
     layer = _layer(student, x.shape[1], settings)
@@ -135,23 +142,25 @@ def layer_gradients(
     held = [name for name in STATISTICS if getattr(getattr(layer, name, None), "requires_grad", False)]
     found: Seen = {"misfits": {}, "dx": dx, "dgamma": dgamma, "dbeta": dbeta, "slope": along}
     set_values(layer, start)
-    y = layer.eval()(x)
+    plain = layer.eval()(x.detach().clone())
+    set_values(layer, start)
+    y = layer(x)
     later = gradients(y, (x, layer.gamma, layer.beta), cotangent)
-    evaluation = dict(zip(("dx", "dgamma", "dbeta"), later, strict=True)) | {"y": y, **_statistics(layer)}
+    evaluation = dict(zip(("dx", "dgamma", "dbeta"), later, strict=True)) | {"y": y, "plain": plain}
     return {**found, "evaluation": evaluation, "needs_grad": held, "operators": sorted(operators.names)}
 
 
-def layer_single(student: Any, features: int) -> Seen:
-    """Call `BatchNorm1d` in training on four examples, then on one: the first output, and what the second raised.
+def layer_single(student: Any, x: Tensor) -> Seen:
+    """Call `BatchNorm1d` in training on examples x, then on one: the first output, and what the second raised.
 
     before, after: the statistics before and after the second call
     """
-    layer = _layer(student, features, {})
+    layer = _layer(student, x.shape[1], {})
     layer.train()
-    y = layer(torch.randn(4, features, dtype=torch.float64))
+    y = layer(x.clone())
     seen: Seen = {"y": y, "raised": None, "before": _statistics(layer)}
     try:
-        layer(torch.randn(1, features, dtype=torch.float64))
+        layer(x[:1].clone())
     except Exception as error:
         seen["raised"] = type(error).__name__
     return {**seen, "after": _statistics(layer)}
@@ -162,7 +171,7 @@ def layer_repeated(student: Any, settings: dict[str, float], x: Tensor, count: i
     layer = _layer(student, x.shape[1], settings)
     layer.train()
     for _ in range(count):
-        layer(x)
+        layer(x.clone())
     return _statistics(layer)
 
 
@@ -178,14 +187,15 @@ def layer_state(student: Any, features: int, settings: dict[str, float], x: Tens
     """Return parameters, buffers and state dict of a new `BatchNorm1d`, and a copy's output after a round trip.
 
     trained: the parameters after a forward pass in training
-    attributes: those of a layer made with `settings`
+    attributes: those of a layer made with `settings`; late: a step of one that got them as attributes later
+    single: the dtype of what the layer gives for a float32 batch
     second: the values of a layer made after the first has changed
     """
     with empty_is_nan():
         layer = student.BatchNorm1d(features)
-    fresh = {"parameters": parameters_of(layer), "buffers": buffers_of(layer), "statistics": _statistics(layer)}
+    fresh: Seen = {"parameters": parameters_of(layer), "buffers": buffers_of(layer), "statistics": _statistics(layer)}
     layer.train()
-    layer(x.float())
+    fresh["single"] = str(getattr(layer(x.float()), "dtype", None))
     fresh["trained"] = parameters_of(layer)
     with torch.no_grad():
         for parameter in layer.parameters():
@@ -196,7 +206,7 @@ def layer_state(student: Any, features: int, settings: dict[str, float], x: Tens
     fresh["attributes"] = {name: _number(getattr(configured, name, None)) for name in settings}
     layer = _layer(student, features, {})
     layer.train()
-    layer(x)
+    layer(x.clone())
     layer(2.0 * x + 1.0)
     state = copy.deepcopy(layer.state_dict())
     other = _layer(student, features, {})
@@ -204,9 +214,21 @@ def layer_state(student: Any, features: int, settings: dict[str, float], x: Tens
     return {
         **fresh,
         "state": {name: value for name, value in state.items() if isinstance(value, Tensor)},
-        "original": layer.eval()(x),
-        "restored": other.eval()(x),
+        "original": layer.eval()(x.clone()),
+        "restored": other.eval()(x.clone()),
+        "late": _configured_later(student, features, settings, x),
     }
+
+
+def _configured_later(student: Any, features: int, settings: dict[str, float], x: Tensor) -> Seen:
+    """Return output and statistics of a training step of a layer that gets its settings after it was made."""
+    layer = _layer(student, features, {})
+    try:
+        for name, value in settings.items():
+            setattr(layer, name, value)
+    except AttributeError:
+        return {}
+    return {"y": layer.train()(x.clone()), **_statistics(layer)}
 
 
 # --- B5 ---------------------------------------------------------------------------------------------------------------
@@ -228,4 +250,5 @@ def batchnorm_backward(student: Any, dout: Tensor, x_hat: Tensor, gamma: Tensor,
             # The gradients of torch.func refuse such hooks.
             kept = [True]
             returned = student.batchnorm_backward(*given.values(), eps)
-    return {"returned": returned, "autograd": bool(kept), "operators": sorted(operators.names), **given}
+    seen = {"returned": returned, "autograd": bool(kept), "operators": sorted(operators.names)}
+    return {**seen, **given, **side_effects(given)}

@@ -5,12 +5,17 @@ has the notebook's names as attributes; every other argument comes from a hidden
 docstring says otherwise.
 """
 
+import copy
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from .probe_tools import Seen, misfits, set_values, settings_of
+from .probe_tools import Seen, condition_of, misfits, modes_of, set_values, settings_of, side_effects
+
+
+class _OnPurpose(Exception):
+    """What a model raises that is to fail in a later batch; of no kind that an answer would expect."""
 
 
 class _Diary(list[dict[str, Any]]):
@@ -31,22 +36,26 @@ class _Diary(list[dict[str, Any]]):
 class _Watched(nn.Module):
     """Looks up its logits by the last token of a context; with `normed`, applies a batch norm. Logs its calls.
 
+    It has a part with a mode of its own, and a parameter that is not trained.
     fail_at: the call, counted from 1, that raises; 0 for none.
     """
 
     def __init__(self, table: Tensor, normed: bool, fail_at: int = 0) -> None:
         super().__init__()
         self.table = nn.Parameter(table.clone())
+        self.fixed = nn.Parameter(torch.ones(1, dtype=table.dtype), requires_grad=False)
         self.norm = nn.BatchNorm1d(table.shape[1], dtype=table.dtype) if normed else None
+        self.part = nn.Identity()
         self.fail_at = fail_at
         self.diary = _Diary()
 
     def forward(self, x: Tensor) -> Tensor:
         logits = self.table[x[:, -1]]
-        training = self.training or (self.norm is not None and self.norm.training)
+        training = any(modes_of(self))
         self.diary.append({"rows": len(x), "training": training, "graph": logits.requires_grad})
         if len(self.diary) == self.fail_at:
-            self.diary.raised = RuntimeError("this model fails on purpose")
+            kind = RuntimeError if self.fail_at == 1 else _OnPurpose
+            self.diary.raised = kind("this model fails on purpose")
             raise self.diary.raised
         return logits if self.norm is None else self.norm(logits)
 
@@ -66,6 +75,7 @@ def evaluated(
     """Call `evaluate` with a model in training mode and each of the batch sizes `sizes` (0: its default).
 
     For each: what it returned, whether that is a plain number, the model's calls. And the state before and after all.
+    later: what it returned after all, once the model's table of logits has the opposite sign
     held: the gradient that the table of logits has before the first call; gradient: the one that it has after the last
     """
     model = _Watched(table, normed)
@@ -80,16 +90,23 @@ def evaluated(
         options = {"batch_size": size} if size else {}
         returned = student.evaluate(model, inputs.clone(), targets.clone(), **options)
         runs.append({"returned": returned, "plain": isinstance(returned, float), "calls": model.diary})
+    recording, after, gradient = torch.is_grad_enabled(), model.state(), model.table.grad
+    frozen = [not model.table.requires_grad, not model.fixed.requires_grad]
+    with torch.no_grad():
+        model.table.neg_()
+    model.diary = _Diary()
+    later = student.evaluate(model, inputs.clone(), targets.clone(), batch_size=sizes[-1] or 1024)
     return {
         "runs": runs,
+        "later": later,
         "before": before,
-        "after": model.state(),
+        "after": after,
         "settings": settings,
         "settings after": settings_of(model),
         "held": held,
-        "gradient": model.table.grad,
-        "needs_grad": model.table.requires_grad,
-        "grad_enabled": torch.is_grad_enabled(),
+        "gradient": gradient,
+        "frozen": frozen,
+        "grad_enabled": recording,
     }
 
 
@@ -98,6 +115,7 @@ def evaluated_modes(
 ) -> Seen:
     """Call `evaluate` with a model in training, then in evaluation mode, whose call `fail_at` raises an error.
 
+    after: the modes of the model and its parts
     raised: the type of the error that `evaluate` raised, empty for none; same: whether it is the model's own
     """
     modes = []
@@ -111,7 +129,7 @@ def evaluated_modes(
             raised, same = type(error).__name__, error is diary.raised
             if diary.raised is None:
                 raise
-        modes.append({"calls": diary, "after": model.training, "raised": raised, "same": same})
+        modes.append({"calls": diary, "after": modes_of(model), "raised": raised, "same": same})
     return {"modes": modes}
 
 
@@ -126,17 +144,22 @@ def fold_batchnorm(
     if not misfits(bn, start):
         set_values(bn, start)
     bn.train(training)
-    settings = settings_of(bn)
+    before, settings = condition_of(bn), settings_of(bn)
+    count = copy.deepcopy(getattr(bn, "num_batches_tracked", None))
     given = weight.clone(), None if bias is None else bias.clone()
     returned = student.fold_batchnorm(*given, bn)
+    after = condition_of(bn)
     return {
         "returned": returned,
         "weight": given[0],
         "bias": given[1],
         "state": {name: getattr(bn, name) for name in start},
+        "counts": [count, getattr(bn, "num_batches_tracked", None)],
+        "frozen": [before["frozen"], after["frozen"]],
         "training": bn.training,
         "settings": settings,
         "settings after": settings_of(bn),
+        **side_effects({name: one for name, one in zip(("weight", "bias"), given, strict=True) if one is not None}),
     }
 
 
@@ -158,6 +181,7 @@ class _Speaker(nn.Module):
         self.known, self.otherwise = known, otherwise
         self.context_size, self.talk, self.patience = context_size, talk, patience
         self.parameter = nn.Parameter(torch.zeros(1))
+        self.part = nn.Identity()
         self.diary = _Diary()
 
     def forward(self, x: Tensor) -> Tensor:
@@ -174,7 +198,7 @@ class _Speaker(nn.Module):
             row = torch.full_like(row, -1e4)
             row[0] = 0.0
         logits = row[None] + 0.0 * self.parameter
-        self.diary.append({"training": self.training, "graph": logits.requires_grad})
+        self.diary.append({"training": any(modes_of(self)), "graph": logits.requires_grad})
         return logits
 
 
@@ -208,7 +232,8 @@ def sampled(student: Any, logits: Tensor, seeds: list[int | None], temperature: 
                 "outside_moved": not torch.equal(outside, torch.get_rng_state()),
                 "calls": model.diary,
                 "before": training,
-                "after": model.training,
+                "after": modes_of(model),
+                "recording": torch.is_grad_enabled(),
             }
         )
         training = not training

@@ -40,6 +40,7 @@ def mlp_outputs(
     In float32 where the code creates float32 tensors itself, as it may in the notebook.
     misfits: which of these weights it has no place for; then it is not called
     ready_made: its parts that are PyTorch's own
+    flipped: the logits in evaluation for the contexts in reverse order
     single: the logits of the first context alone, in evaluation; single_error: what that raised
     train_again: the logits of another call in training from the same start
     gradients: of the logits in training, by parameter, None where nothing flows
@@ -63,6 +64,7 @@ def _outputs(model: nn.Module, start: dict[str, Tensor], inputs: Tensor, cotange
     set_values(model, start)
     model.eval()
     seen: Seen = {"misfits": {}, "eval": model(inputs), "again": model(inputs), "resting": modes_of(model)}
+    seen["flipped"] = model.eval()(inputs.flip(0))
     seen["single"], seen["single_error"] = _on_one(model.eval(), inputs[:1])
     model.train()
     set_values(model, start)

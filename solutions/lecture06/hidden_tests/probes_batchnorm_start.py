@@ -32,6 +32,8 @@ def activation_stats(student: Any, pre: Tensor, graph: bool) -> Seen:
         "graph": sorted(str(key) for key, value in values.items() if getattr(value, "requires_grad", False)),
         "operators": sorted(operators.names),
         "pre": given,
+        "needs_grad": given.requires_grad,
+        "grad_enabled": torch.is_grad_enabled(),
     }
 
 

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from autograder.testing import (
+    SINGLE,
     Observation,
     Observe,
     Value,
@@ -20,7 +21,9 @@ from torch import Tensor
 from .batchnorm_reference import (
     Named,
     assert_from_scratch,
+    assert_full_precision,
     assert_gradients,
+    assert_no_side_effects,
     assert_statistics_keep_their_gradients,
     normalise,
     wrong_means,
@@ -52,7 +55,7 @@ def seen_forward(observe: Observe, n: int, eps: float, seed: int, faint: bool = 
 def forward_part(name: str, returned: Value, x: Tensor, gamma: Tensor, beta: Tensor, eps: float) -> Value:
     """Return y, mean or var of what `batchnorm_forward` returned."""
     targets = {"y": normalise(x, gamma, beta, eps), "mean": x.mean(0), "var": x.var(0, correction=0)}
-    return part_in_order(returned, name, targets)
+    return part_in_order(returned, name, targets, SINGLE)
 
 
 @question("B3", points=1.5, hint="Which axis is the batch? The mean of each feature is one number over all N examples.")
@@ -61,8 +64,8 @@ def test_returns_mean_and_biased_variance(observe: Observe, n: int) -> None:
     seen, given = seen_forward(observe, n, 0.1, seed=300 + n)
     x = given[0]
     mean, var = (forward_part(name, seen["returned"], *given, 0.1) for name in ("mean", "var"))
-    assert_close(mean, x.mean(0), "mean", mistakes=wrong_means(x))
-    assert_close(var, x.var(0, correction=0), "var", mistakes=wrong_variances(x, 0.1))
+    assert_close(mean, x.mean(0), "mean", mistakes=wrong_means(x), tolerance=SINGLE)
+    assert_close(var, x.var(0, correction=0), "var", mistakes=wrong_variances(x, 0.1), tolerance=SINGLE)
 
 
 @question(
@@ -76,7 +79,8 @@ def test_normalises_scales_and_shifts(observe: Observe, n: int, eps: float) -> N
     seen, (x, gamma, beta) = seen_forward(observe, n, eps, seed=320 + n, faint=True)
     assert_from_scratch(seen)
     y = forward_part("y", seen["returned"], x, gamma, beta, eps)
-    assert_close(y, normalise(x, gamma, beta, eps), "y", mistakes=wrong_outputs(x, gamma, beta, eps))
+    target = normalise(x, gamma, beta, eps)
+    assert_close(y, target, "y", mistakes=wrong_outputs(x, gamma, beta, eps), tolerance=SINGLE)
 
 
 @question("B3", points=0.5, hint="With gamma 1 and beta 0, each feature of y has mean 0 and, up to eps, variance 1.")
@@ -86,9 +90,10 @@ def test_output_has_mean_0_and_variance_1(observe: Observe) -> None:
     seen = observe("batchnorm_forward_plain", x=x, gamma=ones, beta=zeros, eps=None)
     y = as_tensor(forward_part("y", seen["returned"], x, ones, zeros, eps), "y", (64, 8))
     var = x.var(0, correction=0)
-    assert_close(y.mean(0), torch.zeros(8), "y's mean over the batch")
+    assert_close(y.mean(0), torch.zeros(8), "y's mean over the batch", tolerance=SINGLE)
     unbiased = {"the result of the unbiased variance (N - 1); normalise with the biased one": (var / (x.var(0) + eps))}
-    assert_close(y.var(0, correction=0), var / (var + eps), "y's variance over the batch", mistakes=unbiased)
+    target = var / (var + eps)
+    assert_close(y.var(0, correction=0), target, "y's variance over the batch", mistakes=unbiased, tolerance=SINGLE)
 
 
 @question(
@@ -117,7 +122,7 @@ def test_gradients_flow_through_the_statistics(observe: Observe, n: int) -> None
     gamma, beta = scale_and_shift(FEATURES, seed=361 + n)
     seen = observe("batchnorm_gradients", x=x, gamma=gamma, beta=beta, eps=1e-3, cotangent=cotangent)
     assert_from_scratch(seen)
-    assert_gradients(seen, x, gamma, beta, cotangent, 1e-3)
+    assert_gradients(seen, x, gamma, beta, cotangent, 1e-3, tolerance=SINGLE)
     assert_statistics_keep_their_gradients(seen)
 
 
@@ -128,9 +133,15 @@ def test_inputs_stay_as_they_were(observe: Observe) -> None:
     seen = observe("batchnorm_forward_plain", x=x, gamma=gamma, beta=beta, eps=None)
     for name, before in (("x", x), ("gamma", gamma), ("beta", beta)):
         assert_unchanged(seen[name], before, name)
+    assert_no_side_effects(seen)
     y = as_tensor(forward_part("y", seen["returned"], x, gamma, beta, 1e-5), "y", (9, FEATURES))
     if torch.equal(y, x) or float(y.std()) < 1e-6:
         fail("not checked: your y is x itself or a constant")
+    assert_full_precision(y, normalise(x, gamma, beta, 1e-5), "y")
+    single = {"x": x.float(), "gamma": gamma.float(), "beta": beta.float()}
+    returned = parts(observe("batchnorm_forward_plain", **single, eps=None)["returned"], ("y", "mean", "var"))
+    if isinstance(returned[0], Tensor) and returned[0].dtype is torch.float64:
+        fail("for a float32 x your y is float64, which no float32 layer accepts; keep the dtype of the input")
 
 
 # --- B5 ---------------------------------------------------------------------------------------------------------------
@@ -217,6 +228,14 @@ def wrong_dx(dout: Tensor, x_hat: Tensor, gamma: Tensor, var: Tensor, eps: float
         "N times dx; divide the sums over the batch by N": n * right,
         "dx divided by N one time too many": right / n,
         "dx with the wrong sign": -right,
+        "dx with the absolute value of gamma; keep its sign": gamma.sign() * right,
+        "dx divided by gamma; the gradient at x_hat is gamma * dout": right / gamma**2,
+        "dx with g minus its projection on x_hat; x_hat * mean(g * x_hat) is not divided by the mean of x_hat^2, which "
+        "is below 1": (g - by_mean - by_var / x_hat.square().mean(0)) / root,
+        "dx with var / (var + eps) in the path through the variance; x_hat contains it already": (
+            g - by_mean - by_var * var / (var + eps)
+        )
+        / root,
     }
 
 
@@ -256,9 +275,9 @@ def assert_backward(observe: Observe, n: int, eps: float, name: str, seed: int) 
     if seen["autograd"] is not False:
         fail("your code uses autograd; compute the gradients with your own formula")
     goals = backward(**given, eps=eps)
-    value = part_in_order(seen["returned"], name, goals)
+    value = part_in_order(seen["returned"], name, goals, SINGLE)
     wrong = {"dx": wrong_dx, "dgamma": wrong_dgamma, "dbeta": wrong_dbeta}[name](**given, eps=eps)
-    assert_close(value, goals[name], name, mistakes=wrong)
+    assert_close(value, goals[name], name, mistakes=wrong, tolerance=SINGLE)
     return seen
 
 
@@ -299,11 +318,13 @@ def test_gradient_for_x_sums_to_zero_over_the_batch(observe: Observe, n: int) ->
     if seen["autograd"] is not False:
         fail("your code uses autograd; compute the gradients with your own formula")
     assert_from_scratch(seen)
-    dx = as_tensor(part_in_order(seen["returned"], "dx", backward(**given, eps=1e-3)), "dx", (n, FEATURES))
-    alike = torch.corrcoef(torch.stack([dx.flatten(), (given["gamma"] * given["dout"]).flatten()]))[0, 1]
-    if not float(alike) > 0.3:
+    dx = as_tensor(part_in_order(seen["returned"], "dx", backward(**given, eps=1e-3), SINGLE), "dx", (n, FEATURES))
+    direct = (given["gamma"] * given["dout"], given["dout"])
+    alike = [float(torch.corrcoef(torch.stack([dx.flatten(), one.flatten()]))[0, 1]) for one in direct]
+    if not max(map(abs, alike)) > 0.3:
         fail("not checked: your dx is unrelated to gamma * dout, its direct part")
-    assert_close(dx.sum(0), torch.zeros(FEATURES), "dx's sum over the batch")
+    # A right answer may compute in single precision, whose errors add up over the batch.
+    assert_close(dx.sum(0), torch.zeros(FEATURES), "dx's sum over the batch", tolerance=n * SINGLE)
 
 
 @question("B5", points=0.5, hint="Create new tensors: `g = gamma * dout` instead of `dout *= gamma`.")
@@ -314,5 +335,8 @@ def test_backward_inputs_stay_as_they_were(observe: Observe) -> None:
     results = parts(seen["returned"], GRADIENTS)
     for name, before in given.items():
         assert_unchanged(seen[name], before, name)
-    if not any(agrees(value, goals[name]) for name, value in zip(GRADIENTS, results, strict=True)):
+    assert_no_side_effects(seen)
+    if not any(agrees(value, goals[name], SINGLE) for name, value in zip(GRADIENTS, results, strict=True)):
         fail("not checked: none of the three gradients is right yet")
+    for name, value in zip(GRADIENTS, results, strict=True):
+        assert_full_precision(value, goals[name], name)

@@ -7,7 +7,7 @@ import torch
 from autograder.testing import Observation, Observe, describe_kind, fail, question
 from torch import Tensor
 
-from .batchnorm_reference import assert_asked_in_evaluation, observations
+from .batchnorm_reference import RECORDING_OFF, assert_asked_in_evaluation, assert_mode_restored, observations
 from .inputs import VOCAB
 
 LETTERS = ".abcdefghijklmnopqrstuvwxyz"
@@ -258,6 +258,6 @@ def test_evaluation_mode_that_is_restored_and_no_graph(observe: Observe) -> None
         assert_asked_in_evaluation(calls)
         if any(call["graph"] is not False for call in calls):
             fail("autograd recorded the model's forward pass; call it under torch.no_grad()")
-        if run["after"] is not run["before"]:
-            was, now = ("training", "evaluation") if run["before"] else ("evaluation", "training")
-            fail(f"the model was in {was} mode before and is in {now} mode afterwards; restore the original mode")
+        assert_mode_restored(run["after"], run["before"] is True)
+        if run["recording"] is not True:
+            fail(RECORDING_OFF)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 import torch
 from autograder.testing import (
+    SINGLE,
     Observation,
     Observe,
     Value,
@@ -20,13 +21,18 @@ from autograder.testing import (
     part_in_order,
     parts,
     question,
+    sequence,
 )
 from torch import Tensor
 from torch.nn import functional as F
 
 from .batchnorm_reference import (
+    RECORDING_OFF,
     Named,
     assert_asked_in_evaluation,
+    assert_full_precision,
+    assert_mode_restored,
+    assert_no_side_effects,
     inner,
     layer_state,
     normalise,
@@ -75,6 +81,9 @@ def wrong_losses(losses: Tensor, size: int) -> dict[str, Tensor | float]:
         "the loss of the first batch only": means[0],
         "the summed losses divided by the number of batches; divide by the number of examples": losses.sum()
         / len(chunks),
+        "the summed losses divided by batch_size times the number of batches; divide by the number of examples": (
+            losses.sum() / (size * len(chunks))
+        ),
     }
 
 
@@ -94,7 +103,8 @@ def test_weighs_each_example_alike(observe: Observe, size: int) -> None:
         | {
             "the loss with softmax before cross_entropy, which expects logits": F.cross_entropy(
                 logits.softmax(1), targets
-            )
+            ),
+            "the accuracy; return the mean cross-entropy": (logits.argmax(1) == targets).double().mean(),
         }
     )
     if not agrees(run["returned"], losses.mean(), ROUNDING) and sum(rows) > EXAMPLES:
@@ -105,6 +115,14 @@ def test_weighs_each_example_alike(observe: Observe, size: int) -> None:
     assert_close(run["returned"], losses.mean(), "loss", mistakes=mistakes, tolerance=ROUNDING)
     if any(row > limit for row in rows):
         fail("the model got more than batch_size examples at once; pass them in batches of batch_size")
+    if len(rows) > math.ceil(EXAMPLES / limit):
+        fail(
+            f"the model was called {len(rows)} times for {EXAMPLES} examples and batch_size {limit}; "
+            "pass batches of batch_size examples, of which only the last may be smaller"
+        )
+    stale = F.cross_entropy(-logits, targets)
+    if agrees(seen["later"], losses.mean(), ROUNDING) and not agrees(stale, losses.mean(), ROUNDING):
+        fail("after the model's weights changed, your loss is that of before; call the model anew in each evaluation")
 
 
 @question(
@@ -152,10 +170,7 @@ def test_restores_the_mode(observe: Observe, fail_at: int) -> None:
         fail("the model was not evaluated in both modes")
     for before, mode in zip((True, False), modes, strict=True):
         assert_asked_in_evaluation(observations(mode["calls"]))
-        if mode["after"] is not before:
-            when = "after an exception in the model" if fail_at else "afterwards"
-            was, now = ("training", "evaluation") if before else ("evaluation", "training")
-            fail(f"the model was in {was} mode before and is in {now} mode {when}; restore the original mode")
+        assert_mode_restored(mode["after"], before, "after an exception in the model" if fail_at else "afterwards")
         # A function that calls the model once only, whatever the batch size, fails another test.
         if not fail_at or len(observations(mode["calls"])) < fail_at:
             continue
@@ -171,6 +186,7 @@ def test_restores_the_mode(observe: Observe, fail_at: int) -> None:
 @question("B8", points=0.5, hint="Under torch.no_grad() nothing is saved for a backward pass; .item() returns a float.")
 def test_keeps_no_graph_and_returns_a_float(observe: Observe) -> None:
     table, inputs, targets = examples()
+    table = table.float()
     seen = observe("evaluated", table=table, normed=False, start={}, inputs=inputs, targets=targets, sizes=[EXAMPLES])
     run = (observations(seen["runs"]) or [Observation({})])[0]
     calls = observations(run["calls"])
@@ -182,10 +198,14 @@ def test_keeps_no_graph_and_returns_a_float(observe: Observe) -> None:
         fail("the gradients that the model's parameters had are gone; leave .grad unchanged (no zero_grad)")
     if not agrees(seen["gradient"], as_tensor(seen["held"], "gradient")):
         fail("the gradients of the model's parameters changed; evaluation needs no backward pass and no zero_grad")
-    if seen["needs_grad"] is not True:
+    if seen["frozen"] == [True, True]:
         fail("the model's parameters no longer require gradients; leave requires_grad unchanged")
+    if seen["frozen"] != [False, True]:
+        fail("a parameter that was frozen before now requires a gradient; leave requires_grad unchanged")
     if seen["grad_enabled"] is not True:
-        fail("autograd is still disabled after the call; use `with torch.no_grad():`, which enables it again")
+        fail(RECORDING_OFF)
+    if isinstance(kept := inner(seen["after"])["table"], Tensor) and kept.dtype is not torch.float32:
+        fail(f"the model's float32 parameters are {str(kept.dtype)[6:]} after the call; leave their dtype unchanged")
     if run["plain"] is not True:
         fail(f"your loss is {describe_kind(run['returned'])}; return a Python float (.item())")
     if not float(run["returned"]) > 0:
@@ -234,23 +254,30 @@ def assert_folded_weight(case: FoldCase) -> None:
         "the weight divided by running_var; divide by sqrt(running_var + eps)": weight * gamma / var,
         "the weight multiplied by the standard deviation; divide by it": weight * gamma * root,
         "the weight scaled twice": weight * (gamma / root) ** 2,
+        "the weight with the absolute value of gamma; keep its sign": weight * gamma.abs() / root,
+        "the weight with beta for gamma; are they swapped?": weight * state["beta"] / root,
         "the transposed weight; keep the shape (in, out)": (weight * gamma / root).T,
     }
     if weight.shape[0] == weight.shape[1]:
         mistakes["the weight with its rows scaled; scale the columns, one per output"] = (
             weight * (gamma / root)[:, None]
         )
-    assert_close(folded_part(case, "weight"), weight * gamma / root, "weight", mistakes=mistakes)
+    target = weight * gamma / root
+    assert_close(folded_part(case, "weight"), target, "weight", mistakes=mistakes, tolerance=SINGLE)
 
 
 def folded_part(case: FoldCase, name: str) -> Value:
     """Return the weight or the bias of what `fold_batchnorm` returned."""
-    seen, weight, bias, state = case
+    return part_in_order(case[0]["returned"], name, right_fold(case), SINGLE)
+
+
+def right_fold(case: FoldCase) -> Named:
+    """Return the weight and the bias that `fold_batchnorm` should return."""
+    _, weight, bias, state = case
     eps = FOLD_EPS if float(state["running_var"].max()) < LARGE else 1e-5
     scale = state["gamma"] / torch.sqrt(state["running_var"] + eps)
     old = torch.zeros_like(scale) if bias is None else bias
-    targets = {"weight": weight * scale, "bias": (old - state["running_mean"]) * scale + state["beta"]}
-    return part_in_order(seen["returned"], name, targets)
+    return {"weight": weight * scale, "bias": (old - state["running_mean"]) * scale + state["beta"]}
 
 
 def assert_folded_bias(case: FoldCase) -> None:
@@ -273,8 +300,12 @@ def assert_folded_bias(case: FoldCase) -> None:
         "the bias divided by running_var; divide by its square root": (bias - mean) * gamma / var + beta,
         "the bias multiplied by the standard deviation; divide by it": (bias - mean) * gamma * root + beta,
         "the bias with beta subtracted; add it": (bias - mean) * scale - beta,
+        "the bias with the absolute value of gamma; keep its sign": (bias - mean) * scale.abs() + beta,
+        "the bias with gamma and beta swapped": (bias - mean) * beta / root + gamma,
+        "the bias with the old bias added once more, unscaled": (bias - mean) * scale + beta + bias,
     }
-    assert_close(folded_part(case, "bias"), (bias - mean) * scale + beta, "bias", mistakes=mistakes)
+    target = (bias - mean) * scale + beta
+    assert_close(folded_part(case, "bias"), target, "bias", mistakes=mistakes, tolerance=SINGLE)
 
 
 @question(
@@ -306,7 +337,7 @@ def test_folds_without_a_bias(observe: Observe, sizes: tuple[int, int]) -> None:
 def test_folding_changes_nothing_that_is_given(observe: Observe, with_bias: bool, training: bool) -> None:
     case = folded(observe, (5, 5), with_bias, training=training)
     seen, weight, bias, state = case
-    parts(seen["returned"], ("weight", "bias"))
+    returned = parts(seen["returned"], ("weight", "bias"))
     assert_unchanged(seen["weight"], weight, "weight")
     if bias is not None:
         assert_unchanged(seen["bias"], bias, "bias")
@@ -315,12 +346,24 @@ def test_folding_changes_nothing_that_is_given(observe: Observe, with_bias: bool
         same = as_tensor(after[name], name).flatten()
         if same.shape != before.shape or not torch.equal(same, before):
             fail(f"{name} of the layer changed; leave the layer unchanged")
+    if not _equal(*(sequence(seen["counts"]) or [None, None])):
+        fail("num_batches_tracked of the layer changed; leave the layer unchanged")
+    if isinstance(frozen := seen["frozen"], list) and frozen[:1] != frozen[1:]:
+        fail("requires_grad of the layer's parameters changed; leave the layer unchanged")
+    assert_no_side_effects(seen)
     if seen["training"] is not training:
         was, now = ("training", "evaluation") if training else ("evaluation", "training")
         fail(f"the layer was in {was} mode before and is in {now} mode afterwards; leave its mode unchanged")
     assert_same_settings(seen, "the layer's")
     if not (_holds(assert_folded_weight, case) or _holds(assert_folded_bias, case) or _scales_columns(case)):
         fail("not checked: neither the weight nor the bias is right yet")
+    for (name, target), value in zip(right_fold(case).items(), returned, strict=True):
+        assert_full_precision(value, target, name)
+
+
+def _equal(count: Value, before: Value) -> bool:
+    """Return whether two counts, as numbers or tensors, are the same."""
+    return count is before or agrees(count, before if isinstance(before, Tensor | int | float) else torch.zeros(()))
 
 
 def _scales_columns(case: FoldCase) -> bool:

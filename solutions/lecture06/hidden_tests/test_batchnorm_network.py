@@ -96,6 +96,9 @@ def assert_same_again(seen: Observation, mode: str) -> None:
             "the same input gives different logits the second time; "
             "create all weights and layers in __init__, none in forward"
         )
+    value, flipped = seen["eval"], seen["flipped"]
+    if isinstance(value, Tensor) and not _differ(value, flipped) and _differ(value, value.flip(0)):
+        fail("other contexts give the logits of the call before; compute them from the input in each call")
     if mode == "train" and _differ(seen["train"], seen["train_again"]):
         fail("two calls in training on the same input differ: forward draws random numbers (dropout or noise)")
 
@@ -143,6 +146,10 @@ def assert_updated_once(
         wrong = {
             f"two updates; call self.{name} once in a forward pass": goal.lerp(new, 0.1),
             f"its value before the call; call self.{name} itself, in the mode of the model": unchanged,
+            **{
+                f"the result of momentum {other:g}; leave momentum at its default": unchanged.lerp(new, other)
+                for other in (0.01, 0.05, 0.2, 0.3, 0.5, 0.9, 1.0)
+            },
         }
         if unbiased is not None and kept == "running_mean":
             wrong["the mean without the bias; add the bias before the norm"] = state[kept].lerp(unbiased.mean(0), 0.1)
@@ -356,9 +363,10 @@ def test_deep_forward_pass(observe: Observe, batch_norm: bool, mode: str) -> Non
     if batch_norm:
         other = "eval" if mode == "train" else "train"
         used, right = ("running", "batch's") if mode == "train" else ("batch's", "running")
-        mistakes[f"logits with the {used} statistics; in this mode the norms use the {right} ones"] = deep_forward(
-            weights, inputs, *both(weights, mode=other)
-        )
+        others = both(weights, mode=other)
+        for which, pair in {"": others, " in bn1": (others[0], second), " in bn2": (first, others[1])}.items():
+            label = f"logits with the {used} statistics{which}; in this mode the norms use the {right} ones"
+            mistakes[label] = deep_forward(weights, inputs, *pair)
         for eps in (1e-2, 1e-3, 1e-8):
             coarse = both(weights, eps=eps)
             norms = {"bn1": (coarse[0], second), "bn2": (first, coarse[1]), "bn1 and bn2": coarse}

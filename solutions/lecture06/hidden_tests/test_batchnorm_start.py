@@ -19,7 +19,7 @@ from autograder.testing import (
 )
 from torch import Tensor
 
-from .batchnorm_reference import inner, rounded
+from .batchnorm_reference import RECORDING_OFF, inner, rounded
 from .inputs import normal
 
 # --- B1 ---------------------------------------------------------------------------------------------------------------
@@ -80,9 +80,10 @@ def test_mean_and_deviation_of_the_activations(observe: Observe, shape: tuple[in
     # torch's std divides by N - 1 and NumPy's by N. The difference does not matter here, so both are accepted.
     std = as_tensor(stats["std"], "std")
     over_n = h.std(correction=0)
-    if std.numel() == 1 and abs(float(std) - float(over_n)) <= ROUNDING:
-        return
-    assert_close(stats["std"], h.std(), "std", mistakes=wrong, tolerance=ROUNDING)
+    if std.numel() != 1 or abs(float(std) - float(over_n)) > ROUNDING:
+        assert_close(stats["std"], h.std(), "std", mistakes=wrong, tolerance=ROUNDING)
+    if agrees(stats_of(observe, pre - 1.0, "mean")["mean"], h.mean(), ROUNDING):
+        fail("for other values of the same shape your mean is that of the call before; compute it in each call")
 
 
 @question("B1", points=1, hint="The fraction of entries of |tanh(pre)| strictly above 0.97: a number between 0 and 1.")
@@ -93,6 +94,8 @@ def test_share_that_is_saturated(observe: Observe) -> None:
         "the fraction above 0.97 only; entries below -0.97 are saturated too": (h > 0.97).double().mean(),
         "the fraction below -0.97 only; entries above 0.97 are saturated too": (h < -0.97).double().mean(),
         "the fraction of |pre| above 0.97; compare |tanh(pre)|": (pre.abs() > 0.97).double().mean(),
+        "the fraction of |pre| above 2; compare |tanh(pre)| with 0.97": (pre.abs() > 2).double().mean(),
+        "the fraction of tanh(pre) squared above 0.97; compare |tanh(pre)|": (h**2 > 0.97).double().mean(),
         "the fraction of pre above 0.97; compare |tanh(pre)|": (pre > 0.97).double().mean(),
         "the fraction that is not saturated; return the saturated one": (h.abs() <= 0.97).double().mean(),
         "the number of saturated entries; divide it by the number of all entries": (h.abs() > 0.97).sum(),
@@ -131,7 +134,7 @@ def test_share_that_is_saturated(observe: Observe) -> None:
 @question("B1", points=1, hint="`.item()` turns a tensor with one element into a plain number, which keeps no graph.")
 @pytest.mark.parametrize("graph", [False, True], ids=["a plain tensor", "a tensor with a graph"])
 def test_plain_numbers_and_an_untouched_input(observe: Observe, graph: bool) -> None:
-    pre = normal(7, 6, seed=120, std=1.2)
+    pre = normal(7, 6, seed=120, std=1.2).float()
     h = torch.tanh(pre)
     stats = stats_of(observe, pre, graph=graph)
     targets = {
@@ -145,11 +148,15 @@ def test_plain_numbers_and_an_untouched_input(observe: Observe, graph: bool) -> 
         fail("not checked: none of the three numbers is right yet")
     seen = observe("activation_stats", pre=pre, graph=graph)
     assert_unchanged(seen["pre"], pre, "pre")
+    if seen["needs_grad"] is not graph:
+        fail("requires_grad of pre is another after the call; leave it unchanged, and use pre.detach()")
     for name in given:
         if isinstance(seen["graph"], list) and name in seen["graph"]:
             fail(f"your {name} is a tensor that keeps the graph alive; return a plain number (.item())")
         if not isinstance(seen["plain"], list) or name not in seen["plain"]:
-            fail(f"your {name} is a tensor or an array; return a Python float (.item())")
+            fail(f"your {name} is a tensor or a NumPy number; return a Python float (.item())")
+    if seen["grad_enabled"] is not True:
+        fail(RECORDING_OFF)
 
 
 # --- B2 ---------------------------------------------------------------------------------------------------------------
@@ -187,16 +194,17 @@ def test_deviation_of_the_weights(observe: Observe, shape: tuple[int, int], opti
         "gain / sqrt(fan_in * fan_out); only the inputs count": gain / math.sqrt(fan_in * fan_out),
     }
     drawn = as_tensor(_filled(seen, weight), "weight", shape)
-    root_mean_square = float(drawn.square().mean().sqrt())
-    if bool((drawn >= 0).all()) and abs(root_mean_square / target - 1) < 0.05:
+    if bool((drawn == drawn.flatten()[0]).all()) or bool(drawn.isnan().all()):
+        fail("all weights are equal or NaN; draw new random numbers, do not rescale the old values")
+    if bool((drawn >= 0).all()) and float(drawn.mean()) < 2 * target:
         fail("no weight is negative; half of the numbers of a normal distribution around 0 are")
+    if bool((drawn == drawn[0]).all(0).any()) or bool((drawn == drawn[:, :1]).all(1).any()):
+        fail("a whole row or column of weight has one and the same value; draw each weight independently")
     if _orthogonal(drawn):
         fail("the rows or columns of weight are orthogonal to each other (orthogonal_); draw each weight independently")
     assert_deviation(drawn, target, "weight", mistakes=wrong)
     if len(drawn.unique()) < 0.9 * drawn.numel():
         fail("many weights are equal; draw each one independently")
-    if bool((drawn == drawn[0]).all(0).any()) or bool((drawn == drawn[:, :1]).all(1).any()):
-        fail("a whole row or column of weight has one and the same value; draw each weight independently")
     far = float((drawn.abs() > 2 * target).double().mean())
     if not 0.035 < far < 0.056:
         fail(
@@ -256,7 +264,7 @@ def test_works_on_a_parameter_unseen_by_autograd(observe: Observe) -> None:
     if seen["leaf"] is not True:
         fail("autograd recorded the assignment; fill the tensor inside `with torch.no_grad():`")
     if seen["grad_enabled"] is not True:
-        fail("autograd is still disabled after the call; use `with torch.no_grad():`, which enables it again")
+        fail(RECORDING_OFF)
 
 
 @question("B2", points=1, hint="Draw from torch's global random generator, and leave its seed to the caller.")
