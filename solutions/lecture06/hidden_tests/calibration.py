@@ -7,7 +7,7 @@ from .inputs import names
 from .test_batchnorm_network import B6_LIMIT, B6_RATE, B7_MARGIN, B7_RATE
 from .test_residual_training import R9_MARGIN
 
-TRAINING_PROBES = ("trained_logits", "trained_network", "training_steps")
+TRAINING_PROBES = ("trained_logits", "trained_network", "training_steps", "bigram_losses")
 """The probes that train: what `autograder bench` takes for the student's own training steps."""
 
 WITHOUT_NORM = """

@@ -196,6 +196,17 @@ def residual_mlp(student: Any, sizes: list[int], start: dict[str, Tensor], train
     return model.train(training)
 
 
+_HOOKS = tuple(
+    f"_{kind}_hooks" for kind in ("forward", "forward_pre", "backward", "backward_pre", "post_accumulate_grad")
+)
+
+
+def hooks_of(module: nn.Module) -> int:
+    """Return how many hooks a module, its parts and its parameters have."""
+    owners: list[Any] = [*module.modules(), *module.parameters()]
+    return sum(len(getattr(one, name, None) or ()) for one in owners for name in _HOOKS)
+
+
 _FIRST_SEEN: WeakKeyDictionary[nn.Module, dict[str, Tensor]] = WeakKeyDictionary()
 """The parameters by name that a module had when its condition was first asked for."""
 
@@ -207,7 +218,6 @@ def condition_of(module: nn.Module) -> Seen:
     """
     parameters = named_parameters(module)
     first = _FIRST_SEEN.setdefault(module, parameters)
-    hooks = [len(one._forward_hooks) + len(one._forward_pre_hooks) for one in module.modules()]
     return {
         "parameters": parameters_of(module),
         "buffers": buffers_of(module),
@@ -215,7 +225,7 @@ def condition_of(module: nn.Module) -> Seen:
         "settings": settings_of(module),
         "frozen": sorted(name for name, one in parameters.items() if not one.requires_grad),
         "gradients": {name: one.grad.detach().clone() for name, one in parameters.items() if one.grad is not None},
-        "hooks": sum(hooks),
+        "hooks": hooks_of(module),
         "recording": torch.is_grad_enabled(),
         "replaced": sorted(name for name, one in parameters.items() if first.get(name, one) is not one),
     }

@@ -8,7 +8,7 @@ tensors are float64 unless a docstring says otherwise.
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from .probe_tools import (
     Seen,
@@ -42,12 +42,30 @@ def gradient_norms(
     model.train(training)
     for key, parameter in named_parameters(model).items():
         parameter.grad = stored[key].clone() if key in stored else None
-    before = condition_of(model)
+    before, seed = condition_of(model), torch.initial_seed()
     returned = student.grad_norms(model, inputs, targets)
-    return {"returned": returned, "training": training, "before": before, "after": condition_of(model)}
+    return {
+        "returned": returned,
+        "training": training,
+        "before": before,
+        "after": condition_of(model),
+        "seeded": torch.initial_seed() != seed,
+    }
 
 
 # --- R2 ---------------------------------------------------------------------------------------------------------------
+
+_OPTIONS = {"eps": 1e-5, "momentum": 0.1, "padding_idx": None, "max_norm": None}
+"""Options of the norms and the embedding, and their defaults in torch."""
+
+
+def _with_defaults(model: Any) -> Any:
+    """Return the model with the default options set, as its weights are: one test judges those of its own."""
+    for part in model.modules():
+        if isinstance(part, nn.BatchNorm1d | nn.Embedding):
+            for name in _OPTIONS.keys() & vars(part).keys():
+                setattr(part, name, _OPTIONS[name])
+    return model
 
 
 def _layout(model: Any) -> Seen:
@@ -55,14 +73,14 @@ def _layout(model: Any) -> Seen:
 
     shared: groups of names that stand for the same parameter
     """
-    parts, options = dict(model.named_modules(remove_duplicate=False)), ("eps", "momentum", "padding_idx", "max_norm")
+    parts = dict(model.named_modules(remove_duplicate=False))
     names: dict[int, list[str]] = {}
     for name, parameter in model.named_parameters(remove_duplicate=False):
         names.setdefault(id(parameter), []).append(name)
     return {
         "types": {name: type(part).__name__ for name, part in parts.items()},
         "options": {
-            name: {key: getattr(part, key) for key in options if hasattr(part, key)} for name, part in parts.items()
+            name: {key: getattr(part, key) for key in _OPTIONS if hasattr(part, key)} for name, part in parts.items()
         },
         "shapes": {name: list(value.shape) for name, value in model.state_dict().items()},
         "shared": [several for several in names.values() if len(several) > 1],
@@ -78,13 +96,13 @@ def block_output(
     absent: the names in `start` that the block has no place for; it has zero in any other bias
     """
     model, x = getattr(student, name)(*arguments).double(), x.clone()
-    absent = fill(model, start)
+    layout, absent = _layout(model), fill(_with_defaults(model), start)
     with torch.no_grad():
         y = model.train(training)(x) if can_run(absent) else None
     after = {"buffers": buffers_of(model), "modes": modes_of(model), "x": x.clone()}
     with torch.no_grad():
         again = model.train(training)(x) if can_run(absent) else None
-    return {"layout": _layout(model), "absent": absent, "y": y, "again": again, **after}
+    return {"layout": layout, "absent": absent, "y": y, "again": again, **after}
 
 
 def block_gradients(
@@ -92,13 +110,13 @@ def block_gradients(
 ) -> Seen:
     """Return the gradients of a block's output for x and its parameters by name, None where nothing flows."""
     model = getattr(student, name)(*arguments).double()
-    absent = fill(model, start)
+    layout, absent = _layout(model), fill(_with_defaults(model), start)
     x = x.clone().requires_grad_()
     named = named_parameters(model)
     y = model.train()(x) if can_run(absent) else None
     dx, *rest = gradients(y, (x, *named.values()), cotangent)
     found = dict(zip(named, rest, strict=True))
-    return {"layout": _layout(model), "absent": absent, "dx": dx, "gradients": found}
+    return {"layout": layout, "absent": absent, "dx": dx, "gradients": found}
 
 
 def block_start(student: Any, name: str, arguments: list[float]) -> Seen:
@@ -116,41 +134,54 @@ def block_as_built(student: Any, name: str, arguments: list[float], x: Tensor) -
 # --- R3 ---------------------------------------------------------------------------------------------------------------
 
 
-def _blocks(model: Any) -> Seen:
-    """Return the layout of a model, how many blocks it has, how many are different objects, and what holds them."""
-    blocks = list(model.blocks)
-    return _layout(model) | {
+def _network(student: Any, sizes: list[int]) -> tuple[Any, Seen]:
+    """Return a new `ResidualMLP` in float32, and its layout, how many blocks it has, how many are different objects.
+
+    container: what holds the blocks; of a list, the model gets an nn.ModuleList, so that the rest can be looked at
+    hidden: how many parameters of blocks the model itself did not list
+    """
+    model = student.ResidualMLP(*sizes)
+    kept, listed = model.blocks, {id(one) for one in model.parameters()}
+    blocks = list(kept)
+    hidden = 0
+    if not isinstance(kept, nn.Module) and all(isinstance(one, nn.Module) for one in blocks):
+        hidden = sum(id(parameter) not in listed for one in blocks for parameter in one.parameters())
+        model.blocks = nn.ModuleList(blocks)
+    return model, _layout(model) | {
         "blocks": len(blocks),
         "distinct": len({id(one) for one in blocks}),
-        "container": type(model.blocks).__name__,
+        "container": type(kept).__name__ if model.blocks is not kept else "",
+        "hidden": hidden,
     }
 
 
 def network_logits(student: Any, sizes: list[int], start: dict[str, Tensor], inputs: Tensor, training: bool) -> Seen:
     """Call `ResidualMLP` with the weights `start`: its logits; buffers and modes afterwards.
 
+    again: its logits when it is called once more
     absent: the names in `start` that the model has no place for; it has zero in any other bias
     """
-    model = student.ResidualMLP(*sizes).double()
-    absent = fill(model, start)
+    model, layout = _network(student, sizes)
+    absent = fill(_with_defaults(model.double()), start)
     logits = model.train(training)(inputs) if can_run(absent) else None
     after = {"buffers": buffers_of(model), "modes": modes_of(model)}
-    return {"layout": _blocks(model), "absent": absent, "logits": logits, **after}
+    again = model.train(training)(inputs) if can_run(absent) else None
+    return {"layout": layout, "absent": absent, "logits": logits, "again": again, **after}
 
 
 def network_parts(student: Any, sizes: list[int]) -> Seen:
     """Return the parameters of two new `ResidualMLP`s, and the layout of the first."""
-    model, other = (student.ResidualMLP(*sizes) for _ in range(2))
-    return {"layout": _blocks(model), "parameters": parameters_of(model), "others": parameters_of(other)}
+    (model, layout), (other, _) = (_network(student, sizes) for _ in range(2))
+    return {"layout": layout, "parameters": parameters_of(model), "others": parameters_of(other)}
 
 
 def network_gradients(
     student: Any, sizes: list[int], start: dict[str, Tensor], inputs: Tensor, cotangent: Tensor
 ) -> Seen:
     """Return the gradients of the logits of `ResidualMLP` in training mode for its parameters, by name."""
-    model = student.ResidualMLP(*sizes).double()
-    absent = fill(model, start)
+    model, layout = _network(student, sizes)
+    absent = fill(_with_defaults(model.double()), start)
     named = named_parameters(model)
     logits = model.train()(inputs) if can_run(absent) else None
     found = gradients(logits, list(named.values()), cotangent)
-    return {"layout": _blocks(model), "absent": absent, "gradients": dict(zip(named, found, strict=True))}
+    return {"layout": layout, "absent": absent, "gradients": dict(zip(named, found, strict=True))}

@@ -36,3 +36,11 @@ def stream_reading(
         "before": before,
         "after": condition_of(model),
     }
+
+
+def stream_readings(
+    student: Any, name: str, sizes: list[int], start: dict[str, Tensor], batches: list[Tensor], training: bool
+) -> Seen:
+    """Call the function `name` with the same ResidualMLP and one batch of inputs after the other."""
+    model = residual_mlp(student, sizes, start, training)
+    return {"returned": [getattr(student, name)(model, inputs) for inputs in batches]}

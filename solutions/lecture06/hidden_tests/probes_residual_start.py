@@ -14,6 +14,7 @@ from .probe_tools import (
     Seen,
     condition_of,
     empty_is_nan,
+    named_parameters,
     parameters_of,
     residual_mlp,
     train_sgd,
@@ -23,8 +24,13 @@ from .probe_tools import (
 
 
 def zero_start(student: Any, sizes: list[int], start: dict[str, Tensor], stream: Tensor) -> Seen:
-    """Call `zero_init_`: the model before and after, and each block's output for a stream in both modes."""
+    """Call `zero_init_`: the model before and after, and each block's output for a stream in both modes.
+
+    All its parameters except fc2's, which may be created anew, have a gradient before the call.
+    """
     model = residual_mlp(student, sizes, start, training=True)
+    for name, parameter in named_parameters(model).items():
+        parameter.grad = None if "fc2" in name else torch.ones_like(parameter)
     before = condition_of(model)
     returned = student.zero_init_(model)
     after = condition_of(model)

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from .probe_tools import Seen, buffers_of, condition_of, parameters_of, residual_mlp
 
@@ -21,7 +22,7 @@ def training_steps(
     start: dict[str, Tensor],
     examples: list[Tensor],
     settings: list[float],
-    seed: int,
+    seed: int | None,
     other_seed: int,
     training: bool,
     stored: float,
@@ -30,18 +31,19 @@ def training_steps(
     """Call `train` with a ResidualMLP in training or evaluation mode, on examples [inputs (M, 3), targets (M,)].
 
     settings: steps, lr, batch_size
-    seed: of the generator, which has given out `advance` numbers; the global one starts from `other_seed`
+    seed: of the generator, which has given out `advance` numbers; without a seed, none is passed
+    other_seed: of the global generator
     stored: the number that every `.grad` is filled with before the call
     """
     model = residual_mlp(student, sizes, start, training)
     for parameter in model.parameters():
         parameter.grad = torch.full_like(parameter, stored)
     inputs, targets = (one.clone() for one in examples)
-    generator = torch.Generator().manual_seed(seed)
+    generator = None if seed is None else torch.Generator().manual_seed(seed)
     torch.rand(advance, generator=generator)
     torch.manual_seed(other_seed)
     before = buffers_of(model)
-    losses = student.train(model, inputs, targets, *settings, generator)
+    losses = student.train(model, inputs, targets, *settings, *[generator] * (generator is not None))
     return {
         "losses": losses,
         "list": isinstance(losses, list),
@@ -52,6 +54,30 @@ def training_steps(
         "modes": [one.training for one in model.modules()],
         "next": torch.rand(1, generator=generator),
     }
+
+
+class _Bigrams(nn.Module):
+    """A model with one weight and no blocks: the logits are a factor times the table's row of the last token."""
+
+    def __init__(self, table: Tensor, factor: float) -> None:
+        super().__init__()
+        self.table, self.factor, self.blocks = nn.Parameter(table.clone()), factor, nn.ModuleList()
+
+    def forward(self, contexts: Tensor) -> Tensor:
+        return self.factor * F.embedding(contexts[:, -1], self.table)
+
+
+def bigram_losses(
+    student: Any, table: Tensor, factor: float, examples: list[Tensor], settings: list[float], seed: int, advance: int
+) -> Seen:
+    """Call `train` with a model of one weight (V, V), whose steps are cheap: the losses.
+
+    examples, settings, seed, advance: as in `training_steps`
+    """
+    generator = torch.Generator().manual_seed(seed)
+    torch.rand(advance, generator=generator)
+    inputs, targets = (one.clone() for one in examples)
+    return {"losses": student.train(_Bigrams(table, factor), inputs, targets, *settings, generator)}
 
 
 def trained_network(

@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from .network_reference import OTHER_ACTIVATIONS
-from .residual_reference import SCALE, block_forward, mlp_head, mlp_stream, norm
+from .residual_reference import SCALE, block_forward, mlp_head, mlp_stream, mlp_writes, norm
 
 
 def wrong_blocks(w: dict[str, Tensor], x: Tensor, training: bool) -> dict[str, Tensor]:
@@ -21,6 +21,8 @@ def wrong_blocks(w: dict[str, Tensor], x: Tensor, training: bool) -> dict[str, T
         "tanh of the sum; apply nothing to the stream after the addition": torch.tanh(x + write),
         "relu of the sum; apply nothing to the stream after the addition": F.relu(x + write),
         "a block without its norm": x + raw,
+        "a block that normalises over the features of each example; call norm itself": x
+        + torch.tanh(F.layer_norm(x, x.shape[1:], w.get("norm.weight"), w.get("norm.bias")) @ fc1) @ fc2,
         "a block with the norm after the addition; normalise the input of the branch instead": norm(
             w, x + raw, training
         ),
@@ -63,6 +65,12 @@ def wrong_networks(weights: dict[str, Tensor], inputs: Tensor, training: bool) -
     swapped = backwards + weights.get("inp.bias", 0.0)
     for layer in range(3):
         swapped = block_forward(weights, swapped, training, f"blocks.{layer}.")
+    backwards = weights["embedding.weight"][inputs.flip(1)].flatten(1) @ weights["inp.weight"].T
+    flipped = backwards + weights.get("inp.bias", 0.0)
+    rescaled = stream[0]
+    for layer in range(3):
+        flipped = block_forward(weights, flipped, training, f"blocks.{layer}.")
+        rescaled = norm(weights, block_forward(weights, rescaled, training, f"blocks.{layer}."), training, "norm_f.")
     right = mlp_head(weights, stream[-1], training)
     normed, twice = stream[0], stream[0]
     for layer in range(3):
@@ -142,6 +150,13 @@ def wrong_networks(weights: dict[str, Tensor], inputs: Tensor, training: bool) -
         "logits of embeddings concatenated in the wrong order; flatten(1) keeps each vector together": mlp_head(
             weights, swapped, training
         ),
+        "logits of contexts with their tokens in reverse order; keep the order": mlp_head(weights, flipped, training),
+        "logits with norm_f after every block; apply it once, after the last": rescaled @ head + bias,
+        "logits with norm_f after every block and at the end; apply it once": mlp_head(weights, rescaled, training),
+        "logits of the mean of all streams; read the last one": mlp_head(
+            weights, torch.stack(stream).mean(0), training
+        ),
+        "logits of the sum of all streams; read the last one": mlp_head(weights, torch.stack(stream).sum(0), training),
         "probabilities; return the logits": torch.softmax(right, 1),
         "log-probabilities; return the logits": torch.log_softmax(right, 1),
     }
@@ -163,3 +178,97 @@ def doubled(weights: dict[str, Tensor], x: Tensor, training: bool) -> Tensor:
     for layer in range(3):
         x = x + block_forward(weights, x, training, f"blocks.{layer}.")
     return x
+
+
+def wrong_sums(w: dict[str, Tensor], stream: list[Tensor]) -> dict[str, Tensor]:
+    """Return the sums of known wrong writes to this stream."""
+    layers = len(stream) - 1
+    return {
+        "the writes of blocks that all read the initial stream; each reads the output of the one before": (
+            apart(w, stream).sum(0)
+        ),
+        "the output of norm_f; leave it out": norm(w, stream[-1], False, "norm_f."),
+        "the initial stream minus the blocks' writes; add them": stream[0] - (stream[-1] - stream[0]),
+        "a sum of streams; add up differences": torch.stack(stream).sum(0),
+        "the sum of the blocks' writes without that of the embedding": stream[-1] - stream[0],
+        "the stream before the last block": stream[-2],
+        "a sum that begins with the end of the stream; item 0 is its beginning": 2 * stream[-1] - stream[0],
+        "a sum of writes of blocks without their norm": without_norms(w, stream[0], layers).sum(0),
+        "a sum of writes of blocks that read the write before; each reads the stream": on_writes(
+            w, stream[0], layers
+        ).sum(0),
+        "the end of the stream through the blocks from the last to the first": backwards(w, stream[0], layers).sum(0),
+        "a sum of writes through norm_f; leave it out": norm(w, mlp_writes(stream), False, "norm_f.").sum(0),
+    }
+
+
+def wrong_writes(w: dict[str, Tensor], stream: list[Tensor]) -> dict[str, Tensor]:
+    """Return known wrong writes to this stream. (L+1, N, d_model)."""
+    target = mlp_writes(stream)
+    read = [norm(w, x, False, f"blocks.{layer}.norm.") for layer, x in enumerate(stream[:-1])]
+    normed = norm(w, stream[-1], False, "norm_f.") - stream[-2]
+    return {
+        "the writes of blocks that all read the initial stream; each reads the output of the one before": (
+            apart(w, stream)
+        ),
+        "the writes with the last one measured after norm_f; norm_f is not part of the stream": torch.cat(
+            [target[:-1], normed[None]]
+        ),
+        "the streams; a write is the stream after a block minus the stream before it": torch.stack(stream),
+        "the writes with the wrong sign; subtract the stream before the block from the stream after it": torch.cat(
+            [target[:1], -target[1:]]
+        ),
+        "the absolute values of the writes; keep their signs": target.abs(),
+        "the absolute values of the blocks' writes; keep their signs": torch.cat([target[:1], target[1:].abs()]),
+        "the writes of blocks without their norm; call the block": without_norms(w, stream[0], len(stream) - 1),
+        "the writes in reverse order": target.flip(0),
+        "the writes of blocks that read the write before; each reads the stream": on_writes(
+            w, stream[0], len(stream) - 1
+        ),
+        "the writes of blocks that are applied from the last to the first": backwards(w, stream[0], len(stream) - 1),
+        "the writes through norm_f; leave it out": norm(w, target, False, "norm_f."),
+        "the writes of the blocks in reverse order; item 1 is that of the first block": torch.cat(
+            [target[:1], target[1:].flip(0)]
+        ),
+        "the writes without the bias of inp; it is part of item 0": torch.cat([target[:1] - w["inp.bias"], target[1:]]),
+        "the differences to the initial stream; subtract the stream before the block": torch.stack(
+            [stream[0], *(x - stream[0] for x in stream[1:])]
+        ),
+        "zeros in item 0 instead of the embedding's write": torch.cat([0 * target[:1], target[1:]]),
+        "the writes with the final stream as item 0; item 0 is the initial stream": torch.cat(
+            [stream[-1][None], target[1:]]
+        ),
+        "the writes with the embedding's last; it is item 0": target.roll(-1, 0),
+        "what the blocks read; return what they write": torch.stack([stream[0], *read]),
+    }
+
+
+def apart(w: dict[str, Tensor], stream: list[Tensor]) -> Tensor:
+    """Return the writes of blocks that all read the initial stream. (L+1, N, d_model)."""
+    first, layers = stream[0], range(len(stream) - 1)
+    return torch.stack([first, *(block_forward(w, first, False, f"blocks.{i}.") - first for i in layers)])
+
+
+def on_writes(w: dict[str, Tensor], first: Tensor, layers: int) -> Tensor:
+    """Return the writes of blocks that read the write of the block before instead of the stream. (L+1, N, d_model)."""
+    writes = [first]
+    for i in range(layers):
+        writes.append(block_forward(w, writes[-1], False, f"blocks.{i}.") - writes[-1])
+    return torch.stack(writes)
+
+
+def backwards(w: dict[str, Tensor], first: Tensor, layers: int) -> Tensor:
+    """Return the writes of blocks that are applied from the last to the first. (L+1, N, d_model)."""
+    stream = [first]
+    for i in reversed(range(layers)):
+        stream.append(block_forward(w, stream[-1], False, f"blocks.{i}."))
+    return mlp_writes(stream)
+
+
+def without_norms(w: dict[str, Tensor], first: Tensor, layers: int) -> Tensor:
+    """Return the writes of blocks whose branch reads the stream without its norm. (L+1, N, d_model)."""
+    writes = [first]
+    for i in range(layers):
+        stream = torch.stack(writes).sum(0)
+        writes.append(torch.tanh(stream @ w[f"blocks.{i}.fc1.weight"].T) @ w[f"blocks.{i}.fc2.weight"].T)
+    return torch.stack(writes)

@@ -182,6 +182,8 @@ def test_measuring_leaves_no_trace(observe: Observe, training: bool, stored: str
     if not bool((first > 0).all()):
         fail("not checked: your grad_norms contain a norm that is not positive")
     assert_left_alone(seen)
+    if seen["seeded"] is True:
+        fail("your code seeds the global random state; measuring must have no side effects")
     mistake = "the norms of the new gradients plus those already in .grad; do not use what .grad holds"
     added = weight_gradients(lambda w: plain_logits(w, look().contexts, 5), weights)
     for name, value in grads.items():

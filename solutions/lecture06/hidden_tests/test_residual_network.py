@@ -12,6 +12,7 @@ from autograder.testing import (
     assert_close,
     assert_unchanged,
     fail,
+    mapping,
     question,
     tensors,
 )
@@ -55,9 +56,14 @@ def test_block_forward(observe: Observe, training: bool) -> None:
     with layout_first(seen["layout"], block_shapes(6, 10)):
         assert_unchanged(seen["x"], x, "x")
         right = block_forward(w, x, training)
-        if not agrees(seen["y"], right) and not agrees(seen["again"], as_tensor(seen["y"], "output", (12, 6))):
-            fail("two calls on the same input give different outputs; leave out dropout and everything else random")
+        assert_repeats(seen["y"], seen["again"], right, "output")
         assert_close(seen["y"], right, "output", mistakes=wrong_blocks(w, x, training))
+
+
+def assert_repeats(first: Value, again: Value, right: Tensor, what: str) -> None:
+    """Assert that a wrong result is the same in a second call on the same input."""
+    if not agrees(first, right) and not agrees(again, as_tensor(first, what, tuple(right.shape))):
+        fail("two calls on the same input give different outputs; leave out dropout and everything else random")
 
 
 @question(
@@ -180,6 +186,7 @@ def test_network_forward(observe: Observe, training: bool) -> None:
     weights = present(weights, seen)
     right = mlp_logits(weights, inputs, 3, training)
     with layout_first(seen["layout"], network_shapes(SMALL)):
+        assert_repeats(seen["logits"], seen["again"], right, "logits")
         assert_close(seen["logits"], right, "logits", mistakes=wrong_networks(weights, inputs, training))
 
 
@@ -225,6 +232,7 @@ def test_network_gradients_reach_every_part(observe: Observe) -> None:
     weights, inputs = mlp_weights(SMALL, seed=1310), look().contexts
     cotangent = normal(len(inputs), VOCAB, seed=1311)
     seen = observe("network_gradients", sizes=SMALL, start=weights, inputs=inputs, cotangent=cotangent)
+    assert_blocks_listed(seen["layout"])
     weights = present(weights, seen)
     leaves = {name: value.clone().requires_grad_() for name, value in weights.items() if "running" not in name}
     goals = torch.autograd.grad(
@@ -248,6 +256,9 @@ def test_network_parts(observe: Observe, layers: int) -> None:
     sizes = [VOCAB, 2 if layers == 4 else 3, 4, 8, 12, layers]
     seen = observe("network_parts", sizes=sizes)
     assert_network_layout(seen["layout"], sizes)
+    assert_blocks_listed(seen["layout"])
+    if container := mapping(seen["layout"]).get("container"):
+        fail(f"blocks is a {container}; use nn.ModuleList, so that model.blocks[i] = ... changes the network too")
     assert_own_parts(seen["layout"], network_shapes(sizes))
     found = {name: list(value.shape) for name, value in tensors(seen["parameters"]).items()}
     reference = mlp_weights(sizes, seed=1)
@@ -256,6 +267,12 @@ def test_network_parts(observe: Observe, layers: int) -> None:
 
 def assert_network_layout(layout: Value, sizes: list[int]) -> None:
     assert_layout(layout, network_shapes(sizes))
+
+
+def assert_blocks_listed(layout: Value) -> None:
+    """Assert that the model itself lists the parameters of its blocks."""
+    if (found := mapping(layout)).get("hidden"):
+        fail(f"the blocks are stored in a {found.get('container')}, invisible to parameters(); use nn.ModuleList")
 
 
 def network_shapes(sizes: list[int]) -> dict[str, tuple[int, ...]]:

@@ -19,21 +19,21 @@ from autograder.testing import (
     fail,
     picture,
     question,
+    sequence,
 )
 from torch import Tensor
 
 from .inputs import VOCAB, names
+from .residual_mistakes import wrong_sums, wrong_writes
 from .residual_reference import (
     EPS,
     SMALL,
     assert_left_alone,
-    block_forward,
     in_one_tensor,
     mlp_head,
     mlp_stream,
     mlp_weights,
     mlp_writes,
-    norm,
 )
 
 LARGE_EPS = 0.02
@@ -75,23 +75,41 @@ def in_order(value: Value, shape: tuple[int, int, int]) -> Value:
 
 
 def assert_uses_evaluation_mode(observe: Observe, name: str, seed: int, last: int) -> None:
-    """Assert that neither the mode of the model nor the rest of the batch changes what `name` gives."""
+    """Assert that neither the mode of the model nor the rest of the batch nor an earlier call changes the result.
+
+    Another test asserts how many items there are.
+    """
     weights, inputs = mlp_weights(SMALL, seed), names().train.contexts[300:312]
-    given = {"name": name, "sizes": SMALL, "start": weights, "eps": EPS}
-    usual = observe("stream_reading", inputs=inputs, training=True, **given)["returned"]
-    usual = as_tensor(in_order(usual, (4, 12, last)), name, (4, 12, last))
+
+    def results(training: bool, *batches: Tensor) -> list[Tensor]:
+        given = {"name": name, "sizes": SMALL, "start": weights, "training": training}
+        found = sequence(observe("stream_readings", batches=list(batches), **given)["returned"])
+        return [any_items(one, (4, len(batch), last), name) for one, batch in zip(found, batches, strict=True)]
+
+    usual, turned, few = results(True, inputs, inputs.flip(0), inputs[:2])
     if bool((usual == usual[:, :1]).all()):
         fail(f"not checked: {name} gives the same for every example")
-    resting = observe("stream_reading", inputs=inputs, training=False, **given)["returned"]
-    if not torch.allclose(
-        as_tensor(in_order(resting, (4, 12, last)), name, (4, 12, last)), usual, rtol=1e-9, atol=1e-9
-    ):
+    if not same(results(False, inputs)[0], usual):
         fail(f"the result of {name} depends on the mode that the model is in; {EVALUATION}")
-    few = observe("stream_reading", inputs=inputs[:2], training=True, **given)["returned"]
-    if not torch.allclose(
-        as_tensor(in_order(few, (4, 2, last)), name, (4, 2, last)), usual[:, :2], rtol=1e-9, atol=1e-9
-    ):
+    if not same(few, usual[:, :2]):
         fail(f"{name} gives different results for two examples alone and within a batch of twelve; {EVALUATION}")
+    if not same(turned, usual.flip(1)):
+        fail(f"{name} gives different results for the same examples in another order; keep nothing between calls")
+    if not same(results(False, inputs[:1])[0], usual[:, :1]):
+        fail(f"{name} gives a different result for a single example than within a batch of twelve")
+
+
+def any_items(value: Value, shape: tuple[int, int, int], name: str) -> Tensor:
+    """Return a result as a tensor of this shape, but with any number of items."""
+    value = in_order(value, shape)
+    if isinstance(value, Tensor) and value.dim() == 2 and shape[1] == 1 and value.shape[1] == shape[2]:
+        fail(f"{name} of a single example has shape {tuple(value.shape)}; keep the batch dimension (no squeeze)")
+    items = len(value) if isinstance(value, Tensor) and value.dim() == 3 else shape[0]
+    return as_tensor(value, name, (items, *shape[1:]))
+
+
+def same(value: Tensor, other: Tensor) -> bool:
+    return value.shape == other.shape and torch.allclose(value, other, rtol=1e-9, atol=1e-9)
 
 
 def assert_reading_leaves_the_model_alone(observe: Observe, name: str, seed: int, training: bool) -> None:
@@ -133,34 +151,7 @@ def test_writes_add_up_to_the_end_of_the_stream(observe: Observe, layers: int) -
     seen, w, stream = reading(observe, "contributions", 1700, layers=layers)
     shape = (layers + 1, 12, 8)
     value = as_tensor(in_order(seen["returned"], shape), "contributions", shape)
-    wrong = {
-        "the writes of blocks that all read the initial stream; each reads the output of the one before": (
-            apart(w, stream).sum(0)
-        ),
-        "the output of norm_f; leave it out": norm(w, stream[-1], False, "norm_f."),
-        "the initial stream minus the blocks' writes; add them": stream[0] - (stream[-1] - stream[0]),
-        "a sum of streams; add up differences": torch.stack(stream).sum(0),
-        "the sum of the blocks' writes without that of the embedding": stream[-1] - stream[0],
-        "the stream before the last block": stream[-2],
-        "a sum that begins with the end of the stream; item 0 is its beginning": 2 * stream[-1] - stream[0],
-        "a sum of writes of blocks without their norm": without_norms(w, stream[0], layers).sum(0),
-    }
-    assert_close(value.sum(0), stream[-1], "sum of all contributions", mistakes=wrong)
-
-
-def apart(w: dict[str, Tensor], stream: list[Tensor]) -> Tensor:
-    """Return the writes of blocks that all read the initial stream. (L+1, N, d_model)."""
-    first, layers = stream[0], range(len(stream) - 1)
-    return torch.stack([first, *(block_forward(w, first, False, f"blocks.{i}.") - first for i in layers)])
-
-
-def without_norms(w: dict[str, Tensor], first: Tensor, layers: int) -> Tensor:
-    """Return the writes of blocks whose branch reads the stream without its norm. (L+1, N, d_model)."""
-    writes = [first]
-    for i in range(layers):
-        stream = torch.stack(writes).sum(0)
-        writes.append(torch.tanh(stream @ w[f"blocks.{i}.fc1.weight"].T) @ w[f"blocks.{i}.fc2.weight"].T)
-    return torch.stack(writes)
+    assert_close(value.sum(0), stream[-1], "sum of all contributions", mistakes=wrong_sums(w, stream))
 
 
 def size_of_writes(writes: Tensor) -> Tensor:
@@ -199,39 +190,7 @@ def writes_as_bars(observe: Observe) -> Picture:
 )
 def test_each_write_is_that_of_its_block(observe: Observe) -> None:
     seen, w, stream = reading(observe, "contributions", 1720)
-    target = mlp_writes(stream)
-    read = [norm(w, x, False, f"blocks.{layer}.norm.") for layer, x in enumerate(stream[:-1])]
-    normed = norm(w, stream[-1], False, "norm_f.") - stream[-2]
-    mistakes = {
-        "the writes of blocks that all read the initial stream; each reads the output of the one before": (
-            apart(w, stream)
-        ),
-        "the writes with the last one measured after norm_f; norm_f is not part of the stream": torch.cat(
-            [target[:-1], normed[None]]
-        ),
-        "the streams; a write is the stream after a block minus the stream before it": torch.stack(stream),
-        "the writes with the wrong sign; subtract the stream before the block from the stream after it": torch.cat(
-            [target[:1], -target[1:]]
-        ),
-        "the absolute values of the writes; keep their signs": target.abs(),
-        "the absolute values of the blocks' writes; keep their signs": torch.cat([target[:1], target[1:].abs()]),
-        "the writes of blocks without their norm; call the block": without_norms(w, stream[0], 3),
-        "the writes in reverse order": target.flip(0),
-        "the writes of the blocks in reverse order; item 1 is that of the first block": torch.cat(
-            [target[:1], target[1:].flip(0)]
-        ),
-        "the writes without the bias of inp; it is part of item 0": torch.cat([target[:1] - w["inp.bias"], target[1:]]),
-        "the differences to the initial stream; subtract the stream before the block": torch.stack(
-            [stream[0], *(x - stream[0] for x in stream[1:])]
-        ),
-        "zeros in item 0 instead of the embedding's write": torch.cat([0 * target[:1], target[1:]]),
-        "the writes with the final stream as item 0; item 0 is the initial stream": torch.cat(
-            [stream[-1][None], target[1:]]
-        ),
-        "the writes with the embedding's last; it is item 0": target.roll(-1, 0),
-        "what the blocks read; return what they write": torch.stack([stream[0], *read]),
-    }
-    assert_items(seen["returned"], target, "contributions", mistakes)
+    assert_items(seen["returned"], mlp_writes(stream), "contributions", wrong_writes(w, stream))
 
 
 @question(

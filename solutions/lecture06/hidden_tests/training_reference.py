@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .inputs import VOCAB, names
+from .inputs import VOCAB, names, normal
 from .residual_reference import SMALL, mlp_logits, mlp_weights
 
 EXAMPLES = 150
@@ -64,13 +64,21 @@ def adam(lr: float) -> Rule:
     return step
 
 
+Forward = Callable[[dict[str, Tensor], Tensor, bool], Tensor]
+"""The logits, from the weights, the contexts and whether in training mode."""
+
+
+def small_logits(weights: dict[str, Tensor], contexts: Tensor, training: bool) -> Tensor:
+    return mlp_logits(weights, contexts, SMALL[-1], training)
+
+
 def simulate(
     rule: Rule,
     *,
     size: int,
     seed: int,
     start: dict[str, Tensor] | None = None,
-    blocks: int = SMALL[-1],
+    forward: Forward = small_logits,
     steps: int = STEPS,
     draw: Callable[[torch.Generator, int], Tensor] = draw_fresh,
     once: bool = False,
@@ -86,7 +94,7 @@ def simulate(
     smoothing: float = 0.0,
     share: Callable[[int], float] = lambda step: 1.0,
 ) -> Training:
-    """Train the small network from its given weights, as `train` does, or in a known wrong way.
+    """Train a network, by default the small one from its given weights, as `train` does or in a known wrong way.
 
     clip, limit: the largest norm of all gradients together, and the largest entry; share: of each step's update
     """
@@ -101,7 +109,7 @@ def simulate(
         rows = rows if once and rows is not None else draw(generator, size)
         others = draw(generator, size) if apart else rows
         leaves = {name: value.clone().requires_grad_() for name, value in weights.items()}
-        logits = mlp_logits(given | leaves, contexts[rows], blocks, training)
+        logits = forward(given | leaves, contexts[rows], training)
         logits = logits.softmax(1) if softmax else logits
         loss = F.cross_entropy(logits, targets[others], reduction=reduction, label_smoothing=smoothing)
         gradients = [one + stored * (not losses) for one in torch.autograd.grad(loss, list(leaves.values()))]
@@ -110,7 +118,7 @@ def simulate(
         for (name, value), gradient in zip(weights.items(), gradients, strict=True):
             weights[name] = value + share(step) * (rule(value, gradient, memories[name]) - value)
         if after:
-            loss = F.cross_entropy(mlp_logits(given | weights, contexts[rows], blocks, training), targets[rows])
+            loss = F.cross_entropy(forward(given | weights, contexts[rows], training), targets[rows])
         losses.append(loss.detach())
     return Training(losses=torch.stack(losses), weights=weights)
 
@@ -132,6 +140,10 @@ def one_too_many() -> Callable[[torch.Generator, int], Tensor]:
     """Return a way to draw that draws once too often before the first batch."""
     first = [every_second]
     return lambda generator, size: (first.pop() if first else draw_fresh)(generator, size)
+
+
+def all_but_the_last(generator: torch.Generator, size: int) -> Tensor:
+    return torch.randint(EXAMPLES - 1, (size,), generator=generator)
 
 
 def everything(generator: torch.Generator, size: int) -> Tensor:
@@ -166,6 +178,9 @@ def wrong_batches(size: int) -> dict[str, Tensor]:
         "the result of batches without replacement (randperm); use torch.randint as the question says": losses(
             draw=without_replacement
         ),
+        "the result of the same numbers in every step; do not seed the generator": losses(once=True, advance=0),
+        "the result of a number drawn before the first step; draw only the batches": losses(advance=ADVANCE + 1),
+        "the result of batches that leave out the last example": losses(draw=all_but_the_last),
         "the result of one draw too many before the first step; draw only the batches": losses(draw=one_too_many()),
         "the result of two draws in each step; draw only the batch": losses(draw=every_second),
         "the result of batches of 64; use batch_size": losses(draw=sixty_four),
@@ -173,6 +188,18 @@ def wrong_batches(size: int) -> dict[str, Tensor]:
         "the result of the first examples; draw a batch": losses(draw=first_rows),
         "the summed losses; average them, as cross_entropy does by default": losses(reduction="sum"),
         "the result of inputs and targets drawn separately; draw one batch of indices for both": losses(apart=True),
+    }
+
+
+@functools.cache
+def own_generators(size: int) -> dict[str, Tensor]:
+    """Return the losses of answers that seed a generator where none is passed, where nothing is updated."""
+    seeds = {f"with {seed}": seed for seed in USUAL_SEEDS} | {"by default": torch.Generator().initial_seed()}
+    return {
+        f"the result of a generator that your code seeds {how}; without one, use the global random state": simulate(
+            sgd(0.0), size=size, seed=seed, advance=0
+        ).losses
+        for how, seed in seeds.items()
     }
 
 
@@ -194,6 +221,9 @@ def wrong_updates() -> dict[str, Training]:
     def warm(length: int) -> Callable[[int], float]:
         return lambda step: min(1.0, (step + 1) / length)
 
+    def falling(factor: float) -> Callable[[int], float]:
+        return lambda step: factor**step
+
     return {
         "the result of gradients that add up from step to step; clear them (zero_grad)": train(
             sgd(RATE, momentum=1.0), stored=STORED
@@ -205,6 +235,25 @@ def wrong_updates() -> dict[str, Training]:
             sgd(RATE), stored=STORED
         ),
         "the result of gradient clipping; use plain SGD": train(sgd(RATE), clip=1.0),
+        **{
+            f"the result of gradients clipped to values of at most {limit:g}; use plain SGD": train(
+                sgd(RATE), limit=limit
+            )
+            for limit in (0.1, 0.5, 1.0)
+        },
+        "the result of a learning rate that falls linearly; use lr in every step": train(
+            sgd(RATE), share=lambda step: 1 - step / STEPS
+        ),
+        "the result of a learning rate that falls like a cosine; use lr in every step": train(
+            sgd(RATE), share=lambda step: (1 + math.cos(math.pi * step / STEPS)) / 2
+        ),
+        **{
+            f"the result of a learning rate times {factor:g} in each step; use lr in every step": train(
+                sgd(RATE), share=falling(factor)
+            )
+            for factor in (0.9, 0.95, 0.99, 0.999)
+        },
+        "the result of lr divided by the batch size; the loss is a mean already": train(sgd(RATE / 16)),
         "the result of inputs and targets drawn separately; draw one batch of indices for both": train(
             sgd(RATE), apart=True
         ),
@@ -261,18 +310,19 @@ def wrong_losses() -> dict[str, Tensor]:
     return wrong
 
 
-# A start with large gradients, and enough steps to see a learning rate that changes.
+# A start with large gradients, and enough steps to see a learning rate that changes, of a model whose steps are cheap.
 
-STEEP = [VOCAB, 3, 4, 8, 12, 1]
-STEEP_RATE, STEEP_SIZE, STEEP_STEPS = 0.001, 8, 120
+STEEP_FACTOR, STEEP_RATE, STEEP_SIZE, STEEP_STEPS = 300.0, 1e-5, 8, 120
 
 
 @functools.cache
-def steep_weights() -> dict[str, Tensor]:
-    """Return weights of a network of one block that is sure of the wrong letters: its gradients are large."""
-    weights = mlp_weights(STEEP, seed=1930)
-    weights["head.weight"] = 100 * weights["head.weight"]
-    return weights
+def steep_table() -> Tensor:
+    """Return a table of bigrams that is sure of the wrong letters: its gradients are large."""
+    return normal(VOCAB, VOCAB, seed=1930, std=20 / STEEP_FACTOR)
+
+
+def steep_logits(weights: dict[str, Tensor], contexts: Tensor, training: bool) -> Tensor:
+    return STEEP_FACTOR * weights["table"][contexts[:, -1]]
 
 
 def steep(steps: int, **way: float) -> Tensor:
@@ -281,8 +331,8 @@ def steep(steps: int, **way: float) -> Tensor:
         sgd(STEEP_RATE),
         size=STEEP_SIZE,
         seed=SEED,
-        start=steep_weights(),
-        blocks=1,
+        start={"table": steep_table()},
+        forward=steep_logits,
         steps=steps,
         **way,  # type: ignore[arg-type]
     ).losses
