@@ -21,7 +21,7 @@ SIMILAR = 0.6
 
 @dataclass(frozen=True, kw_only=True)
 class ReleasedNotebook:
-    """A notebook as released, in the current version or in an older one.
+    """A notebook as released, in the current version or in an older one; without slots, as some values are cached.
 
     regions: the answer cell and region of each question, by current id
     written: the answer cell of each written question
