@@ -66,7 +66,7 @@ def _is_box(line: str) -> bool:
 
 def may_hold_region(lines: Sequence[str]) -> bool:
     """Return whether a line looks like a banner or marker, at any indent."""
-    return any(pattern.match(line) for line in lines for pattern in (START, END, BANNER))
+    return any("#" in line and (START.match(line) or END.match(line) or BANNER.match(line)) for line in lines)
 
 
 def ends_open_region(lines: Sequence[str]) -> bool:

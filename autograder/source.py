@@ -56,7 +56,7 @@ class Layout:
     inside: frozenset[int]
 
 
-@functools.lru_cache(maxsize=16)
+@functools.lru_cache(maxsize=64)
 def layout(source: str) -> Layout:
     """Separate code from strings and comments. A triple quote that is never closed does not open a string."""
     code: list[str] = []

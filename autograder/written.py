@@ -47,7 +47,7 @@ def with_answer(cell: str, answer: str) -> str:
 
 def is_marked(lines: Sequence[str], questions: Collection[str]) -> bool:
     """Return whether a cell has the banner of one of these questions."""
-    return any((found := BANNER.match(line)) and found[1] in questions for line in lines)
+    return any("<!--" in line and (found := BANNER.match(line)) and found[1] in questions for line in lines)
 
 
 def find_parts(

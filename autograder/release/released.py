@@ -4,6 +4,7 @@ A submission may have been made from any version. Its given cells are separated 
 version that most of its cells come from, and its questions are identified by their current ids.
 """
 
+import functools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,9 +19,9 @@ from autograder.release.versions import Version, recorded
 SIMILAR = 0.6
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class ReleasedNotebook:
-    """A notebook as released, in the current version or in an older one.
+    """A notebook as released, in the current version or in an older one; without slots, as some values are cached.
 
     regions: the answer cell and region of each question, by current id
     written: the answer cell of each written question
@@ -63,11 +64,22 @@ class ReleasedNotebook:
 
     def place_of(self, cell: Cell) -> str | None:
         """Return the id of the cell of this version with the same text, else with the same id, or None."""
-        same = [own.id for own in self.cells if own.source == cell.source]
-        known = any(own.id == cell.id for own in self.cells)
-        if known and (cell.id in same or not same):
+        same = self._ids_by_source.get(cell.source)
+        if cell.id in self.lines and (same is None or cell.id in same):
             return cell.id
         return same[0] if same else None
+
+    @functools.cached_property
+    def lines(self) -> Mapping[str, frozenset[str]]:
+        """The lines of code of each cell, by its id, for comparing with submitted cells."""
+        return {cell.id: frozenset(normal(cell.lines)) for cell in self.cells}
+
+    @functools.cached_property
+    def _ids_by_source(self) -> Mapping[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for cell in self.cells:
+            found.setdefault(cell.source, []).append(cell.id)
+        return found
 
 
 def names_to_questions(questions: Sequence[Question]) -> dict[str, str]:
@@ -195,14 +207,13 @@ def _match(base: ReleasedNotebook, cells: Sequence[Cell]) -> list[Cell | None]:
     """
     by_id = {cell.id: cell for cell in base.cells}
     by_text = {cell.source.strip(): cell for cell in base.cells}
-    lines = {cell.id: frozenset(normal(cell.lines)) for cell in base.cells}
     ids_lost = sum(cell.id in by_id for cell in cells) * 2 < len(base.cells)
     found: list[Cell | None] = []
     for cell in cells:
         origin = by_text.get(cell.source.strip())
         if origin is None:
             own = frozenset(normal(cell.lines))
-            likeness = {key: _likeness(own, other) for key, other in lines.items() if by_id[key].kind == cell.kind}
+            likeness = {key: _likeness(own, other) for key, other in base.lines.items() if by_id[key].kind == cell.kind}
             best = max(likeness, key=likeness.__getitem__, default="")
             if likeness.get(cell.id, 0.0) >= SIMILAR / 2:
                 origin = by_id[cell.id]

@@ -13,6 +13,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass
+from operator import is_
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -114,12 +115,16 @@ def now() -> Before:
 
 
 def shared_state() -> SharedState:
-    """Return what all code of a notebook shares, by name: the libraries' functions and settings."""
+    """Return what all code of a notebook shares, by name: settings, then what each library's module or class holds."""
+    return [_settings(), *(dict(vars(owner)) for owner in libraries.current.shared)]
+
+
+def _settings() -> dict[str, Any]:
     shared = libraries.current.shared
-    switches = libraries.current.switches() | {"trace": sys.gettrace()}
-    switches |= {"threads": threading.active_count(), "timer": signal.getitimer(signal.ITIMER_REAL)[0] > 0}
-    switches |= {owner.__name__: sys.modules.get(owner.__name__) for owner in shared if isinstance(owner, ModuleType)}
-    return [switches, *(dict(vars(owner)) for owner in shared)]
+    settings = libraries.current.switches() | {"trace": sys.gettrace()}
+    settings |= {"threads": threading.active_count(), "timer": signal.getitimer(signal.ITIMER_REAL)[0] > 0}
+    settings |= {owner.__name__: sys.modules.get(owner.__name__) for owner in shared if isinstance(owner, ModuleType)}
+    return settings
 
 
 def is_changed(before: SharedState) -> bool:
@@ -127,12 +132,14 @@ def is_changed(before: SharedState) -> bool:
 
     New names in a module do not count, because libraries add them lazily; in a class they may hide an inherited one.
     """
-    after = shared_state()
-    pairs = list(zip(before, after, strict=True))
-    if any(is_rebound(then, now) for then, now in pairs):
+    settings, *held = before
+    if is_rebound(settings, _settings()):
         return True
-    classes = [pair for owner, pair in zip(libraries.current.shared, pairs[1:], strict=True) if isinstance(owner, type)]
-    return any(len(then) != len(now) for then, now in classes)
+    for owner, then in zip(libraries.current.shared, held, strict=True):
+        now = vars(owner)
+        if not all(map(is_, map(now.get, then), then.values())) or (isinstance(owner, type) and len(now) != len(then)):
+            return True
+    return False
 
 
 def enter(fd: int) -> None:

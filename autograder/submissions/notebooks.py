@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from autograder.assignment import Assignment
 from autograder.errors import printable
-from autograder.notebook import SETUP, Cell, NotANotebook, NotebookFile, ParsedNotebook, read_notebook
+from autograder.notebook import SETUP, SETUP_START, Cell, NotANotebook, NotebookFile, ParsedNotebook, read_notebook
 from autograder.regions import find_regions
 from autograder.release.released import names_to_questions
 from autograder.results import Flag, SubmittedFile
@@ -53,6 +53,8 @@ def read_cells(data: bytes) -> ParsedNotebook:
     Raises NotANotebook with a plain reason.
     """
     parsed = _read(data)
+    if not any(SETUP_START in cell.source for cell in parsed.cells):
+        return parsed
     cells = tuple(replace(cell, source=SETUP.sub("", cell.source)) for cell in parsed.cells)
     return replace(parsed, cells=cells)
 

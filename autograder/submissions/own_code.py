@@ -168,7 +168,7 @@ def _has_open_region(lines: Sequence[str]) -> bool:
 
 
 def _last_marker(lines: Sequence[str]) -> str:
-    if not any(START.match(line) or END.match(line) for line in lines):
+    if not any("#" in line and (START.match(line) or END.match(line)) for line in lines):
         return ""
     comments = sorted(layout("\n".join(lines)).comments, reverse=True)
     kinds = (kind for i in comments for kind, mark in (("start", START), ("end", END)) if mark.match(lines[i]))

@@ -134,7 +134,7 @@ class _Reader:
         """Return the regions of a cell, except those with a whole definition instead of a function body."""
         cell = place.cell
         answers = match.question if match is not None and match.role == Role.ANSWER else ""
-        regions = place.base.regions_in(replace(cell, question=cell.question or answers))
+        regions = place.base.regions_in(replace(cell, question=answers) if answers and not cell.question else cell)
         return [region for region in regions if not self._is_whole(cell, region)]
 
     def _is_whole(self, cell: Cell, region: Region) -> bool:
