@@ -10,12 +10,14 @@ import argparse
 import contextlib
 import itertools
 import os
+import random
 import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from autograder.assignment import Assignment
@@ -28,6 +30,8 @@ from benchmarks import rescore
 
 STUDENTS = 10_000
 DISTINCT = 60
+RIGHT = 0.75
+"""The part of the answers that are right."""
 UNREADABLE = 50
 """One of so many students hands in what is no notebook."""
 KILLED_AT = 0.9
@@ -45,12 +49,14 @@ HOSTILE = (
 
 def write_class(assignment: Assignment, folder: Path, students: int, distinct: int) -> None:
     """Write a folder per student with hard links to distinct submissions: right, wrong, hostile and unreadable."""
-    kinds = rescore.write_class(assignment, folder / "distinct", distinct - len(HOSTILE))
+    kinds = folder / "distinct"
     released = load_released(assignment)
     reference, tables = reference_cells(assignment, released), corpus.released_tables(assignment)
+    for number, drawn in enumerate(draw(assignment, distinct - len(HOSTILE))):
+        corpus.write(kinds / f"s{number:04}", corpus.submission(tables, released, reference | drawn))
     for number, (body, question) in enumerate(zip(HOSTILE, itertools.cycle(assignment.questions), strict=False)):
         answer = corpus.Answer(question=question.id, right=False, name="hostile", expect="", body=body)
-        answers: dict[str, str | corpus.Answer] = {**reference, question.id: answer}
+        answers = reference | {question.id: answer}
         corpus.write(kinds / f"x{number}", corpus.submission(tables, released, answers))
     sources = sorted(kinds.iterdir())
     for number in range(students):
@@ -61,6 +67,19 @@ def write_class(assignment: Assignment, folder: Path, students: int, distinct: i
             continue
         for path in sources[number % len(sources)].iterdir():
             os.link(path, target / path.name)
+
+
+def draw(assignment: Assignment, count: int) -> Iterator[dict[str, corpus.Answer]]:
+    """Yield answers to all questions, drawn from the corpus; a comment makes each unlike all others."""
+    known = corpus.read_corpus(assignment)
+    for number in range(count):
+        chance = random.Random(number)
+        drawn = {}
+        for question, answers in known.items():
+            right = chance.random() < RIGHT
+            answer = chance.choice([one for one in answers if one.right is right])
+            drawn[question] = replace(answer, body=f"# {number}\n{answer.body}")
+        yield drawn
 
 
 @contextlib.contextmanager

@@ -5,12 +5,10 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
 from autograder.errors import GraderFault
 from autograder.gradebook import programs, recordings, schema
-from autograder.gradebook.blobs import pack, unpack
+from autograder.gradebook.packing import pack
 from autograder.gradebook.programs import Scored
 from autograder.gradebook.store import Gradebook
 from autograder.grading.recording import Facts, Recording, Reply
@@ -81,11 +79,6 @@ def test_what_one_child_says_of_what_calls_leave_behind_holds_for_the_program(bo
     assert found.facts
     assert found.facts.kept
     assert not found.facts.stateless
-
-
-@given(st.binary(max_size=300) | st.binary(min_size=1, max_size=4).map(lambda part: part * 5000))
-def test_what_is_packed_is_unpacked(body: bytes) -> None:
-    assert unpack(pack(body)) == body
 
 
 def test_a_damaged_gradebook_is_one_line(book: Gradebook) -> None:
