@@ -30,7 +30,7 @@ Key = TypeVar("Key")
 class Body:
     """Bytes to store.
 
-    place: a digest of what they are, such as the answer to a question; bodies with the same one are compared
+    place: what they are, such as the answer to a question; bodies with the same one are compared
     width: the bytes of each number in it, 1 for text
     """
 
@@ -47,11 +47,6 @@ class _Base:
 
 def digest(data: bytes) -> bytes:
     return hashlib.blake2b(data, digest_size=DIGEST).digest()
-
-
-def place_of(*what: str | bytes | int) -> bytes:
-    """Return a place by what stands there."""
-    return digest(repr(what).encode())
 
 
 def write_blobs(connection: Connection, bodies: Mapping[Key, Body]) -> dict[Key, bytes]:
@@ -80,7 +75,8 @@ def write_blobs(connection: Connection, bodies: Mapping[Key, Body]) -> dict[Key,
 
 def _place(body: Body) -> bytes:
     """Return where the bases of a body are; arrays of numbers are compared with those of the same size alone."""
-    return place_of(body.place, body.width, len(body.content)) if body.width > 1 else body.place
+    size = len(body.content) if body.width > 1 else 0
+    return digest(b"%d %d " % (body.width, size) + body.place)
 
 
 def _bases(connection: Connection, places: Iterable[bytes]) -> dict[bytes, list[_Base]]:
@@ -128,7 +124,7 @@ def write_lists(connection: Connection, lists: Mapping[Key, Sequence[Body]]) -> 
     joined = {
         key: Body(
             content=b"".join(parts[key, number] for number in range(len(one))),
-            place=place_of("list", one[0].place) if one and one[0].place else b"",
+            place=b"list " + one[0].place if one and one[0].place else b"",
         )
         for key, one in lists.items()
     }

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from autograder.gradebook import schema
-from autograder.gradebook.blobs import Body, place_of, read_lists, write_lists
+from autograder.gradebook.blobs import Body, read_lists, write_lists
 from autograder.gradebook.store import Gradebook
 from autograder.program import Alternative, Program, Step
 from autograder.results import Audience, Flag, Status
@@ -61,8 +61,11 @@ def _lines(program: Program) -> list[Body]:
     """Return the program as lines of JSON: each step, as steps of a class are often the same, then the rest."""
     table = asdict(program)
     steps = table.pop("steps")
-    lines = [Body(content=json.dumps(step).encode(), place=place_of("step", step["label"])) for step in steps]
-    return [*lines, Body(content=json.dumps(table).encode(), place=place_of("program", program.notebook))]
+    lines = [
+        Body(content=json.dumps(step).encode(), place=b"step " + step["label"].encode(errors="surrogatepass"))
+        for step in steps
+    ]
+    return [*lines, Body(content=json.dumps(table).encode(), place=b"program " + program.notebook.encode())]
 
 
 def _from_lines(lines: list[bytes]) -> Program:

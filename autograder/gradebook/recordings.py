@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Row, func, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from autograder.gradebook import schema, transcripts
-from autograder.gradebook.blobs import Body, place_of, read_lists, write_lists
+from autograder.gradebook.blobs import Body, read_lists, write_lists
 from autograder.gradebook.store import Gradebook, connect
 from autograder.gradebook.transcripts import Stored
 from autograder.grading.observe import StoredFrame
@@ -78,15 +78,16 @@ def _adds(before: Stored | None, reply: Reply) -> bool:
 
 def _line(line: str) -> Body:
     """Return a line of a program's text, which begins with the label of its step."""
-    return Body(content=line.encode(errors="surrogatepass"), place=place_of("line", line.partition(",")[0]))
+    content = line.encode(errors="surrogatepass")
+    return Body(content=content, place=b"line " + content.partition(b",")[0])
 
 
 def _frame(reply: Reply) -> list[Body]:
     """Return the header and the arrays of a reply; those of replies to the same request are often alike."""
     assert isinstance(reply.answer, tuple), "only frames have parts"
-    header = Body(content=bytes(reply.answer[0]), place=place_of("header", reply.request))
+    header = Body(content=bytes(reply.answer[0]), place=b"header " + reply.request)
     arrays = [
-        Body(content=content, place=place_of("array", reply.request, number), width=width)
+        Body(content=content, place=b"array %d " % number + reply.request, width=width)
         for number, (width, content) in enumerate(parts(*reply.answer))
     ]
     return [header, *arrays]

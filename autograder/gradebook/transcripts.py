@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection
 
-from autograder.gradebook.blobs import Body, place_of, read_blobs, write_blobs
+from autograder.gradebook.blobs import Body, read_blobs, write_blobs
 
 _HEAD = struct.Struct("<16s16sI")
 
@@ -21,8 +21,8 @@ class Stored(NamedTuple):
 def write(connection: Connection, text: str, replies: Mapping[bytes, Stored]) -> bytes:
     """Store the replies of the program with this text, by their places; return the digest."""
     content = b"".join(_HEAD.pack(place, one.request, len(one.answer)) + one.answer for place, one in replies.items())
-    notebook = text.partition("\n")[0]
-    return write_blobs(connection, {0: Body(content=content, place=place_of("replies", notebook))})[0]
+    notebook = text.partition("\n")[0].encode(errors="surrogatepass")
+    return write_blobs(connection, {0: Body(content=content, place=b"replies " + notebook)})[0]
 
 
 def read(connection: Connection, digest: bytes) -> dict[bytes, Stored]:
