@@ -13,10 +13,10 @@ from autograder.gradebook import blobs, packing, recordings, schema
 from autograder.gradebook.blobs import Body, read_blobs, write_blobs
 from autograder.gradebook.migrations import prepare
 from autograder.gradebook.store import Gradebook
-from autograder.gradebook.transcripts import read
-from autograder.grading.recording import Facts, Recording, Reply
+from autograder.gradebook.transcripts import Stored, join, read, split
+from autograder.grading.recording import LOOK, Facts, Recording, Reply
 from autograder.results import Status
-from autograder.sandbox.channel import encode, split
+from autograder.sandbox import channel
 from autograder.sandbox.replies import Failure
 
 WIDTHS = (1, 2, 4, 8)
@@ -61,6 +61,14 @@ def test_differences_are_small_and_extremes_come_back(dtype: str) -> None:
     stored = packing.pack_near(body.tobytes(), base.itemsize, base.tobytes(), b"n" * 16)
     assert packing.unpack(stored, base.tobytes()) == body.tobytes()
     assert len(stored) < 0.1 * body.nbytes
+
+
+REPLY = st.builds(Stored, request=st.binary(max_size=255), answer=st.binary(max_size=300))
+
+
+@given(st.dictionaries(st.binary(min_size=16, max_size=16), REPLY, max_size=5))
+def test_replies_are_split_as_they_were_joined(replies: dict[bytes, Stored]) -> None:
+    assert dict(split(join(replies))) == replies
 
 
 def size(connection: Connection) -> int:
@@ -114,8 +122,9 @@ def test_bases_are_few_and_no_base_builds_on_another(book: Gradebook) -> None:
 def test_a_gradebook_with_a_row_per_reply_is_migrated(book: Gradebook) -> None:
     """Version 4 becomes version 5; what is stored as a whole is read as before."""
     one = Recording(key=b"k" * 16, text='["hw"]\n["Q1"]', facts=Facts(failure=None, errors={}, disturbed=False))
-    one.add(b"a" * 16, Reply(request=b"r" * 16, answer=split(encode({"x": noise(0)}))))
+    one.add(b"a" * 16, Reply(request=b"r" * 16, answer=channel.split(channel.encode({"x": noise(0)}))))
     one.add(b"b" * 16, Reply(request=b"s" * 16, answer=Failure(status=Status.CRASHED, message="gone")))
+    one.add(b"c" * 16, Reply(request=LOOK, answer=False))
     with book.writing() as connection:
         recordings.save(connection, [one], "{}")
         found = connection.execute(select(schema.programs.c.replies)).scalar_one()

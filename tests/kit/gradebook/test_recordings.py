@@ -11,7 +11,7 @@ from autograder.gradebook import programs, recordings, schema
 from autograder.gradebook.packing import pack
 from autograder.gradebook.programs import Scored
 from autograder.gradebook.store import Gradebook
-from autograder.grading.recording import Facts, Recording, Reply
+from autograder.grading.recording import LOOK, Facts, Recording, Reply
 from autograder.program import Alternative, Program, Step
 from autograder.results import (
     Audience,
@@ -27,7 +27,8 @@ def recording(**replies: Failure | bool | Frame) -> Recording:
     facts = Facts(failure=None, errors={"Q1": "no"}, disturbed=False, stopped=(Stopped(statements=1, error="e"),))
     found = Recording(key=b"k" * 16, text='["a"]\n["\udcff"]', facts=facts)
     for name, answer in replies.items():
-        found.add(name.encode().ljust(16), Reply(request=b"r" * 16, answer=answer))
+        request = LOOK if isinstance(answer, bool) else b"r" * 16
+        found.add(name.encode().ljust(16), Reply(request=request, answer=answer))
     return found
 
 
