@@ -52,8 +52,7 @@ def write_class(assignment: Assignment, folder: Path, students: int, distinct: i
     kinds = folder / "distinct"
     released = load_released(assignment)
     reference, tables = reference_cells(assignment, released), corpus.released_tables(assignment)
-    for number, drawn in enumerate(draw(assignment, distinct - len(HOSTILE))):
-        corpus.write(kinds / f"s{number:04}", corpus.submission(tables, released, {**reference, **drawn}))
+    write_drawn(assignment, kinds, distinct - len(HOSTILE))
     for number, (body, question) in enumerate(zip(HOSTILE, itertools.cycle(assignment.questions), strict=False)):
         answer = corpus.Answer(question=question.id, right=False, name="hostile", expect="", body=body)
         corpus.write(kinds / f"x{number}", corpus.submission(tables, released, {**reference, question.id: answer}))
@@ -79,6 +78,16 @@ def draw(assignment: Assignment, count: int) -> Iterator[dict[str, corpus.Answer
             answer = chance.choice([one for one in answers if one.right is right])
             drawn[question] = replace(answer, body=f"# {number}\n{answer.body}")
         yield drawn
+
+
+def write_drawn(assignment: Assignment, folder: Path, count: int) -> list[Path]:
+    """Write submissions whose answers are all drawn from the corpus; return their folders."""
+    released = load_released(assignment)
+    reference, tables = reference_cells(assignment, released), corpus.released_tables(assignment)
+    return [
+        corpus.write(folder / f"s{number:04}", corpus.submission(tables, released, {**reference, **drawn}))
+        for number, drawn in enumerate(draw(assignment, count))
+    ]
 
 
 @contextlib.contextmanager

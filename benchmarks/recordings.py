@@ -9,24 +9,10 @@ import contextlib
 import sqlite3
 from pathlib import Path
 
-from autograder.assignment import Assignment
 from autograder.assignment_file import load_assignment
-from autograder.authoring import corpus
 from autograder.gradebook.store import FILE
-from autograder.release.reference import reference_cells
-from autograder.release.released import load_released
 from benchmarks import rescore
-from benchmarks.class_of_10000 import draw
-
-
-def write_drawn(assignment: Assignment, folder: Path, count: int) -> list[Path]:
-    """Write submissions whose answers are all drawn from the corpus; return their folders."""
-    released = load_released(assignment)
-    reference, tables = reference_cells(assignment, released), corpus.released_tables(assignment)
-    return [
-        corpus.write(folder / f"s{number:04}", corpus.submission(tables, released, {**reference, **drawn}))
-        for number, drawn in enumerate(draw(assignment, count))
-    ]
+from benchmarks.class_of_10000 import write_drawn
 
 
 def kilobytes(out: Path) -> float:
