@@ -10,12 +10,14 @@ import argparse
 import contextlib
 import itertools
 import os
+import random
 import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from autograder.assignment import Assignment
@@ -28,6 +30,8 @@ from benchmarks import rescore
 
 STUDENTS = 10_000
 DISTINCT = 60
+RIGHT = 0.75
+"""The part of the answers that are right."""
 UNREADABLE = 50
 """One of so many students hands in what is no notebook."""
 KILLED_AT = 0.9
@@ -45,13 +49,13 @@ HOSTILE = (
 
 def write_class(assignment: Assignment, folder: Path, students: int, distinct: int) -> None:
     """Write a folder per student with hard links to distinct submissions: right, wrong, hostile and unreadable."""
-    kinds = rescore.write_class(assignment, folder / "distinct", distinct - len(HOSTILE))
+    kinds = folder / "distinct"
     released = load_released(assignment)
     reference, tables = reference_cells(assignment, released), corpus.released_tables(assignment)
+    write_drawn(assignment, kinds, distinct - len(HOSTILE))
     for number, (body, question) in enumerate(zip(HOSTILE, itertools.cycle(assignment.questions), strict=False)):
         answer = corpus.Answer(question=question.id, right=False, name="hostile", expect="", body=body)
-        answers: dict[str, str | corpus.Answer] = {**reference, question.id: answer}
-        corpus.write(kinds / f"x{number}", corpus.submission(tables, released, answers))
+        corpus.write(kinds / f"x{number}", corpus.submission(tables, released, {**reference, question.id: answer}))
     sources = sorted(kinds.iterdir())
     for number in range(students):
         target = folder / "batch" / f"s{number:05}"
@@ -61,6 +65,29 @@ def write_class(assignment: Assignment, folder: Path, students: int, distinct: i
             continue
         for path in sources[number % len(sources)].iterdir():
             os.link(path, target / path.name)
+
+
+def draw(assignment: Assignment, count: int) -> Iterator[dict[str, corpus.Answer]]:
+    """Yield answers to all questions, drawn from the corpus; a comment makes each unlike all others."""
+    known = corpus.read_corpus(assignment)
+    for number in range(count):
+        chance = random.Random(number)
+        drawn = {}
+        for question, answers in known.items():
+            right = chance.random() < RIGHT
+            answer = chance.choice([one for one in answers if one.right is right])
+            drawn[question] = replace(answer, body=f"# {number}\n{answer.body}")
+        yield drawn
+
+
+def write_drawn(assignment: Assignment, folder: Path, count: int) -> list[Path]:
+    """Write submissions whose answers are all drawn from the corpus; return their folders."""
+    released = load_released(assignment)
+    reference, tables = reference_cells(assignment, released), corpus.released_tables(assignment)
+    return [
+        corpus.write(folder / f"s{number:04}", corpus.submission(tables, released, {**reference, **drawn}))
+        for number, drawn in enumerate(draw(assignment, count))
+    ]
 
 
 @contextlib.contextmanager
@@ -86,13 +113,16 @@ def peak_mib(run: subprocess.Popen[str]) -> float:
     return int(line.split()[1]) / 1024
 
 
-def to_the_end(run: subprocess.Popen[str], students: int) -> tuple[float, float, float]:
-    """Follow a run; peak MiB when EARLY of the class and when all of it was done, seconds from then to its end."""
-    early = late = 0.0
-    done_at = time.perf_counter()
+def own_cpu_s(run: subprocess.Popen[str]) -> float:
+    """Return the CPU that a running process took so far, without its workers."""
+    fields = Path(f"/proc/{run.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
+
+
+def to_the_end(run: subprocess.Popen[str], students: int) -> tuple[float, float]:
+    """Follow a run; its peak MiB, and the seconds from when all students were done to its end."""
+    late, done_at = 0.0, time.perf_counter()
     for count in lines(run):
-        if count == int(EARLY * students):
-            early = peak_mib(run)
         if count == students:
             late, done_at = peak_mib(run), time.perf_counter()
             break
@@ -100,7 +130,22 @@ def to_the_end(run: subprocess.Popen[str], students: int) -> tuple[float, float,
         with contextlib.suppress(OSError, ValueError):
             late = peak_mib(run)
         time.sleep(0.02)
-    return early, late, time.perf_counter() - done_at
+    return late, time.perf_counter() - done_at
+
+
+class Clock:
+    """Seconds since it was made, of wall time and of CPU of programs that have ended."""
+
+    def __init__(self) -> None:
+        self._wall, self._cpu = time.perf_counter(), self._ended()
+
+    @staticmethod
+    def _ended() -> float:
+        times = os.times()
+        return times.children_user + times.children_system
+
+    def __str__(self) -> str:
+        return f"{time.perf_counter() - self._wall:.1f} s ({self._ended() - self._cpu:.1f} s of CPU)"
 
 
 def megabytes(paths: Iterable[Path]) -> float:
@@ -115,35 +160,39 @@ def measure(assignment: Assignment, folder: Path, students: int, distinct: int, 
     out = folder / "out"
     where = ["--out", str(out), "--assignment", assignment.name, "--course", str(assignment.home)]
     words = ["grade", str(folder / "batch"), *where, "--jobs", str(rescore.JOBS), "--questions", questions]
-    began, kept = time.perf_counter(), 0
+    began, kept, early, late = time.perf_counter(), 0, 0.0, 0.0
     with running(words) as run:
         for count in lines(run):
             kept = count
+            if count == int(EARLY * students):
+                early = peak_mib(run)
             if count == int(KILLED_AT * students):
+                late = peak_mib(run)
                 run.send_signal(signal.SIGKILL)
     seconds = time.perf_counter() - began
     yield f"graded {kept} with {rescore.JOBS} workers: {seconds:.0f} s, {seconds / kept * 1e3:.0f} ms per student"
+    yield f"peak memory at {int(EARLY * students)} students {early:.0f} MiB, at {kept} {late:.0f} MiB"
     began = time.perf_counter()
     with running(words) as run:
         for count in lines(run):
             if count > kept:
                 break
-        yield f"killed and started again: the first new result after {time.perf_counter() - began:.1f} s"
-        _, late, _ = to_the_end(run, students)
+        seconds, cpu_s = time.perf_counter() - began, own_cpu_s(run)
+        yield f"killed and started again: the first new result after {seconds:.1f} s ({cpu_s:.1f} s of CPU)"
+        late, _ = to_the_end(run, students)
     yield f"peak memory of the resumed run: {late:.0f} MiB; gradebook: {megabytes(out.glob(f'{FILE}*')):.1f} MB"
     shutil.rmtree(out / "results")
-    began = time.perf_counter()
+    clock = Clock()
     with running(words) as run:
-        early, late, writing_s = to_the_end(run, students)
-    yield f"nothing to grade: {time.perf_counter() - began:.1f} s, of which writing all views {writing_s:.1f} s"
-    yield f"peak memory at {int(EARLY * students)} students {early:.0f} MiB, at the end {late:.0f} MiB"
-    began = time.perf_counter()
+        late, writing_s = to_the_end(run, students)
+    yield f"nothing to grade: {clock}, of which writing all views {writing_s:.1f} s, {late:.0f} MiB"
+    clock = Clock()
     with running(["report", *where]) as run:
-        _, late, _ = to_the_end(run, students)
+        late, _ = to_the_end(run, students)
     pages = sorted((out / "report").iterdir(), key=lambda path: path.stat().st_size)
     largest = f"{pages[-1].name} with {pages[-1].stat().st_size / 1e6:.1f} MB"
     index = (out / "report" / "index.html").stat().st_size / 1e6
-    yield f"report: {time.perf_counter() - began:.0f} s, {late:.0f} MiB, index.html {index:.1f} MB, largest {largest}"
+    yield f"report: {clock}, {late:.0f} MiB, index.html {index:.1f} MB, largest {largest}"
 
 
 def main() -> int:

@@ -124,12 +124,12 @@ def sizes(out: Path) -> str:
     """Return how much a gradebook takes for each submission."""
     with open_gradebook(out, writing=False) as gradebook:
         count = sum(1 for _ in gradebook.saved(tests=False))
-        replies, stored = recordings.size(gradebook)
+        recorded, stored = recordings.size(gradebook)
     with contextlib.closing(sqlite3.connect(out / FILE)) as database:
         database.execute("pragma wal_checkpoint(truncate)")
     whole = (out / FILE).stat().st_size
     return (
-        f"{count} submissions, {replies} replies: {stored / count / 1000:.0f} kB of texts and tensors for each,"
+        f"{count} submissions, {recorded} programs: {stored / count / 1000:.0f} kB of texts and tensors for each,"
         f" {whole / count / 1000:.0f} kB with everything else"
     )
 

@@ -21,6 +21,8 @@ from autograder.notebook import SETUP_END, SETUP_START, Role
 FOLDER = PurePosixPath("colab")
 MOST = 1 << 20
 """Characters of packed files that a notebook may have; with more of them there is no such edition."""
+MOST_UNPACKED = 16 << 20
+"""Bytes that files may have before they are packed, as packing large data for nothing takes long."""
 WIDTH = 2000
 """Characters of a line of packed files, of which a cell may have a few thousand."""
 PACKED = re.compile(r'^\s*packed = """\n(.*?)"""', re.MULTILINE | re.DOTALL)
@@ -39,6 +41,8 @@ def edition(
 
     files: what it brings along, by path; pins: what pip installs, by package
     """
+    if sum(map(len, files.values())) > MOST_UNPACKED:
+        return None
     packed = pack(files)
     if len(packed) > MOST:
         return None

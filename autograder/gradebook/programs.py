@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from autograder.gradebook import schema
-from autograder.gradebook.blobs import read_lists, write_lists
+from autograder.gradebook.blobs import Body, read_lists, write_lists
 from autograder.gradebook.store import Gradebook
 from autograder.program import Alternative, Program, Step
 from autograder.results import Audience, Flag, Status
@@ -57,11 +57,15 @@ def load(gradebook: Gradebook, student: str) -> dict[str, Scored]:
     }
 
 
-def _lines(program: Program) -> list[bytes]:
+def _lines(program: Program) -> list[Body]:
     """Return the program as lines of JSON: each step, as steps of a class are often the same, then the rest."""
     table = asdict(program)
     steps = table.pop("steps")
-    return [json.dumps(line).encode() for line in (*steps, table)]
+    lines = [
+        Body(content=json.dumps(step).encode(), place=b"step " + step["label"].encode(errors="surrogatepass"))
+        for step in steps
+    ]
+    return [*lines, Body(content=json.dumps(table).encode(), place=b"program " + program.notebook.encode())]
 
 
 def _from_lines(lines: list[bytes]) -> Program:

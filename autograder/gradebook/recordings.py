@@ -9,12 +9,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, Row, func, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
-from autograder.gradebook import schema
-from autograder.gradebook.blobs import add_missing, read_lists, write_lists
+from autograder.gradebook import schema, transcripts
+from autograder.gradebook.blobs import Body, read_lists, write_lists
 from autograder.gradebook.store import Gradebook, connect
+from autograder.gradebook.transcripts import Stored
 from autograder.grading.observe import StoredFrame
 from autograder.grading.recording import Facts, Lookup, Recording, Reply
 from autograder.results import Status
@@ -48,31 +49,48 @@ def save(connection: Connection, recordings: Iterable[Recording], made_with: str
 
 
 def _save(connection: Connection, one: Recording, facts: Facts, made_with: str) -> None:
-    lines = one.text.encode(errors="surrogatepass").split(b"\n")
-    text = write_lists(connection, {0: lines})[0]
-    programs, replies = schema.programs, schema.replies
-    known = connection.execute(select(programs.c.facts).where(programs.c.key == one.key)).scalar_one_or_none()
-    if known is None:
-        row = {"key": one.key, "text": text, "facts": _facts_to_json(facts), "made_with": made_with}
-        connection.execute(programs.insert().values(**row))
-    else:
-        joined = _facts_to_json(_facts_from_json(known).joined(facts))
-        connection.execute(update(programs).where(programs.c.key == one.key).values(facts=joined))
-    frames = {
-        place: [bytes(reply.answer[0]), *parts(*reply.answer)]
-        for place, reply in one.replies.items()
-        if isinstance(reply.answer, tuple)
-    }
+    programs = schema.programs
+    known = connection.execute(select(programs).where(programs.c.key == one.key)).first()
+    before = _replies(connection, known) if known else {}
+    new = {place: reply for place, reply in one.replies.items() if _adds(before.get(place), reply)}
+    frames = {place: _frame(reply) for place, reply in new.items() if isinstance(reply.answer, tuple)}
     digests = write_lists(connection, frames)
-    rows = [
-        {"program": one.key, "place": place, "request": reply.request, "answer": _pack(reply, digests.get(place, b""))}
-        for place, reply in one.replies.items()
+    stored = {place: Stored(reply.request, _pack(reply, digests.get(place, b""))) for place, reply in new.items()}
+    replies = transcripts.write(connection, one.text, before | stored) if stored else known and known.replies
+    if known is None:
+        text = write_lists(connection, {0: [_line(line) for line in one.text.split("\n")]})[0]
+        row = {"key": one.key, "text": text, "facts": _facts_to_json(facts), "made_with": made_with}
+        connection.execute(programs.insert().values(**row, replies=replies))
+    else:
+        joined = _facts_to_json(_facts_from_json(known.facts).joined(facts))
+        connection.execute(update(programs).where(programs.c.key == one.key).values(facts=joined, replies=replies))
+
+
+def _replies(connection: Connection, row: Row[Any]) -> dict[bytes, Stored]:
+    """Return the replies of a program by their places."""
+    return transcripts.read(connection, row.replies) if row.replies else {}
+
+
+def _adds(before: Stored | None, reply: Reply) -> bool:
+    """Return whether a reply is kept: where there is none yet, or only a failure that did not come again."""
+    return before is None or (before.answer[:1] == FAILURE and not isinstance(reply.answer, Failure))
+
+
+def _line(line: str) -> Body:
+    """Return a line of a program's text, which begins with the label of its step."""
+    content = line.encode(errors="surrogatepass")
+    return Body(content=content, place=b"line " + content.partition(b",")[0])
+
+
+def _frame(reply: Reply) -> list[Body]:
+    """Return the header and the arrays of a reply; those of replies to the same request are often alike."""
+    assert isinstance(reply.answer, tuple), "only frames have parts"
+    header = Body(content=bytes(reply.answer[0]), place=b"header " + reply.request)
+    arrays = [
+        Body(content=content, place=b"array %d " % number + reply.request, width=width)
+        for number, (width, content) in enumerate(parts(*reply.answer))
     ]
-    failed = func.substr(replies.c.answer, 1, 1) == FAILURE
-    better = [row["place"] for row in rows if row["answer"][:1] != FAILURE]
-    if known is not None:
-        connection.execute(replies.delete().where(replies.c.program == one.key, replies.c.place.in_(better), failed))
-    add_missing(connection, replies, rows)
+    return [header, *arrays]
 
 
 def _pack(reply: Reply, digest: bytes) -> bytes:
@@ -90,12 +108,13 @@ def load(gradebook: Gradebook, key: bytes) -> Recording | None:
         row = connection.execute(select(schema.programs).where(schema.programs.c.key == key)).first()
         if row is None:
             return None
-        rows = connection.execute(select(schema.replies).where(schema.replies.c.program == key)).all()
-        lists = read_lists(connection, [row.text, *(one.answer[1:] for one in rows if one.answer[:1] == FRAME)])
+        replies = _replies(connection, row)
+        frames = (one.answer[1:] for one in replies.values() if one.answer[:1] == FRAME)
+        lists = read_lists(connection, [row.text, *frames])
         text = b"\n".join(lists[row.text]).decode(errors="surrogatepass")
         found = Recording(key=key, text=text, facts=_facts_from_json(row.facts))
-        for one in rows:
-            found.add(one.place, Reply(request=one.request, answer=_unpack(one.answer, lists)))
+        for place, one in replies.items():
+            found.add(place, Reply(request=one.request, answer=_unpack(one.answer, lists)))
         return found
 
 
@@ -206,8 +225,8 @@ def _facts_from_json(text: str) -> Facts:
 
 
 def size(gradebook: Gradebook) -> tuple[int, int]:
-    """Return how many replies are recorded, and the bytes that all stored texts and tensors take."""
+    """Return how many programs are recorded, and the bytes that all stored texts and tensors take."""
     with gradebook.engine.connect() as connection:
-        count = connection.execute(select(func.count()).select_from(schema.replies)).scalar_one()
+        count = connection.execute(select(func.count()).select_from(schema.programs)).scalar_one()
         total = connection.execute(select(func.sum(func.length(schema.blobs.c.body)))).scalar_one()
         return int(count), int(total or 0)

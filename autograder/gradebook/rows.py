@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, insert, select, update
 
 from autograder.gradebook import schema
-from autograder.gradebook.blobs import read_blobs, write_blobs
+from autograder.gradebook.blobs import Body, read_blobs, write_blobs
 from autograder.pictures import Picture
 from autograder.results import (
     Audience,
@@ -62,7 +62,11 @@ def _insert(connection: Connection, run: int, result: Result, grader: Mapping[st
     }
     key = int(connection.execute(insert(schema.results).values(**row).returning(schema.results.c.id)).scalar_one())
     answers = {question: score.answer for question, score in result.questions.items() if score.answer}
-    digests = write_blobs(connection, {question: one.source.encode() for question, one in answers.items()})
+    bodies = {
+        question: Body(content=one.source.encode(), place=b"answer " + question.encode())
+        for question, one in answers.items()
+    }
+    digests = write_blobs(connection, bodies)
     scores = [
         {
             "result": key,

@@ -1,17 +1,14 @@
-"""The tables of a gradebook, and the migration of older versions.
+"""The tables of a gradebook.
 
 Everything a run computes is kept: results belong to runs, so earlier runs stay readable. Texts and replies are stored
 once, under the digest of their bytes (`blobs`).
 """
 
-from collections.abc import Callable, Mapping
 from typing import Any
 
 from sqlalchemy import (
     Boolean,
     Column,
-    Connection,
-    Engine,
     Float,
     ForeignKey,
     Index,
@@ -22,17 +19,10 @@ from sqlalchemy import (
     Table,
     TypeDecorator,
     UniqueConstraint,
-    insert,
-    inspect,
-    select,
-    text,
-    update,
 )
 from sqlalchemy import Text as PlainText
 
-from autograder.errors import UsageError
-
-VERSION = 4
+VERSION = 5
 
 
 class Text(TypeDecorator[str]):
@@ -183,6 +173,16 @@ blobs = Table(
     Column("body", LargeBinary, nullable=False),  # a byte that says how it is packed, then the content
 )
 
+bases = Table(
+    "bases",
+    tables,
+    Column("place", LargeBinary(16), primary_key=True),  # what they are, such as replies to the same request
+    Column("digest", LargeBinary(16), ForeignKey("blobs.digest"), primary_key=True),
+    Column("sample", LargeBinary, nullable=False),  # some of its numbers; empty for a text
+    sqlite_with_rowid=False,
+)
+"""Blobs from which others at the same place may be stored as differences; they are themselves stored whole."""
+
 programs = Table(
     "programs",
     tables,
@@ -190,16 +190,7 @@ programs = Table(
     Column("text", LargeBinary(16), nullable=False),  # the digest of what was executed
     Column("facts", Text, nullable=False),  # JSON: how the program ended, and whether its calls left anything behind
     Column("made_with", Text, nullable=False),  # JSON: versions of kit, Python and torch
-)
-
-replies = Table(
-    "replies",
-    tables,
-    Column("program", LargeBinary(16), ForeignKey("programs.key"), primary_key=True),
-    Column("place", LargeBinary(16), primary_key=True),  # the digest of all that was asked in its child up to here
-    Column("request", LargeBinary(16), nullable=False),
-    Column("answer", LargeBinary, nullable=False),  # a byte that says what it is, then the content or its digest
-    sqlite_with_rowid=False,
+    Column("replies", LargeBinary(16)),  # the digest of all its replies (`transcripts`); none if it gave none
 )
 
 parts = Table(
@@ -221,49 +212,3 @@ result_programs = Table(
     Column("text", LargeBinary(16)),  # the digest of the program; none where the notebook was not handed in
     Column("notes", Text, nullable=False),  # JSON: the flags that came of scoring this notebook
 )
-
-
-def _with_pictures(connection: Connection) -> None:
-    connection.execute(text("ALTER TABLE tests ADD COLUMN picture TEXT"))
-
-
-def _with_bonus(connection: Connection) -> None:
-    """Add what says whether a question is a bonus; until version 4 none was."""
-    connection.execute(text("ALTER TABLE scores ADD COLUMN bonus BOOLEAN NOT NULL DEFAULT FALSE"))
-
-
-MIGRATIONS: Mapping[int, Callable[[Connection], None]] = {2: parts.create, 3: _with_pictures, 4: _with_bonus}
-"""By version: what upgrades a gradebook from the version before."""
-
-
-def prepare(engine: Engine, where: str) -> None:
-    """Create the tables of a new gradebook, or upgrade those of an older version, keeping a copy of a file.
-
-    Raises UsageError for a gradebook of a newer version.
-    """
-    if not inspect(engine).has_table("meta"):
-        with engine.begin() as connection:
-            tables.create_all(connection)
-            connection.execute(insert(meta).values(key="version", value=str(VERSION)))
-        return
-    found = version_of(engine, where)
-    if found < VERSION and engine.url.get_backend_name() == "sqlite" and engine.url.database:
-        copy = f"{engine.url.database}.version-{found}"
-        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            connection.execute(text("VACUUM INTO :copy"), {"copy": copy})  # with what is not in the main file yet
-    for version in range(found + 1, VERSION + 1):
-        with engine.begin() as connection:
-            MIGRATIONS[version](connection)
-            connection.execute(update(meta).where(meta.c.key == "version").values(value=str(version)))
-
-
-def version_of(engine: Engine, where: str) -> int:
-    """Return the version of a gradebook. Raises UsageError for a newer one than this kit knows, or where none is."""
-    if not inspect(engine).has_table("meta"):
-        raise UsageError("no results here", where, "give the folder that `autograder grade --out` wrote")
-    with engine.connect() as connection:
-        found = int(connection.execute(select(meta.c.value).where(meta.c.key == "version")).scalar_one())
-    if found > VERSION:
-        what = f"a gradebook of version {found}, made by a newer kit; this kit reads up to version {VERSION}"
-        raise UsageError(what, where, "update the kit")
-    return found

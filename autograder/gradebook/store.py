@@ -29,7 +29,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from autograder.errors import GraderFault, UsageError
-from autograder.gradebook import schema
+from autograder.gradebook import migrations, schema
 from autograder.gradebook.rows import Saved, assemble, fingerprint_of, save_result, student_of
 from autograder.results import Result, Student
 
@@ -203,12 +203,12 @@ def open_gradebook(folder: Path, url: str = "", *, writing: bool = True) -> Iter
         if not writing and file and not Path(file).is_file():
             raise UsageError("no results here", url or folder, "give the folder that `autograder grade --out` wrote")
         try:
-            if not writing and schema.version_of(engine, where) < schema.VERSION:
+            if not writing and migrations.version_of(engine, where) < schema.VERSION:
                 stack.enter_context(locked(folder))
                 writing = True
             if writing:
                 stack.enter_context(_database_locked(engine, where))
-                schema.prepare(engine, where)
+                migrations.prepare(engine, where)
         except (SQLAlchemyError, OSError) as error:
             fix = "move it away to begin a new one, or correct --db"
             raise UsageError(f"the gradebook cannot be opened ({_reason(error)})", where, fix) from error

@@ -34,6 +34,8 @@ RUNNING = ("sandbox", "authored.py", "probing.py")
 MARK = re.compile(r"^@question\(\s*[\"']([A-Z]+[0-9]+)[\"']", re.MULTILINE)
 RELATIVE = re.compile(r"^\s*from\s+\.(\w*)\s+import\s+(\([^)]*\)|[^\n]+)", re.MULTILINE)
 LIBRARIES = ("torch", "numpy", "scikit-learn", "pandas", "matplotlib")
+CHUNK = 1 << 20
+"""Bytes of a file that are read at a time, as data may be large."""
 SHOWN = 8
 """Number of questions that a reason names."""
 
@@ -188,8 +190,11 @@ def _digest_of_files(paths: Iterable[Path], home: Path | None = None) -> str:
     """Return a digest of files with their names, or with their paths below `home`."""
     total = hashlib.sha256()
     for path in paths:
-        name, content = str(path.relative_to(home)) if home else path.name, path.read_bytes()
-        total.update(json.dumps([name, len(content)]).encode() + content)
+        name = str(path.relative_to(home)) if home else path.name
+        total.update(json.dumps([name, path.stat().st_size]).encode())
+        with path.open("rb") as file:
+            while chunk := file.read(CHUNK):
+                total.update(chunk)
     return total.hexdigest()[:16]
 
 

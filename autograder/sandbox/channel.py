@@ -222,16 +222,20 @@ def _unflatten(tree: Any, tensors: list[Any], depth: int) -> Value:
     raise ChannelError("an unknown kind of value")
 
 
-def parts(header: bytes, body: bytes | bytearray) -> list[bytes]:
-    """Return the bytes of each array of a frame; the whole body as one part if the header does not say."""
+def parts(header: bytes, body: bytes | bytearray) -> list[tuple[int, bytes]]:
+    """Return the arrays of a frame: how many bytes each number has, and all bytes.
+
+    The whole body is one part, of single bytes, if the header does not say.
+    """
     try:
-        sizes = [DTYPES[kind].itemsize * math.prod(shape) for kind, shape in json.loads(header)["tensors"]]
+        kinds = [(DTYPES[kind].itemsize, math.prod(shape)) for kind, shape in json.loads(header)["tensors"]]
     except (ValueError, KeyError, TypeError, RecursionError):
-        return [bytes(body)]
+        return [(1, bytes(body))]
+    sizes = [width * count for width, count in kinds]
     if sum(sizes) != len(body) or any(size < 0 for size in sizes):
-        return [bytes(body)]
-    ends = list(itertools.accumulate(sizes))
-    return [bytes(body[end - size : end]) for size, end in zip(sizes, ends, strict=True)]
+        return [(1, bytes(body))]
+    ends = itertools.accumulate(sizes)
+    return [(width, bytes(body[end - size : end])) for (width, _), size, end in zip(kinds, sizes, ends, strict=True)]
 
 
 def send(fd: int, frame: bytes, deadline: Deadline) -> None:

@@ -164,9 +164,9 @@ def _folder_files(path: Path, wanted: Wanted, intake: Intake) -> list[FoundFile]
         intake.left_out.append((_nfc(top.name), "a results folder, not a submission"))
     names = {_nfc(top.name) for top in skipped}
     kept = [file for file in files if file.parts[0] not in names]
-    filled = {file.parts[0] for file in files} | names
+    filled = {file.parts[0] for file in files} | names | JUNK
     for top in tops:
-        if os.path.isdir(top) and not top.is_symlink() and _nfc(top.name) not in filled | JUNK:
+        if os.path.isdir(top) and not top.is_symlink() and _nfc(top.name) not in filled:
             kept.append(FoundFile(name=f"{_nfc(top.name)}/(empty)", path=top, why="the folder is empty"))
     if not kept:
         raise UsageError("the folder is empty", path, "give a folder with one folder or notebook for each student")

@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -13,13 +12,16 @@ from typing import Any
 
 import pytest
 from distributed import Client, LocalCluster
+from sqlalchemy import select
 
 from autograder.assignment import Assignment
 from autograder.assignment_file import load_assignment
 from autograder.cli import main
 from autograder.errors import UsageError
+from autograder.gradebook import schema
+from autograder.gradebook.blobs import read_blobs
 from autograder.gradebook.recordings import NothingRecorded, Recorded, machine, open_lookup
-from autograder.gradebook.store import database_url
+from autograder.gradebook.store import database_url, open_gradebook
 from autograder.grading import cluster, cluster_worker, fingerprint
 from autograder.submissions.intake import Wanted, take_in
 from autograder.submissions.submission import HandIn
@@ -96,14 +98,13 @@ def files(out: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in [out / "grades.csv", *(out / "results").iterdir()]}
 
 
-def recorded(out: Path) -> dict[str, list[str]]:
+def recorded(out: Path) -> dict[str, Any]:
     """What a gradebook holds of programs and their replies, without the order in which it came."""
-    with sqlite3.connect(f"file:{out}/gradebook.db?mode=ro", uri=True) as connection:
-        tables = {"blobs": "*", "programs": "key, text, facts", "replies": "*"}
-        return {
-            table: sorted(map(repr, connection.execute(f"SELECT {columns} FROM {table}")))
-            for table, columns in tables.items()
-        }
+    with open_gradebook(out, writing=False) as gradebook, gradebook.engine.connect() as connection:
+        programs = schema.programs.c
+        digests = connection.execute(select(schema.blobs.c.digest)).scalars().all()
+        rows = connection.execute(select(programs.key, programs.text, programs.facts, programs.replies))
+        return {"blobs": read_blobs(connection, digests), "programs": sorted(map(repr, rows))}
 
 
 def test_results_are_those_of_local_workers(finished: Path, dask: LocalCluster, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from sqlalchemy import Engine, event, select
 
 from autograder.gradebook import programs, recordings, schema, views
 from autograder.gradebook import run as runs
+from autograder.gradebook.blobs import read_blobs
 from autograder.gradebook.store import open_gradebook
 from autograder.grading.batch import Batch, InlineExecutor
 from autograder.grading.graded import Graded
@@ -117,13 +118,10 @@ def content(out: Path) -> dict[str, Any]:
     """What stands in a gradebook and its views, without the numbers of runs and rows."""
     with open_gradebook(out, writing=False) as gradebook:
         with gradebook.engine.connect() as connection:
+            digests = connection.execute(select(schema.blobs.c.digest)).scalars().all()
             stored = {
-                table.name: sorted(map(str, connection.execute(select(*columns))))
-                for table, columns in (
-                    (schema.blobs, [schema.blobs]),
-                    (schema.programs, [schema.programs]),
-                    (schema.replies, [schema.replies]),
-                )
+                "blobs": read_blobs(connection, digests),
+                "programs": sorted(map(str, connection.execute(select(schema.programs)))),
             }
         saved = [replace(one, run=0) for one in gradebook.saved()]
         notebooks = {student: programs.load(gradebook, student) for student in STUDENTS}

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Connection, insert
 
 from autograder.errors import UsageError
-from autograder.gradebook import schema, views
+from autograder.gradebook import migrations, schema, views
 from autograder.gradebook.store import FILE, Gradebook, open_gradebook
 from autograder.results import (
     Flag,
@@ -127,7 +127,7 @@ def test_an_older_gradebook_is_migrated_and_a_newer_one_refused(
 
     with monkeypatch.context() as patched:
         patched.setattr(schema, "VERSION", schema.VERSION + 1)
-        patched.setattr(schema, "MIGRATIONS", {schema.VERSION: migrate})
+        patched.setattr(migrations, "MIGRATIONS", {schema.VERSION: migrate})
         with open_gradebook(tmp_path, database, writing=False) as newer:
             assert newer.get_meta("migrated") == "yes"
             assert len(list(newer.saved())) == 1
