@@ -641,9 +641,11 @@ def test_block_adds_its_branch_to_the_stream(env):
         for name in ("norm", "fc1", "fc2"):
             require(hasattr(block, name), f"the block has no `{name}`; the table in the question names the three layers")
         require(block.norm.momentum == 0.1, f"norm has momentum {block.norm.momentum}; keep PyTorch's default, 0.1")
+        require(block.norm.eps == 1e-5, f"norm has eps {block.norm.eps}; keep PyTorch's default, 1e-5")
         compare("the shape of fc1.weight", torch.tensor(block.fc1.weight.shape), torch.tensor([10, 6]))
         compare("the shape of fc2.weight", torch.tensor(block.fc2.weight.shape), torch.tensor([6, 10]))
-        require(block.fc1.bias is None and block.fc2.bias is None, "fc1 and fc2 should have no bias; use bias=False")
+        biases = [getattr(layer, "bias", None) for layer in (block.fc1, block.fc2)]
+        require(biases == [None, None], "fc1 and fc2 should have no bias; use bias=False")
         with torch.no_grad():
             block.norm.weight.uniform_(0.5, 1.5)
             block.norm.bias.uniform_(-0.5, 0.5)
@@ -861,6 +863,7 @@ def test_network_has_the_right_parts(env):
         model = ResidualMLP(29, 4, 16, 40, 90, 8)
         for name in ("embedding", "inp", "blocks", "norm_f", "head"):
             require(hasattr(model, name), f"the network has no `{name}`; the table in the question lists its parts")
+        require(isinstance(model.blocks, torch.nn.Module), "`blocks` is not an nn.ModuleList")
         require(len(model.blocks) == 8, f"for n_layers=8 the network has {len(model.blocks)} block(s)")
         require(len({id(block) for block in model.blocks}) == 8, "the blocks are not all different objects")
         count = sum(weight.numel() for weight in model.parameters())
@@ -896,16 +899,23 @@ def test_stream_runs_through_all_blocks(env):
         model = ResidualMLP(29, 2, 4, 8, 10, 5).double()
         inputs, targets = torch.randint(29, (40, 2)), torch.randint(29, (40,))
         norm, head, averages = model.norm_f, model.head, {}
+
+        def watched(index, forward, seen):
+            def run(stream, *rest, **named):
+                seen[index] = stream, forward(stream, *rest, **named)
+                return seen[index][1]
+
+            return run
+
         for training in (True, False):
             model.train(training)
             seen = {}
-            hooks = [
-                block.register_forward_hook(lambda _, got, gave, seen=seen, i=index: seen.__setitem__(i, (got[0], gave)))
-                for index, block in enumerate(model.blocks)
-            ]
+            usual = [block.forward for block in model.blocks]
+            for index, block in enumerate(model.blocks):
+                block.forward = watched(index, usual[index], seen)
             logits = model(inputs)
-            for hook in hooks:
-                hook.remove()
+            for index, block in enumerate(model.blocks):
+                block.forward = usual[index]
             modes = {part.training for part in model.modules()}
             require(modes == {training}, "a call of forward changed the mode of the network or of one of its parts")
             require(set(seen) == set(range(5)), f"of the blocks 0 to 4, forward called only {sorted(seen)}")
@@ -1504,7 +1514,8 @@ def test_post_norm_block(env):
         block = PostNormBlock(20, 80, scale=0.5).double()
         for name in ("norm", "fc1", "fc2"):
             require(hasattr(block, name), f"the block has no `{name}`; it should have the same three layers as ResidualBlock")
-        require(block.fc1.bias is None and block.fc2.bias is None, "fc1 and fc2 should have no bias; use bias=False")
+        biases = [getattr(layer, "bias", None) for layer in (block.fc1, block.fc2)]
+        require(biases == [None, None], "fc1 and fc2 should have no bias; use bias=False")
         wide = PostNormBlock(100, 400)
         for what, weight, target in (
             ("fc1.weight at scale 0.5", block.fc1.weight, 20**-0.5),
@@ -1803,6 +1814,8 @@ def test_contributions_add_up(env):
             isinstance(yours, torch.Tensor), f"contributions returned a {type(yours).__name__}; it should return a tensor"
         )
         compare("the shape of contributions(...)", torch.tensor(yours.shape), torch.tensor([6, 12, 8]))
+        alone = torch.tensor(contributions(model, inputs[:1]).shape)
+        compare("the shape of contributions(...) for one context", alone, torch.tensor([6, 1, 8]))
 
         streams = []
         for part in (*model.blocks, model.norm_f):
@@ -2272,6 +2285,14 @@ def test_three_steps_of_training(env):
             weight.grad = torch.ones_like(weight)
         losses = train(second, inputs, targets, 3, 0.2, 16, third)
         what = "the losses of three steps if `.grad` holds old gradients"
+        compare(what, torch.tensor(losses), wanted, rtol=1e-6, atol=1e-6)
+
+        draws.manual_seed(7)
+        batches = [torch.randint(200, (16,), generator=draws) for _ in range(3)]
+        wanted, _ = trained()
+        torch.manual_seed(7)
+        losses = train(model, inputs, targets, 3, 0.2, 16)
+        what = "the losses of three steps without a generator: torch.randint then uses the global random state"
         compare(what, torch.tensor(losses), wanted, rtol=1e-6, atol=1e-6)
 
 

@@ -57,14 +57,18 @@ def training_steps(
 
 
 class _Bigrams(nn.Module):
-    """A model with one weight and no blocks: the logits are a factor times the table's row of the last token."""
+    """A model with one weight and no blocks: the logits are a factor times the table's row of the last token.
+
+    In evaluation mode they have the other sign, so that the losses show in which mode a step was made.
+    """
 
     def __init__(self, table: Tensor, factor: float) -> None:
         super().__init__()
         self.table, self.factor, self.blocks = nn.Parameter(table.clone()), factor, nn.ModuleList()
 
     def forward(self, contexts: Tensor) -> Tensor:
-        return self.factor * F.embedding(contexts[:, -1], self.table)
+        sign = 1 if self.training else -1
+        return sign * self.factor * F.embedding(contexts[:, -1], self.table)
 
 
 def bigram_losses(

@@ -143,7 +143,7 @@ def assert_many_steep_updates(observe: Observe) -> None:
     if right_until > STEPS:
         fail(
             f"your losses are right up to step {right_until} of {STEEP_STEPS} and differ afterwards; "
-            "update in the same way and with the same lr in every step"
+            "update in training mode, in the same way and with the same lr in every step"
         )
     for way, wrong in clipped_losses().items():
         if agrees(yours[:STEPS], wrong):
