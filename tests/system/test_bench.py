@@ -44,6 +44,6 @@ def test_a_large_class_is_killed_resumed_and_reported(finished: Path, tmp_path: 
     assignment = load_assignment("tiny", finished)
     lines = list(class_of_10000.measure(assignment, tmp_path / "class", students=20, distinct=8, questions=""))
     assert lines[0].startswith("written: 20 students, 8 distinct submissions")
-    assert [line.split(":")[0] for line in lines[2:4]] == ["killed and started again", "peak memory of the resumed run"]
+    assert [line.split(":")[0] for line in lines[3:5]] == ["killed and started again", "peak memory of the resumed run"]
     assert len(list((tmp_path / "class" / "out" / "results").iterdir())) == 20
     assert lines[-1].startswith("report: ")
