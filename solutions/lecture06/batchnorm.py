@@ -491,9 +491,12 @@ def test_activation_statistics(env):
             isinstance(stats, dict) and not set(keys) - set(stats),
             'the result should be a dictionary with the keys "mean", "std" and "saturated"',
         )
+        single = activation_stats(wide.float() + 1.0)
         for key in keys:
-            kind = type(stats[key]).__name__
-            require(isinstance(stats[key], float), f"{key} has type {kind}; it should be a Python float")
+            for value in (stats[key], single[key]):
+                kind = type(value).__name__
+                require(isinstance(value, float), f"{key} has type {kind}; it should be a Python float")
+        require(single["mean"] != stats["mean"], "other values of the same shape give the mean of the call before")
         require(torch.equal(wide, before), "pre was modified; leave the input unchanged")
         require(stats["saturated"] <= 1, "saturated should be a fraction between 0 and 1, not a count or a percentage")
         values = wide.numpy()
@@ -1270,6 +1273,37 @@ def test_gradients_of_the_layer(env):
             )
 
 
+# %%
+def test_layer_follows_its_attributes_and_buffers(env):
+    import contextlib
+
+    import torch
+    from src.checks import answer, checking, compare
+
+    with checking("B4"):
+        layer = answer(env, "B4", "BatchNorm1d")(3).double()
+        x = torch.tensor([[1.0, -2.0, 0.5], [2.0, 0.0, 4.0], [-1.0, 5.0, 1.0], [0.5, 1.0, 2.5]], dtype=torch.float64)
+        first = layer.eval()(x).detach()
+        layer.requires_grad_(False)
+        for name, value in (("eps", 0.2), ("momentum", 0.5)):
+            with contextlib.suppress(AttributeError):  # an answer may make it a property
+                setattr(layer, name, value)
+        eps, momentum = layer.eps, layer.momentum
+        mean, var = x.mean(0), x.var(0, correction=0)
+        slips = {
+            "using the eps passed to __init__; use self.eps": (x - mean) / torch.sqrt(var + 1e-5),
+            "using the running statistics because nothing requires a gradient": x / (1 + eps) ** 0.5,
+        }
+        what = "the training output where eps has changed and nothing requires a gradient"
+        compare(what, layer.train()(x), (x - mean) / torch.sqrt(var + eps), slips=slips)
+        running_mean, running_var = momentum * mean, 1 - momentum + momentum * x.var(0)
+        slips = {"using the momentum passed to __init__; use self.momentum": 0.1 * mean}
+        compare("running_mean after a change of momentum", layer.running_mean, running_mean, slips=slips)
+        target = (x - running_mean) / torch.sqrt(running_var + eps)
+        slips = {"using the statistics of an earlier evaluation": x / (1 + eps) ** 0.5, "repeating a result": first}
+        compare("the output of a second evaluation, after a training batch", layer.eval()(x), target, slips=slips)
+
+
 # %% [raw]
 # # END TESTS
 
@@ -1985,6 +2019,8 @@ def test_logits_of_mlpv3(env):
                 require(parameter.grad is not None, f"no gradient reaches {name}; is something detached?")
             rows = model.eval()(x)
             compare(f"the logits of one example with batch_norm={batch_norm}, in evaluation mode", model(x[:1]), rows[:1])
+            flipped, slips = model(x.flip(0)), {"returning the logits of an earlier call": rows}
+            compare(f"the logits of other contexts with batch_norm={batch_norm}", flipped, rows.flip(0), slips=slips)
 
 
 # %% [raw]
@@ -2274,6 +2310,7 @@ def test_same_loss_at_any_batch_size(env):
                 super().__init__()
                 self.unused = torch.nn.Parameter(torch.zeros(1))  # for answers that ask the model for its device
                 unused.append(self.unused)
+                self.frozen = torch.nn.Parameter(torch.zeros(1), requires_grad=False)
 
             def forward(self, x):
                 sizes.append(len(x))
@@ -2315,6 +2352,18 @@ def test_same_loss_at_any_batch_size(env):
                     max(sizes, default=0) <= batch_size,
                     f"the model got {max(sizes, default=0)} examples at once; batch_size is {batch_size}",
                 )
+                count = -(-103 // batch_size)
+                require(
+                    len(sizes) <= count,
+                    f"the model was called {len(sizes)} times; 103 examples make {count} batches of {batch_size}",
+                )
+        flags = model.unused.requires_grad, model.frozen.requires_grad
+        require(flags == (True, False), "the call changed requires_grad of a parameter; leave it as it is")
+        require(model.unused.dtype == torch.float32, "the call changed the dtype of the model; leave it as it is")
+        table.neg_()
+        slips = {"keeping the loss of an earlier call": each.mean()}
+        compare("the loss after the model has changed", evaluate(model, inputs, targets), losses(1).mean(), slips=slips)
+
         class Fault(Exception):
             pass
 
@@ -2552,6 +2601,8 @@ def test_folded_layer(env):
                 )
                 require(torch.equal(given[0], weight), "the given weight was modified; return a new tensor")
                 require(bias is None or torch.equal(given[1], bias), "the given bias was modified; return a new tensor")
+                kept = not given[0].requires_grad and all(part.requires_grad for part in bn.parameters())
+                require(kept, "the call changed requires_grad of the weight or of the layer; leave it as it is")
                 for name, value in bn.state_dict().items():
                     require(
                         torch.equal(torch.as_tensor(value), state[name]),
