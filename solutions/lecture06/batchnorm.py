@@ -2823,6 +2823,7 @@ def test_chance_and_mode(env):
             def __init__(self):
                 super().__init__()
                 self.unused = torch.nn.Parameter(torch.zeros(1))  # for answers that ask the model for its device
+                self.part = torch.nn.Identity()
                 self.calls = 0
 
             def forward(self, x):
@@ -2857,6 +2858,11 @@ def test_chance_and_mode(env):
             require(
                 model.training == training,
                 f"the model had training={training} before and has training={model.training} now; restore what it was",
+            )
+            require(
+                model.part.training == training,
+                f"a layer of the model had training={training} before and has training={model.part.training} now; "
+                f"model.train(...) restores all of them",
             )
 
 

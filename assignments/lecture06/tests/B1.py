@@ -17,9 +17,12 @@ def test_activation_statistics(env):
         stats = activation_stats(wide)
         keys = ('mean', 'std', 'saturated')
         require(isinstance(stats, dict) and (not set(keys) - set(stats)), 'the result should be a dictionary with the keys "mean", "std" and "saturated"')
+        single = activation_stats(wide.float() + 1.0)
         for key in keys:
-            kind = type(stats[key]).__name__
-            require(isinstance(stats[key], float), f'{key} has type {kind}; it should be a Python float')
+            for value in (stats[key], single[key]):
+                kind = type(value).__name__
+                require(isinstance(value, float), f'{key} has type {kind}; it should be a Python float')
+        require(single['mean'] != stats['mean'], 'other values of the same shape give the mean of the call before')
         require(torch.equal(wide, before), 'pre was modified; leave the input unchanged')
         require(stats['saturated'] <= 1, 'saturated should be a fraction between 0 and 1, not a count or a percentage')
         values = wide.numpy()

@@ -99,3 +99,28 @@ def test_gradients_of_the_layer(env):
             places = {'x': (x, x), 'gamma': (bn.gamma, judge.weight), 'beta': (bn.beta, judge.bias)}
             compare_gradients(bn.train(training)(x), judge.train(training)(x), places, cotangent, slips if training else None)
 
+@test_case(points=None, hidden=False)
+def test_layer_follows_its_attributes_and_buffers(env):
+    import contextlib
+    import torch
+    from src.checks import answer, checking, compare
+    with checking('B4'):
+        layer = answer(env, 'B4', 'BatchNorm1d')(3).double()
+        x = torch.tensor([[1.0, -2.0, 0.5], [2.0, 0.0, 4.0], [-1.0, 5.0, 1.0], [0.5, 1.0, 2.5]], dtype=torch.float64)
+        first = layer.eval()(x).detach()
+        layer.requires_grad_(False)
+        for name, value in (('eps', 0.2), ('momentum', 0.5)):
+            with contextlib.suppress(AttributeError):
+                setattr(layer, name, value)
+        eps, momentum = (layer.eps, layer.momentum)
+        mean, var = (x.mean(0), x.var(0, correction=0))
+        slips = {'using the eps passed to __init__; use self.eps': (x - mean) / torch.sqrt(var + 1e-05), 'using the running statistics because nothing requires a gradient': x / (1 + eps) ** 0.5}
+        what = 'the training output where eps has changed and nothing requires a gradient'
+        compare(what, layer.train()(x), (x - mean) / torch.sqrt(var + eps), slips=slips)
+        running_mean, running_var = (momentum * mean, 1 - momentum + momentum * x.var(0))
+        slips = {'using the momentum passed to __init__; use self.momentum': 0.1 * mean}
+        compare('running_mean after a change of momentum', layer.running_mean, running_mean, slips=slips)
+        target = (x - running_mean) / torch.sqrt(running_var + eps)
+        slips = {'using the statistics of an earlier evaluation': x / (1 + eps) ** 0.5, 'repeating a result': first}
+        compare('the output of a second evaluation, after a training batch', layer.eval()(x), target, slips=slips)
+

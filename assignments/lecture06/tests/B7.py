@@ -73,4 +73,6 @@ def test_logits_of_mlpv3(env):
                 require(parameter.grad is not None, f'no gradient reaches {name}; is something detached?')
             rows = model.eval()(x)
             compare(f'the logits of one example with batch_norm={batch_norm}, in evaluation mode', model(x[:1]), rows[:1])
+            flipped, slips = (model(x.flip(0)), {'returning the logits of an earlier call': rows})
+            compare(f'the logits of other contexts with batch_norm={batch_norm}', flipped, rows.flip(0), slips=slips)
 

@@ -22,6 +22,7 @@ def test_same_loss_at_any_batch_size(env):
                 super().__init__()
                 self.unused = torch.nn.Parameter(torch.zeros(1))
                 unused.append(self.unused)
+                self.frozen = torch.nn.Parameter(torch.zeros(1), requires_grad=False)
 
             def forward(self, x):
                 sizes.append(len(x))
@@ -48,6 +49,14 @@ def test_same_loss_at_any_batch_size(env):
                 compare(what, loss, each.mean(), rtol=1e-05, atol=1e-05, slips=slips)
                 require(model.training == training, f'the model had training={training} before and has training={model.training} now; restore what it was')
                 require(max(sizes, default=0) <= batch_size, f'the model got {max(sizes, default=0)} examples at once; batch_size is {batch_size}')
+                count = -(-103 // batch_size)
+                require(len(sizes) <= count, f'the model was called {len(sizes)} times; 103 examples make {count} batches of {batch_size}')
+        flags = (model.unused.requires_grad, model.frozen.requires_grad)
+        require(flags == (True, False), 'the call changed requires_grad of a parameter; leave it as it is')
+        require(model.unused.dtype == torch.float32, 'the call changed the dtype of the model; leave it as it is')
+        table.neg_()
+        slips = {'keeping the loss of an earlier call': each.mean()}
+        compare('the loss after the model has changed', evaluate(model, inputs, targets), losses(1).mean(), slips=slips)
 
         class Fault(Exception):
             pass

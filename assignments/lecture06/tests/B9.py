@@ -31,6 +31,8 @@ def test_folded_layer(env):
                 require(result[1] is not None, 'the new bias is None; even if the layer had no bias, the folded one needs one')
                 require(torch.equal(given[0], weight), 'the given weight was modified; return a new tensor')
                 require(bias is None or torch.equal(given[1], bias), 'the given bias was modified; return a new tensor')
+                kept = not given[0].requires_grad and all((part.requires_grad for part in bn.parameters()))
+                require(kept, 'the call changed requires_grad of the weight or of the layer; leave it as it is')
                 for name, value in bn.state_dict().items():
                     require(torch.equal(torch.as_tensor(value), state[name]), f'{name} of the batch norm was modified; leave it unchanged')
                 require(bn.training == training, f'the batch norm had training={training} before the call and has training={bn.training} now')

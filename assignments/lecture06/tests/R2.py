@@ -17,9 +17,11 @@ def test_block_adds_its_branch_to_the_stream(env):
         for name in ('norm', 'fc1', 'fc2'):
             require(hasattr(block, name), f'the block has no `{name}`; the table in the question names the three layers')
         require(block.norm.momentum == 0.1, f"norm has momentum {block.norm.momentum}; keep PyTorch's default, 0.1")
+        require(block.norm.eps == 1e-05, f"norm has eps {block.norm.eps}; keep PyTorch's default, 1e-5")
         compare('the shape of fc1.weight', torch.tensor(block.fc1.weight.shape), torch.tensor([10, 6]))
         compare('the shape of fc2.weight', torch.tensor(block.fc2.weight.shape), torch.tensor([6, 10]))
-        require(block.fc1.bias is None and block.fc2.bias is None, 'fc1 and fc2 should have no bias; use bias=False')
+        biases = [getattr(layer, 'bias', None) for layer in (block.fc1, block.fc2)]
+        require(biases == [None, None], 'fc1 and fc2 should have no bias; use bias=False')
         with torch.no_grad():
             block.norm.weight.uniform_(0.5, 1.5)
             block.norm.bias.uniform_(-0.5, 0.5)

@@ -16,7 +16,8 @@ def test_post_norm_block(env):
         block = PostNormBlock(20, 80, scale=0.5).double()
         for name in ('norm', 'fc1', 'fc2'):
             require(hasattr(block, name), f'the block has no `{name}`; it should have the same three layers as ResidualBlock')
-        require(block.fc1.bias is None and block.fc2.bias is None, 'fc1 and fc2 should have no bias; use bias=False')
+        biases = [getattr(layer, 'bias', None) for layer in (block.fc1, block.fc2)]
+        require(biases == [None, None], 'fc1 and fc2 should have no bias; use bias=False')
         wide = PostNormBlock(100, 400)
         for what, weight, target in (('fc1.weight at scale 0.5', block.fc1.weight, 20 ** (-0.5)), ('fc2.weight at scale 0.5', block.fc2.weight, 0.5 * 80 ** (-0.5)), ('fc2.weight without `scale`', wide.fc2.weight, 0.05)):
             slips = {'scaling fc1 as well; scale belongs to fc2': target / 2, 'not applying scale': 2 * target}

@@ -28,6 +28,8 @@ def test_contributions_add_up(env):
         require(not hooks, 'the call left hooks on the model; remove them')
         require(isinstance(yours, torch.Tensor), f'contributions returned a {type(yours).__name__}; it should return a tensor')
         compare('the shape of contributions(...)', torch.tensor(yours.shape), torch.tensor([6, 12, 8]))
+        alone = torch.tensor(contributions(model, inputs[:1]).shape)
+        compare('the shape of contributions(...) for one context', alone, torch.tensor([6, 1, 8]))
         streams = []
         for part in (*model.blocks, model.norm_f):
             part.register_forward_pre_hook(lambda _, got: streams.append(got[0].detach()))

@@ -54,4 +54,11 @@ def test_three_steps_of_training(env):
         losses = train(second, inputs, targets, 3, 0.2, 16, third)
         what = 'the losses of three steps if `.grad` holds old gradients'
         compare(what, torch.tensor(losses), wanted, rtol=1e-06, atol=1e-06)
+        draws.manual_seed(7)
+        batches = [torch.randint(200, (16,), generator=draws) for _ in range(3)]
+        wanted, _ = trained()
+        torch.manual_seed(7)
+        losses = train(model, inputs, targets, 3, 0.2, 16)
+        what = 'the losses of three steps without a generator: torch.randint then uses the global random state'
+        compare(what, torch.tensor(losses), wanted, rtol=1e-06, atol=1e-06)
 
