@@ -56,6 +56,7 @@ def test_chance_and_mode(env):
             def __init__(self):
                 super().__init__()
                 self.unused = torch.nn.Parameter(torch.zeros(1))
+                self.part = torch.nn.Identity()
                 self.calls = 0
 
             def forward(self, x):
@@ -76,6 +77,7 @@ def test_chance_and_mode(env):
             model.train(training)
             generate(model, 3, torch.Generator().manual_seed(1))
             require(model.training == training, f'the model had training={training} before and has training={model.training} now; restore what it was')
+            require(model.part.training == training, f'a layer of the model had training={training} before and has training={model.part.training} now; model.train(...) restores all of them')
 
 @test_case(points=None, hidden=False)
 def test_temperature(env):
