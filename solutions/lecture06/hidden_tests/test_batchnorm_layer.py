@@ -336,7 +336,7 @@ def test_a_single_example_raises_in_training(observe: Observe) -> None:
     for name in ("running_mean", "running_var"):
         if isinstance(kept := before[name], Tensor) and not agrees(after[name], kept):
             fail(f"{name} changed although the layer raised an error; count the examples before you update anything")
-    one, zero = torch.ones(4, dtype=torch.float64), torch.zeros(4, dtype=torch.float64)
+    zero, one = (torch.full((4,), start, dtype=torch.float64) for start in (0.0, 1.0))
     assert_full_precision(seen["y"], normalise(x, one, zero, 1e-5), "training output")
     for name, goal in (("running_mean", zero.lerp(x.mean(0), 0.1)), ("running_var", one.lerp(x.var(0), 0.1))):
         assert_full_precision(before[name], goal, name)
