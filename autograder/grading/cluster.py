@@ -21,7 +21,6 @@ from autograder.grading import cluster_worker, fingerprint
 from autograder.grading.batch import Grade
 from autograder.grading.workers import OpenLookup
 from autograder.sandbox.confine import unconfined
-from autograder.wording import number_of
 
 if TYPE_CHECKING:  # an optional package, and slow to import
     from distributed import Client
@@ -95,7 +94,7 @@ class Cluster:
             if not reasons[address]:
                 return
         address, reason = next(iter(reasons.items()))
-        raise UsageError(f"none of {number_of(len(answers), 'worker')} can be used: {reason}", address, MORE)
+        raise UsageError(f"none of the cluster's workers ({len(answers)}) can be used: {reason}", address, MORE)
 
     def _reason(self, answer: Any) -> str:
         """Return why a worker with this report cannot be used, empty if it can."""

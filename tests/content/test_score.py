@@ -297,7 +297,7 @@ OTHERS = ("B4", "B6", "B8", "B9")
     ("patch", "status"),
     [
         ("torch.set_default_dtype(torch.float64)", "passed"),
-        ("torch.set_grad_enabled(False)", "passed"),
+        ("torch.set_grad_enabled(False)", "failed"),
         ("torch.Tensor.mean = lambda self, *rest, **more: self", "failed"),
         ("import os\nos._exit(0)", "crashed"),
     ],

@@ -14,13 +14,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import text
 
 from autograder.assignment_file import load_assignment
 from autograder.authoring.verify import pictures as picture_check
 from autograder.authoring.verify.grading import Grading
 from autograder.errors import MasterError
-from autograder.gradebook import schema
 from autograder.gradebook.store import FILE, open_gradebook
 from autograder.grading.hidden_tests import collect
 from autograder.grading.pictures import MOST_PLACES, band_of, bars, curve, measured_band, points
@@ -29,7 +27,7 @@ from autograder.reports.feedback import MOST_PAGE, feedback_html, feedback_text
 from autograder.reports.pictures import HEIGHT, WIDTH, figure, in_words, verdict
 from autograder.results import Result, Status, from_json, to_json
 from autograder.sandbox.channel import Opaque
-from tests import HOME
+from tests import HOME, old_gradebooks
 from tests.classroom import HOSTILE, result, score, small
 from tests.html_text import Page
 from tests.kit.test_rescore import TESTS, all_saved, autograder, edit, write_submission
@@ -382,9 +380,7 @@ def test_a_gradebook_without_pictures_is_brought_up_to_date(tmp_path: Path, data
     with open_gradebook(tmp_path, database) as gradebook:
         gradebook.save(gradebook.begin_run("grade", "{}", ""), ONE, {})
         with gradebook.writing() as connection:
-            connection.execute(text("ALTER TABLE tests DROP COLUMN picture"))
-            connection.execute(text("ALTER TABLE scores DROP COLUMN bonus"))  # which a later version added
-            connection.execute(schema.meta.update().where(schema.meta.c.key == "version").values(value="2"))
+            old_gradebooks.to_version_2(connection)
     with open_gradebook(tmp_path, database) as gradebook:
         (old,) = gradebook.saved()
         assert old.result.questions["Q1"].tests[0].picture is None

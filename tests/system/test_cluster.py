@@ -232,7 +232,7 @@ def test_a_worker_with_another_kit_is_refused(
         run = graded(finished, batch, tmp_path / "out", "--dask", lone.scheduler_address)
         assert run.returncode == 2
         (line,) = run.stderr.splitlines()
-        assert "none of 1 workers can be used: it has another version of the kit; install" in line
+        assert "none of the cluster's workers (1) can be used: it has another version of the kit; install" in line
         lone.scale(1)
         there(lone, 2)
         run = graded(finished, batch, tmp_path / "out", "--dask", lone.scheduler_address)

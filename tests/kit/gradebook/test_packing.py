@@ -18,6 +18,7 @@ from autograder.grading.recording import LOOK, Facts, Recording, Reply
 from autograder.results import Status
 from autograder.sandbox import channel
 from autograder.sandbox.replies import Failure
+from tests import old_gradebooks
 
 WIDTHS = (1, 2, 4, 8)
 CONTENT = st.binary(max_size=700) | st.binary(min_size=1, max_size=9).map(lambda part: part * 800)
@@ -129,14 +130,9 @@ def test_a_gradebook_with_a_row_per_reply_is_migrated(book: Gradebook) -> None:
         recordings.save(connection, [one], "{}")
         found = connection.execute(select(schema.programs.c.replies)).scalar_one()
         rows = read(connection, found)
-        binary = "BYTEA" if connection.dialect.name == "postgresql" else "BLOB"
-        columns = ", ".join(f"{name} {binary} NOT NULL" for name in ("program", "place", "request", "answer"))
-        connection.execute(text(f"CREATE TABLE replies ({columns}, PRIMARY KEY (program, place))"))
+        old_gradebooks.to_version_4(connection)
         row = text("INSERT INTO replies VALUES (:program, :place, :request, :answer)")
         for place, reply in rows.items():
             connection.execute(row, {"program": one.key, "place": place, **reply._asdict()})
-        connection.execute(text("ALTER TABLE programs DROP COLUMN replies"))
-        connection.execute(text("DROP TABLE bases"))
-        connection.execute(text("UPDATE meta SET value = '4' WHERE key = 'version'"))
     prepare(book.engine, "here")
     assert recordings.load(book, one.key) == one

@@ -1,9 +1,7 @@
 """Written, bonus, zero-point and optional questions, from a submission to grades, feedback and report."""
 
-import contextlib
 import csv
 import json
-import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +11,7 @@ from autograder.assignment_file import load_assignment
 from autograder.cli import main
 from autograder.gradebook import rubric
 from autograder.gradebook.store import FILE, open_gradebook
-from tests import kinds
+from tests import kinds, old_gradebooks
 from tests.html_text import Page
 from tests.kit.kinds.classes import HOSTILE
 from tests.tiny import NAME
@@ -154,10 +152,8 @@ def test_the_report(out: Path) -> None:
 
 @pytest.mark.usefixtures("in_course")
 def test_a_gradebook_from_before_there_were_bonus_questions(out: Path) -> None:
-    with contextlib.closing(sqlite3.connect(out / FILE)) as connection:
-        connection.execute("ALTER TABLE scores DROP COLUMN bonus")
-        connection.execute("UPDATE meta SET value = '3' WHERE key = 'version'")
-        connection.commit()
+    with open_gradebook(out) as gradebook, gradebook.writing() as connection:
+        old_gradebooks.to_version_3(connection)
     with open_gradebook(out) as gradebook:
         found = {saved.result.student.id: saved.result for saved in gradebook.saved()}
     assert (out / f"{FILE}.version-3").is_file()
