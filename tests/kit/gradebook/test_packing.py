@@ -106,7 +106,9 @@ def test_texts_almost_alike_are_stored_as_differences(book: Gradebook) -> None:
     with book.writing() as connection:
         sizes = added(connection, bodies)
         assert sizes[1] < 0.7 * sizes[0]
-        assert read_blobs(connection, map(blobs.digest, [one.content for one in bodies])).keys()
+        contents = [one.content for one in bodies]
+        found = read_blobs(connection, map(blobs.digest, contents))
+    assert found == {blobs.digest(one): one for one in contents}
 
 
 def test_bases_are_few_and_no_base_builds_on_another(book: Gradebook) -> None:
