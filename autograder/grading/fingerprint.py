@@ -57,7 +57,7 @@ def parts(assignment: Assignment, missing: Sequence[str] = ()) -> dict[str, str]
         "settings": _digest(_settings(assignment).encode()),
         "probes": _digest(json.dumps(probe_sources(modules)).encode()),
         "data": _digest_of_files(data),
-        "sandbox": _digest("\n".join(missing).encode()),
+        **sandbox(missing),
     }
     tables = _digest_of_files(others)
     for question in assignment.questions:
@@ -65,6 +65,11 @@ def parts(assignment: Assignment, missing: Sequence[str] = ()) -> dict[str, str]
         of_tests = [] if question.written else [tables, *texts]  # people grade a written question
         found[f"tests {question.id}"] = _digest(json.dumps(of_tests).encode())
     return found
+
+
+def sandbox(missing: Sequence[str]) -> dict[str, str]:
+    """Return the part that is known only when a sandbox is ready."""
+    return {"sandbox": _digest("\n".join(missing).encode())}
 
 
 def software() -> dict[str, str]:

@@ -147,17 +147,19 @@ def open_grader(
     with Sandbox(assignment, prologues, unsafe=unsafe, namespaces=namespaces) as sandbox:  # loads in the background
         reference = reference_cells(assignment, released)
         tests = collect(assignment)
+        not_run = {name: names_not_run(notebook) for name, notebook in released.items()}
+        found = fingerprint.parts(assignment) if lookup else {}
         sandbox.ready()
         recorder = None
         if lookup:
-            found = fingerprint.parts(assignment, sandbox.missing)
+            found |= fingerprint.sandbox(sandbox.missing)
             recorder = recorder_of(assignment, run_factory(sandbox, assignment, watched=True), lookup, found)
         start: RunFactory = recorder or run_factory(sandbox, assignment)
         scorer = Scorer(assignment=assignment, tests=tests, reference=reference, start=start)
         yield Grader(
             assignment=assignment,
             released=released,
-            not_run={name: names_not_run(notebook) for name, notebook in released.items()},
+            not_run=not_run,
             scorer=scorer,
             sandbox=sandbox,
             recorder=recorder,

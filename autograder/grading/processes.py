@@ -50,8 +50,14 @@ class Processes(Executor):
         self._calls: queue.SimpleQueue[tuple[Future[Any], Any] | None] = queue.SimpleQueue()
         self._ended = False
         self._running: set[_Process] = set()
-        self._threads = [threading.Thread(target=self._serve, daemon=True) for _ in range(count)]
-        for thread in self._threads:
+        self._threads: list[threading.Thread] = []
+        self.add(count)
+
+    def add(self, count: int) -> None:
+        """Start more processes."""
+        started = [threading.Thread(target=self._serve, daemon=True) for _ in range(count)]
+        self._threads += started
+        for thread in started:
             thread.start()
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:

@@ -20,6 +20,8 @@ from autograder.errors import GraderFault, KitError
 from autograder.grading.batch import TRIES, Grade
 from autograder.grading.graded import Graded, gave_up
 from autograder.grading.processes import Processes
+from autograder.release.released import load_released
+from autograder.sandbox.imports import libraries_of
 from autograder.sandbox.loading import Loader
 from autograder.submissions.submission import Submission
 
@@ -47,13 +49,23 @@ def workers(
     loaded: the loader to fork them from, instead of one of their own
     """
     with contextlib.nullcontext(loaded) if loaded else Loader(assignment) as opened:
-        pool = Processes(opened, jobs, _start_worker, assignment.name, assignment.home, unsafe, open_lookup)
+        at_once = min(jobs, max(1, len(os.sched_getaffinity(0)) - 1))  # a core is left to the loader
+        pool = Processes(opened, at_once, _start_worker, assignment.name, assignment.home, unsafe, open_lookup)
         try:
+            load_libraries(opened, assignment)
+            pool.add(jobs - at_once)
             yield pool, _grade_in_worker
             pool.shutdown()
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+def load_libraries(loader: Loader, assignment: Assignment) -> None:
+    """Order what fork servers will need besides, to be loaded while the processes forked before open their graders."""
+    steps = [step for notebook in load_released(assignment).values() for step in notebook.shared_steps()]
+    loader.orders.load(libraries_of([step.source for step in steps], assignment.release_dir))
+    loader.orders.warm_up()
 
 
 class Keeper:

@@ -22,6 +22,7 @@ from autograder.assignment_file import load_assignment
 from autograder.gradebook.files import write_whole
 from autograder.grading.hidden_tests import HiddenTest
 from autograder.grading.processes import Processes
+from autograder.grading.workers import load_libraries
 from autograder.hosts.gradescope_results import unfinished, write_results
 from autograder.results import Audience, Flag, QuestionScore, Result, Status, SubmissionStatus
 from autograder.sandbox.loading import Loader
@@ -185,6 +186,7 @@ def main(arguments: Sequence[str]) -> int:
         path.parent.mkdir(parents=True, exist_ok=True)
         assignment = load_assignment()
         with Loader(assignment) as loader, Processes(loader, 1) as process:
+            load_libraries(loader, assignment)
             process.submit(grade, root, path, started).result()
         theirs = points_in_gradescope(root)
         if theirs is not None and theirs != assignment.max_points:

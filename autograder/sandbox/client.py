@@ -33,7 +33,7 @@ LEAVE_S = 1.5
 class Sandbox:
     """One fork server. Use it as a context manager; it serves one child at a time.
 
-    Entering it forks the server from the loader at hand; `ready` waits for what it loads then, as does the first child.
+    Entering it orders the server from the loader at hand; `ready` waits until it has loaded, as does the first child.
     Raises GraderFault if the server does not start or disappears.
     """
 
@@ -52,7 +52,7 @@ class Sandbox:
         self._choice = {"unsafe": unsafe, "namespaces": namespaces}
         self._loaded = False
         self._loader = contextlib.ExitStack()
-        self._server: loading.Forked | None = None
+        self._server: loading.Forking | None = None
         self.children_cpu_s = self._server_cpu_s = 0.0  # of children that have ended, and of the server itself
         self.active: frozenset[str] = frozenset()
         self.missing: tuple[str, ...] = ()
@@ -93,8 +93,9 @@ class Sandbox:
 
     def ready(self) -> None:
         """Wait until the server has loaded; from then on `active` and `missing` name the layers of confinement."""
-        if self._loaded:
+        if self._loaded or self._server is None:
             return
+        self._server.result()
         reply = self._receive(START_S)[0]
         if "refused" in reply:
             raise confine.unconfined(reply["refused"])
@@ -109,14 +110,12 @@ class Sandbox:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Kill the server, which has nothing to tidy up, and remove its scratch folder; its children end with it."""
-        if self._server is not None:
-            self._server.kill()
+        if self._server is not None and self._server.end():
             self._control.settimeout(LEAVE_S)
             with contextlib.suppress(OSError):
                 while self._control.recv(1 << 16):
                     pass  # it ends when all who held the other end are gone
-            os.close(self._server.handle)
-            self._server = None
+        self._server = None
         self._control.close()
         self._loader.close()
         scratch.remove(self._scratch)

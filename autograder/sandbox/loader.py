@@ -78,7 +78,7 @@ class Loader:
             load(order["load"])
             self._cold = True
         elif "fork" in order:
-            self._fork(orders, order["fork"], fds)
+            self._fork(order["fork"], *fds)
         else:
             self._warm_up()
 
@@ -88,12 +88,14 @@ class Loader:
             libraries.current.warm_up()
             load(["autograder.sandbox.server"])  # here once instead of in every fork server
 
-    def _fork(self, orders: socket.socket, function: str, fds: Sequence[int]) -> None:
+    def _fork(self, function: str, answer: int, *fds: int) -> None:
+        """Fork a process, and answer on this descriptor with its process id and pidfd."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         gc.freeze()
         pid = os.fork()
         if pid == 0:
             ours.close()
+            os.close(answer)
             for other in self._orders.values():
                 other.close()
             for handle in self._forked:
@@ -106,8 +108,8 @@ class Loader:
         self._forked[handle] = pid
         self._poll.register(handle, select.POLLIN)
         self._add(ours)
-        with contextlib.suppress(BrokenPipeError):  # who ordered it is gone; it will notice
-            socket.send_fds(orders, [json.dumps({"pid": pid}).encode()], [handle])
+        with socket.socket(fileno=answer) as asked, contextlib.suppress(BrokenPipeError):  # who ordered it is gone
+            socket.send_fds(asked, [json.dumps({"pid": pid}).encode()], [handle])
 
 
 def load(names: Sequence[str]) -> None:

@@ -39,13 +39,45 @@ class Forked:
             os.killpg(self.pid, signal.SIGKILL)  # not reached where the number could belong to another process
 
 
+class Forking:
+    """A process that the loader will fork when it has done what was ordered before."""
+
+    def __init__(self, answers: socket.socket) -> None:
+        self._answers = answers
+        self._forked: Forked | None = None
+
+    def result(self, timeout_s: float = FORK_S) -> Forked:
+        """Wait until it is forked. Raises LoaderGone, also if that takes too long."""
+        if self._forked is None:
+            self._answers.settimeout(timeout_s)
+            try:
+                message, handles, _, _ = socket.recv_fds(self._answers, 1 << 12, 1)
+            except OSError as error:
+                raise _gone() from error
+            if not message:
+                raise _gone()
+            self._answers.close()
+            self._forked = Forked(pid=json.loads(message)["pid"], handle=handles[0])
+        return self._forked
+
+    def end(self) -> bool:
+        """Kill the process; return False if there is none yet, which is left to notice that nobody talks to it."""
+        try:
+            forked = self.result(0)
+        except LoaderGone:
+            self._answers.close()
+            return False
+        forked.kill()
+        os.close(forked.handle)
+        return True
+
+
 class Orders:
     """A socket for orders to the loader. Any thread may use it."""
 
     def __init__(self, end: socket.socket) -> None:
         self._socket = end
         self._socket.settimeout(FORK_S)
-        self._lock = threading.Lock()
 
     def load(self, names: Sequence[str]) -> None:
         """Order to import these libraries; does not wait. Raises LoaderGone, as all methods do."""
@@ -55,20 +87,15 @@ class Orders:
         """Order to trigger the lazy initialisation of what is loaded; does not wait."""
         self._send({"warm up": True})
 
-    def fork(self, function: str, fds: Sequence[int]) -> Forked:
-        """Fork a process, after all that was ordered before, that calls `module:function` of the kit.
+    def fork(self, function: str, fds: Sequence[int]) -> Forking:
+        """Order a process, after all that was ordered before, that calls `module:function` of the kit; does not wait.
 
         The function receives the descriptor of a socket for orders of its own, and these descriptors.
         """
-        with self._lock:
-            self._send({"fork": function}, fds)
-            try:
-                message, handles, _, _ = socket.recv_fds(self._socket, 1 << 12, 1)
-            except OSError as error:
-                raise _gone() from error
-        if not message:
-            raise _gone()
-        return Forked(pid=json.loads(message)["pid"], handle=handles[0])
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            self._send({"fork": function}, [theirs.fileno(), *fds])
+        return Forking(ours)
 
     def _send(self, order: dict[str, object], fds: Sequence[int] = ()) -> None:
         try:
@@ -109,14 +136,16 @@ class Loader:
         self._stack.close()
 
     def fork(self, function: str, fds: Sequence[int]) -> Forked:
-        """Fork a process as Orders.fork does, from a new loader if this one has died."""
-        with self._lock:
-            try:
-                return self.orders.fork(function, fds)
-            except LoaderGone:
-                self._stack.close()
-                self._start()
-                return self.orders.fork(function, fds)
+        """Fork a process as Orders.fork does, and wait for it; from a new loader if this one has died."""
+        orders = self.orders
+        try:
+            return orders.fork(function, fds).result()
+        except LoaderGone:
+            with self._lock:
+                if self.orders is orders:  # no other thread has started a new one
+                    self._stack.close()
+                    self._start()
+            return self.orders.fork(function, fds).result()
 
     def _start(self) -> None:
         folder = Path(tempfile.mkdtemp(prefix="grading-"))

@@ -1,5 +1,6 @@
 """Processes forked from a loader: what they begin with, what their deaths cost, and that none of them stays."""
 
+import contextlib
 import os
 import signal
 import sys
@@ -14,6 +15,7 @@ from autograder.assignment import Assignment
 from autograder.assignment_file import load_assignment
 from autograder.errors import GraderFault
 from autograder.grading.processes import Processes
+from autograder.sandbox.client import Sandbox
 from autograder.sandbox.loading import Loader
 from tests import tiny
 
@@ -76,6 +78,14 @@ def wait_until_gone(pid: int) -> None:
         time.sleep(0.01)
 
 
+def processes_of(folder: Path) -> Iterator[int]:
+    """Yield the processes whose environment names a folder."""
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        with contextlib.suppress(OSError):
+            if os.fsencode(folder) in path.read_bytes():
+                yield int(path.parent.name)
+
+
 def test_an_assignment_without_torch_does_not_load_it(loader: Loader) -> None:
     with Processes(loader, 1) as processes:
         assert processes.submit(loaded, "numpy").result()
@@ -132,4 +142,19 @@ def test_the_end_waits_for_no_call(assignment: Assignment) -> None:
         with pytest.raises(BrokenProcessPool):
             under_way.result()
     for pid in pids:
+        wait_until_gone(pid)
+
+
+def test_a_sandbox_that_is_given_up_before_its_server_is_forked_leaves_no_process(
+    assignment: Assignment, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))  # stands in the environment of all that is forked
+    with Loader(assignment) as loader:
+        monkeypatch.setattr("autograder.sandbox.loading._mine", loader.orders)
+        with Sandbox(assignment, {}):
+            pass  # the loader has not even begun to load
+        with Processes(loader, 1) as processes:
+            assert processes.submit(len, "abc").result() == 3, "the loader has done what was ordered before"
+            assert list(processes_of(tmp_path))
+    for pid in processes_of(tmp_path):
         wait_until_gone(pid)
