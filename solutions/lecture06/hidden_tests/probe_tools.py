@@ -133,6 +133,12 @@ def parameters_of(module: nn.Module) -> dict[str, Tensor]:
     return {name: parameter.detach().clone() for name, parameter in named_parameters(module).items()}
 
 
+def repeated(one: dict[str, Tensor], other: dict[str, Tensor]) -> list[str]:
+    """Return the names of tensors that are equal in two new modules, but for those with one number throughout."""
+    same = [name for name, value in one.items() if name in other and torch.equal(value, other[name])]
+    return [name for name in same if not bool((one[name] == one[name].flatten()[:1]).all())]
+
+
 def buffers_of(module: nn.Module) -> dict[str, Tensor]:
     buffers = one_name_each(module.named_buffers(remove_duplicate=False))
     return {name: buffer.detach().clone() for name, buffer in buffers.items()}
@@ -155,6 +161,11 @@ def settings_of(module: nn.Module) -> dict[str, float | bool | None]:
             if hasattr(part, key) and (value is None or isinstance(value, float | int)):
                 found[f"{name}.{key}".lstrip(".")] = value
     return found
+
+
+def in_half(logits: Any) -> Any:
+    """Return logits in float16, which is enough to tell a loss, and half of what has to be sent and kept."""
+    return logits.half() if isinstance(logits, Tensor) and logits.is_floating_point() else logits
 
 
 def train_sgd(model: nn.Module, contexts: Tensor, targets: Tensor, lr: float) -> None:
@@ -229,3 +240,22 @@ def condition_of(module: nn.Module) -> Seen:
         "recording": torch.is_grad_enabled(),
         "replaced": sorted(name for name, one in parameters.items() if first.get(name, one) is not one),
     }
+
+
+def change_of(module: nn.Module, before: Seen) -> Seen:
+    """Return the condition of a module now; of its tensors only those that are not as before.
+
+    same: for each kind of tensors the names of the others
+    """
+    now: Seen = condition_of(module)
+    now["same"] = {}
+    for kind in ("parameters", "buffers", "gradients"):
+        was, found = before[kind], now[kind]
+        same = [name for name, one in found.items() if name in was and _equal(one, was[name])]
+        now["same"][kind] = same
+        now[kind] = {name: one for name, one in found.items() if name not in same}
+    return now
+
+
+def _equal(one: Tensor, other: Tensor) -> bool:
+    return one.dtype is other.dtype and torch.equal(one, other)

@@ -216,6 +216,7 @@ def sampled(student: Any, logits: Tensor, seeds: list[int | None], temperature: 
 
     Seed None continues with the generator of the run before. The model is in training mode in every other run. For
     each run: the name, which random states moved (the generator's, torch's global one), the modes during and after.
+    calls: what was logged of the model's calls, the same thing once
     """
     runs = []
     generator, training = torch.Generator(), True
@@ -230,7 +231,7 @@ def sampled(student: Any, logits: Tensor, seeds: list[int | None], temperature: 
                 "name": name,
                 "moved": not torch.equal(before, generator.get_state()),
                 "outside_moved": not torch.equal(outside, torch.get_rng_state()),
-                "calls": model.diary,
+                "calls": [dict(one) for one in {tuple(call.items()) for call in model.diary}],
                 "before": training,
                 "after": modes_of(model),
                 "recording": torch.is_grad_enabled(),

@@ -15,10 +15,12 @@ from .probe_tools import (
     buffers_of,
     empty_is_nan,
     gradients,
+    in_half,
     misfits,
     modes_of,
     named_parameters,
     parameters_of,
+    repeated,
     set_values,
     train_sgd,
 )
@@ -95,8 +97,7 @@ def mlp_parameters(student: Any, name: str, sizes: list[int], options: dict[str,
     """
     with empty_is_nan():
         first, second, third = (parameters_of(getattr(student, name)(*sizes, **options)) for _ in range(3))
-    repeated = [key for key, value in second.items() if key in third and torch.equal(value, third[key])]
-    return {"parameters": first, "repeated": repeated}
+    return {"parameters": first, "repeated": repeated(second, third)}
 
 
 def trained_logits(
@@ -109,9 +110,9 @@ def trained_logits(
     lr: float,
     held_out: Tensor,
 ) -> Seen:
-    """Train a new float32 model with SGD on these batches; return its logits for the held-out contexts."""
+    """Train a new float32 model with SGD on these batches; return its logits for the held-out contexts in float16."""
     model = getattr(student, name)(*sizes, **options)
     train_sgd(model, contexts, targets, lr)
     model.eval()
     with torch.no_grad():
-        return {"logits": model(held_out)}
+        return {"logits": in_half(model(held_out))}

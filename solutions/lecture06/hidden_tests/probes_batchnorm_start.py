@@ -41,11 +41,14 @@ def activation_stats(student: Any, pre: Tensor, graph: bool) -> Seen:
 
 
 def kaiming(student: Any, weight: Tensor, options: dict[str, float], parameter: bool) -> Seen:
-    """`kaiming_` on a float32 weight (fan_in, fan_out), as a tensor or an nn.Parameter."""
+    """`kaiming_` on a float32 weight (fan_in, fan_out), as a tensor or an nn.Parameter.
+
+    same: whether it returned the weight itself; returned: what else it returned
+    """
     given = nn.Parameter(weight.clone()) if parameter else weight.clone()
     returned = student.kaiming_(given, **options)
     return {
-        "returned": returned,
+        "returned": None if returned is given else returned,
         "same": returned is given,
         "weight": given,
         "needs_grad": given.requires_grad,

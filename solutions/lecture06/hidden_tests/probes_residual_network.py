@@ -14,12 +14,14 @@ from .probe_tools import (
     Seen,
     buffers_of,
     can_run,
+    change_of,
     condition_of,
     fill,
     gradients,
     modes_of,
     named_parameters,
     parameters_of,
+    repeated,
     set_values,
 )
 
@@ -48,7 +50,7 @@ def gradient_norms(
         "returned": returned,
         "training": training,
         "before": before,
-        "after": condition_of(model),
+        "after": change_of(model, before),
         "seeded": torch.initial_seed() != seed,
     }
 
@@ -120,9 +122,13 @@ def block_gradients(
 
 
 def block_start(student: Any, name: str, arguments: list[float]) -> Seen:
-    """Return the parameters of two new blocks `name`, in their own dtype."""
+    """Return the parameters of a new block `name`, in its own dtype.
+
+    repeated: the names of those that are equal in a second block made after it
+    """
     one, other = (getattr(student, name)(*arguments) for _ in range(2))
-    return {"layout": _layout(one), "parameters": parameters_of(one), "others": parameters_of(other)}
+    parameters = parameters_of(one)
+    return {"layout": _layout(one), "parameters": parameters, "repeated": repeated(parameters, parameters_of(other))}
 
 
 def block_as_built(student: Any, name: str, arguments: list[float], x: Tensor) -> Seen:
@@ -169,10 +175,14 @@ def network_logits(student: Any, sizes: list[int], start: dict[str, Tensor], inp
     return {"layout": layout, "absent": absent, "logits": logits, "again": again, **after}
 
 
-def network_parts(student: Any, sizes: list[int]) -> Seen:
-    """Return the parameters of two new `ResidualMLP`s, and the layout of the first."""
+def network_parts(student: Any, sizes: list[int], ending: str) -> Seen:
+    """Return the layout of a new `ResidualMLP`, and its parameters with this ending of their names.
+
+    repeated: the names of those that are equal in a second network made after it
+    """
     (model, layout), (other, _) = (_network(student, sizes) for _ in range(2))
-    return {"layout": layout, "parameters": parameters_of(model), "others": parameters_of(other)}
+    parameters = {name: value for name, value in parameters_of(model).items() if name.endswith(ending)}
+    return {"layout": layout, "parameters": parameters, "repeated": repeated(parameters, parameters_of(other))}
 
 
 def network_gradients(

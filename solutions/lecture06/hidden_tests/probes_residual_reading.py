@@ -9,24 +9,19 @@ from typing import Any
 
 from torch import Tensor
 
-from .probe_tools import Seen, condition_of, residual_mlp
+from .probe_tools import Seen, change_of, condition_of, residual_mlp
 
 
-def stream_reading(
+def reading_and_model(
     student: Any,
     name: str,
     sizes: list[int],
     start: dict[str, Tensor],
     inputs: Tensor,
     training: bool,
-    eps: float,
 ) -> Seen:
-    """Call the function `name` with a ResidualMLP in training or evaluation mode: model and inputs before and after.
-
-    eps: that of the model's last norm
-    """
+    """Call the function `name` with a ResidualMLP in training or evaluation mode: model and inputs before and after."""
     model = residual_mlp(student, sizes, start, training)
-    model.norm_f.eps = eps
     before, given = condition_of(model), inputs.clone()
     returned = getattr(student, name)(model, given)
     return {
@@ -34,8 +29,17 @@ def stream_reading(
         "inputs": given,
         "training": training,
         "before": before,
-        "after": condition_of(model),
+        "after": change_of(model, before),
     }
+
+
+def stream_reading(
+    student: Any, name: str, sizes: list[int], start: dict[str, Tensor], inputs: Tensor, eps: float
+) -> Seen:
+    """Call the function `name` with a ResidualMLP in training mode; eps: that of the model's last norm."""
+    model = residual_mlp(student, sizes, start, training=True)
+    model.norm_f.eps = eps
+    return {"returned": getattr(student, name)(model, inputs.clone())}
 
 
 def stream_readings(

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from .probe_tools import (
     Seen,
+    change_of,
     condition_of,
     empty_is_nan,
     named_parameters,
@@ -33,7 +34,7 @@ def zero_start(student: Any, sizes: list[int], start: dict[str, Tensor], stream:
         parameter.grad = None if "fc2" in name else torch.ones_like(parameter)
     before = condition_of(model)
     returned = student.zero_init_(model)
-    after = condition_of(model)
+    after = change_of(model, before)
     model.double()  # a weight created anew may be float32, as all are in the notebook
     with torch.no_grad():
         training = [one(stream.clone()) for one in model.train().blocks]
@@ -70,7 +71,7 @@ def stream_variances(student: Any, sizes: list[int], start: dict[str, Tensor], i
     model = residual_mlp(student, sizes, start, training)
     before = condition_of(model)
     returned = student.stream_variance(model, inputs)
-    return {"returned": returned, "training": training, "before": before, "after": condition_of(model)}
+    return {"returned": returned, "training": training, "before": before, "after": change_of(model, before)}
 
 
 def scaled_start(student: Any, sizes: list[int], start: dict[str, Tensor], times: int) -> Seen:
@@ -85,7 +86,7 @@ def scaled_start(student: Any, sizes: list[int], start: dict[str, Tensor], times
         "returned": type(returned).__name__,
         "training": True,
         "before": before,
-        "after": condition_of(model),
+        "after": change_of(model, before),
     }
 
 
@@ -233,5 +234,5 @@ def identity_path(
         "batches": list(_Path.batches),
         "training": training,
         "before": before,
-        "after": condition_of(block),
+        "after": change_of(block, before),
     }

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .probe_tools import Seen, buffers_of, condition_of, parameters_of, residual_mlp
+from .probe_tools import Seen, buffers_of, change_of, condition_of, in_half, parameters_of, residual_mlp
 
 # --- R9 ---------------------------------------------------------------------------------------------------------------
 
@@ -87,7 +87,7 @@ def bigram_losses(
 def trained_network(
     student: Any, sizes: list[int], examples: list[Tensor], steps: int, lr: float, seed: int, held_out: Tensor
 ) -> Seen:
-    """Call `train` with a new float32 ResidualMLP: the losses, and its logits for the held-out contexts in evaluation.
+    """Call `train` with a new float32 ResidualMLP: the losses, and its float16 logits for the held-out contexts.
 
     examples: [inputs (M, 3), targets (M,)]
     """
@@ -96,7 +96,7 @@ def trained_network(
     losses = student.train(model, *examples, steps, lr, 64, generator)
     model.eval()
     with torch.no_grad():
-        return {"losses": losses, "logits": model(held_out)}
+        return {"losses": losses, "logits": in_half(model(held_out))}
 
 
 # --- R10 --------------------------------------------------------------------------------------------------------------
@@ -112,25 +112,30 @@ def batch_of_names(
     advance: int,
     other_seed: int,
     training: bool,
+    watched: bool,
 ) -> Seen:
     """Call `generate_batch` with a ResidualMLP in training or evaluation mode.
 
     options: nothing, or context_size and max_len
     advance: how many numbers the generator has given out before
-    Returns the names, the generator's next number, and model and global random state before and after.
+    Returns the names, the generator's next number, and if watched, model and global random state before and after.
     """
     model = residual_mlp(student, sizes, start, training)
     generator = torch.Generator().manual_seed(seed)
     torch.rand(advance, generator=generator)
     torch.manual_seed(other_seed)
     before, state = condition_of(model), torch.get_rng_state()
-    names = student.generate_batch(model, n, generator, *options)
-    return {
-        "names": names,
+    seen = {
+        "names": student.generate_batch(model, n, generator, *options),
         "next": torch.rand(1, generator=generator),
+    }
+    if not watched:
+        return seen
+    return {
+        **seen,
         "training": training,
         "before": before,
-        "after": condition_of(model),
+        "after": change_of(model, before),
         "state": state,
         "state after": torch.get_rng_state(),
     }

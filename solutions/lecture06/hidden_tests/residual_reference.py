@@ -258,7 +258,7 @@ def assert_block_initialisation(seen: Observation, d_model: int, d_ff: int, scal
         "fc1.weight": (d_ff, d_model),
         "fc2.weight": (d_model, d_ff),
     }
-    found, others = tensors(seen["parameters"]), tensors(seen["others"])
+    found, repeated = tensors(seen["parameters"]), sequence(seen["repeated"])
     assert_shapes({name: list(value.shape) for name, value in found.items()}, expected)
     assert_layout(seen["layout"], block_shapes(d_model, d_ff))
     assert_own_parts(seen["layout"], block_shapes(d_model, d_ff))
@@ -269,7 +269,7 @@ def assert_block_initialisation(seen: Observation, d_model: int, d_ff: int, scal
         if bool((found[name] != wanted).any()):
             fail(f"{name} does not start at {wanted:g}, the default of nn.BatchNorm1d")
     for name, std in (("fc1.weight", d_model**-0.5), ("fc2.weight", scale * d_ff**-0.5)):
-        if name in others and torch.equal(found[name], others[name]):
+        if name in repeated:
             fail(f"two new blocks have the same {name}; draw new values in each block, and do not set a seed")
         seen_std = float(found[name].double().std(correction=0))
         if abs(seen_std / std - 1) < 0.04:
@@ -343,15 +343,25 @@ def _first(names: list[str]) -> str:
     return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
 
 
+def condition_after(seen: Observation) -> dict[str, Value]:
+    """Return the condition of a model after a call, with the tensors that the probe only named as unchanged."""
+    before, after = mapping(seen["before"]), mapping(seen["after"])
+    for kind, same in mapping(after.get("same")).items():
+        was = mapping(before.get(kind))
+        kept = {name: was[name] for name in sequence(same) if isinstance(name, str) and name in was}
+        after[kind] = mapping(after.get(kind)) | kept
+    return after
+
+
 def assert_not_replaced(seen: Observation) -> None:
     """Assert that each parameter is the same object after a call as before, which an optimiser would know."""
-    for name in sequence(mapping(seen["after"]).get("replaced")):
+    for name in sequence(condition_after(seen).get("replaced")):
         fail(f"{name} is a new parameter, unknown to an optimiser created before; change the old one in place")
 
 
 def assert_left_alone(seen: Observation, *, buffers: bool = True) -> None:
     """Assert that a model is the same after a call as before: weights, buffers, modes, settings, gradients, hooks."""
-    before, after = mapping(seen["before"]), mapping(seen["after"])
+    before, after = mapping(seen["before"]), condition_after(seen)
     if not tensors(before.get("parameters")):
         fail("the model has no weights that can be compared")
     assert_same_tensors(after.get("parameters"), before.get("parameters"), "the model's")

@@ -303,7 +303,7 @@ def test_parameters_with_and_without_norm(
 )
 @pytest.mark.parametrize("batch_norm", [True, False], ids=["with BN", "without BN"])
 def test_starting_weights(observe: Observe, batch_norm: bool) -> None:
-    vocab, context, embed, hidden = sizes = [VOCAB, 3, 32, 400]
+    vocab, context, embed, hidden = sizes = [VOCAB, 3, 32, 200]
     seen = observe("mlp_parameters", name="MLPv3", sizes=sizes, options={"batch_norm": batch_norm})
     parameters = as_dict(seen["parameters"], "model", ("C", "W1", "W2", "W3"))
     fans = {"W1": (context * embed, hidden, 5 / 3), "W2": (hidden, hidden, 5 / 3), "W3": (hidden, vocab, 1.0)}

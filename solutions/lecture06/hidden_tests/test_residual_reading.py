@@ -59,7 +59,7 @@ def reading(
     """Return what `name` gave where both modes compute the same, the weights, and the stream."""
     sizes, inputs = [*SMALL[:-1], layers], names().train.contexts[300:312]
     weights = settled(mlp_weights(sizes, seed), inputs, layers)
-    seen = observe("stream_reading", name=name, sizes=sizes, start=weights, inputs=inputs, training=True, eps=eps)
+    seen = observe("stream_reading", name=name, sizes=sizes, start=weights, inputs=inputs, eps=eps)
     return seen, weights, mlp_stream(weights, inputs, layers, False)
 
 
@@ -114,8 +114,8 @@ def same(value: Tensor, other: Tensor) -> bool:
 
 def assert_reading_leaves_the_model_alone(observe: Observe, name: str, seed: int, training: bool) -> None:
     weights, inputs = mlp_weights(SMALL, seed), names().train.contexts[300:312]
-    given = {"name": name, "sizes": SMALL, "start": weights, "eps": EPS}
-    seen = observe("stream_reading", inputs=inputs, training=training, **given)
+    given = {"name": name, "sizes": SMALL, "start": weights}
+    seen = observe("reading_and_model", inputs=inputs, training=training, **given)
     value = in_one_tensor(seen["returned"])
     if not isinstance(value, Tensor) or value.dim() != 3 or not bool((value != value.flatten()[:1]).any()):
         fail(f"not checked: {name} returned {describe_kind(value)} without three dimensions or with equal entries")

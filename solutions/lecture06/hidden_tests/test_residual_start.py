@@ -32,6 +32,7 @@ from .residual_reference import (
     COLLECTED,
     SMALL,
     assert_left_alone,
+    condition_after,
     in_one_tensor,
     mlp_stream,
     mlp_weights,
@@ -60,7 +61,7 @@ def assert_not_a_copy(seen: Observation, function: str, changed: bool = False) -
 
 def writes_changed(seen: Observation) -> bool:
     """Return whether the weight with which a block writes is another one after the call."""
-    was, now = (tensors(mapping(seen[key]).get("parameters")) for key in ("before", "after"))
+    was, now = (tensors(one.get("parameters")) for one in (mapping(seen["before"]), condition_after(seen)))
     return any(name.endswith("fc2.weight") and not agrees(now.get(name), value) for name, value in was.items())
 
 
@@ -93,7 +94,7 @@ def test_every_block_starts_as_the_identity(observe: Observe) -> None:
 def test_only_the_writing_layer_is_zeroed(observe: Observe) -> None:
     seen, _ = seen_zeroed(observe)
     assert_not_a_copy(seen, "zero_init_", writes_changed(seen))
-    now = tensors(mapping(seen["after"]).get("parameters"))
+    now = tensors(condition_after(seen).get("parameters"))
     was = tensors(mapping(seen["before"]).get("parameters"))
     writing = [f"blocks.{layer}.fc2.weight" for layer in range(3)]
     others = [name for name in was if name not in writing and name.endswith("weight")]
@@ -108,7 +109,7 @@ def test_only_the_writing_layer_is_zeroed(observe: Observe) -> None:
             f"{missing[0]} is missing, or is the same parameter as that of another block; "
             "set its entries to zero, and keep the layer and its weight"
         )
-    after, before = dict(mapping(seen["after"])), dict(mapping(seen["before"]))
+    after, before = condition_after(seen), mapping(seen["before"])
     for table, found in ((after, now), (before, was)):
         table["parameters"] = {name: value for name, value in found.items() if name not in writing}
     assert_left_alone(Observation({"before": before, "after": after, "training": True}))
@@ -264,7 +265,7 @@ def test_scales_what_the_blocks_write(observe: Observe, layers: int, times: int)
     sizes = [*SMALL[:-1], layers]
     seen = observe("scaled_start", sizes=sizes, start=mlp_weights(sizes, seed=1510), times=times)
     assert_not_a_copy(seen, "scale_residual_init_", writes_changed(seen))
-    now = tensors(mapping(seen["after"]).get("parameters"))
+    now = tensors(condition_after(seen).get("parameters"))
     was = tensors(mapping(seen["before"]).get("parameters"))
     ways = {
         "1 / sqrt(2 * 12); L is the number of blocks of this model": 24**-0.5,
@@ -301,7 +302,7 @@ def test_scales_what_the_blocks_write(observe: Observe, layers: int, times: int)
     for name, value in was.items():
         if name not in writing and name in now and torch.allclose(now[name], value * factor**times):
             fail(f"{name} was scaled too; scale only fc2")
-    after, before = dict(mapping(seen["after"])), dict(mapping(seen["before"]))
+    after, before = condition_after(seen), mapping(seen["before"])
     for table, found in ((after, now), (before, was)):
         table["parameters"] = {name: value for name, value in found.items() if name not in writing}
     assert_left_alone(Observation({"before": before, "after": after, "training": True}))
