@@ -97,7 +97,7 @@ def counted(total: int, doing: str) -> Iterator[Advance]:
         done += 1
         often = total >= PACED and done % (total // 10) == 0 and done < total
         so_far = f" ({pace(done, total, time.monotonic() - began)})" if often else ""
-        console.print(f"{done}/{total} {what}: {outcome}{so_far}", markup=False, highlight=False, soft_wrap=True)
+        print(f"{done}/{total} {what}: {outcome}{so_far}", file=console.file, flush=True)
 
     if not console.is_terminal:
         yield line
