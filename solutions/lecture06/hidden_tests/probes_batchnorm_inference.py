@@ -193,7 +193,7 @@ class _Speaker(nn.Module):
             raise RuntimeError(
                 f"the model was called {self.patience} times: does the loop end at a dot, and at max_len?"
             )
-        row = self.known.get(tuple(x.flatten().tolist()), self.otherwise)
+        row = self.known.get(tuple(x.flatten().tolist()), self.otherwise) if self.known else self.otherwise
         if len(self.diary) >= self.talk:
             row = torch.full_like(row, -1e4)
             row[0] = 0.0
@@ -220,9 +220,10 @@ def sampled(student: Any, logits: Tensor, seeds: list[int | None], temperature: 
     """
     runs = []
     generator, training = torch.Generator(), True
+    model = _Speaker({}, logits, 3, talk=length, patience=2 * length + 10)
     for seed in seeds:
-        model = _Speaker({}, logits, 3, talk=length, patience=2 * length + 10)
         model.train(training)
+        model.diary = _Diary()
         generator = generator if seed is None else torch.Generator().manual_seed(seed)
         before, outside = generator.get_state(), torch.get_rng_state()
         name = student.generate(model, 3, generator, temperature, length)
