@@ -22,7 +22,7 @@ from autograder.grading.graded import Graded, gave_up
 from autograder.grading.processes import Processes
 from autograder.release.released import load_released
 from autograder.sandbox.imports import libraries_of
-from autograder.sandbox.loading import Loader
+from autograder.sandbox.loading import Loader, LoaderGone
 from autograder.submissions.submission import Submission
 
 if TYPE_CHECKING:  # a grader imports torch, which only the workers need
@@ -64,8 +64,9 @@ def workers(
 def load_libraries(loader: Loader, assignment: Assignment) -> None:
     """Order what fork servers will need besides, to be loaded while the processes forked before open their graders."""
     steps = [step for notebook in load_released(assignment).values() for step in notebook.shared_steps()]
-    loader.orders.load(libraries_of([step.source for step in steps], assignment.release_dir))
-    loader.orders.warm_up()
+    with contextlib.suppress(LoaderGone):  # the next fork starts another one, and fork servers order this themselves
+        loader.orders.load(libraries_of([step.source for step in steps], assignment.release_dir))
+        loader.orders.warm_up()
 
 
 class Keeper:

@@ -94,7 +94,11 @@ class Orders:
         """
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
-            self._send({"fork": function}, [theirs.fileno(), *fds])
+            try:
+                self._send({"fork": function}, [theirs.fileno(), *fds])
+            except LoaderGone:
+                ours.close()
+                raise
         return Forking(ours)
 
     def _send(self, order: dict[str, object], fds: Sequence[int] = ()) -> None:
