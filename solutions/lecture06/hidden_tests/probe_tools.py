@@ -212,10 +212,14 @@ _HOOKS = tuple(
 )
 
 
+_GLOBAL_HOOKS = tuple(f"_global{kind}" for kind in _HOOKS)
+
+
 def hooks_of(module: nn.Module) -> int:
-    """Return how many hooks a module, its parts and its parameters have."""
+    """Return how many hooks a module, its parts and its parameters have, and how many there are for all modules."""
     owners: list[Any] = [*module.modules(), *module.parameters()]
-    return sum(len(getattr(one, name, None) or ()) for one in owners for name in _HOOKS)
+    own = sum(len(getattr(one, name, None) or ()) for one in owners for name in _HOOKS)
+    return own + sum(len(getattr(nn.modules.module, name, None) or ()) for name in _GLOBAL_HOOKS)
 
 
 _FIRST_SEEN: WeakKeyDictionary[nn.Module, dict[str, Tensor]] = WeakKeyDictionary()
@@ -226,6 +230,7 @@ def condition_of(module: nn.Module) -> Seen:
     """Return copies of all that a call could change about a module, and whether autograd is on.
 
     replaced: the names of parameters that are other objects than when this module's condition was first asked for
+    patched: the names of parts with a forward of their own, which is not that of their class
     """
     parameters = named_parameters(module)
     first = _FIRST_SEEN.setdefault(module, parameters)
@@ -239,6 +244,7 @@ def condition_of(module: nn.Module) -> Seen:
         "hooks": hooks_of(module),
         "recording": torch.is_grad_enabled(),
         "replaced": sorted(name for name, one in parameters.items() if first.get(name, one) is not one),
+        "patched": sorted(name for name, part in module.named_modules() if "forward" in vars(part)),
     }
 
 

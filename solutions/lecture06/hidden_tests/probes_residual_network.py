@@ -124,11 +124,11 @@ def block_gradients(
 def block_start(student: Any, name: str, arguments: list[float]) -> Seen:
     """Return the parameters of a new block `name`, in its own dtype.
 
-    repeated: the names of those that are equal in a second block made after it
+    repeated: the names of those that are equal in two more blocks made after it
     """
-    one, other = (getattr(student, name)(*arguments) for _ in range(2))
-    parameters = parameters_of(one)
-    return {"layout": _layout(one), "parameters": parameters, "repeated": repeated(parameters, parameters_of(other))}
+    one, *others = (getattr(student, name)(*arguments) for _ in range(3))
+    second, third = map(parameters_of, others)
+    return {"layout": _layout(one), "parameters": parameters_of(one), "repeated": repeated(second, third)}
 
 
 def block_as_built(student: Any, name: str, arguments: list[float], x: Tensor) -> Seen:
@@ -178,11 +178,12 @@ def network_logits(student: Any, sizes: list[int], start: dict[str, Tensor], inp
 def network_parts(student: Any, sizes: list[int], ending: str) -> Seen:
     """Return the layout of a new `ResidualMLP`, and its parameters with this ending of their names.
 
-    repeated: the names of those that are equal in a second network made after it
+    repeated: the names of all parameters that are equal in two more networks made after it
     """
-    (model, layout), (other, _) = (_network(student, sizes) for _ in range(2))
+    (model, layout), *others = (_network(student, sizes) for _ in range(3))
     parameters = {name: value for name, value in parameters_of(model).items() if name.endswith(ending)}
-    return {"layout": layout, "parameters": parameters, "repeated": repeated(parameters, parameters_of(other))}
+    second, third = (parameters_of(other) for other, _ in others)
+    return {"layout": layout, "parameters": parameters, "repeated": repeated(second, third)}
 
 
 def network_gradients(

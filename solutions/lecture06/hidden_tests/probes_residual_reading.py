@@ -20,8 +20,11 @@ def reading_and_model(
     inputs: Tensor,
     training: bool,
 ) -> Seen:
-    """Call the function `name` with a ResidualMLP in training or evaluation mode: model and inputs before and after."""
-    model = residual_mlp(student, sizes, start, training)
+    """Call the function `name` with a ResidualMLP in training or evaluation mode: model and inputs before and after.
+
+    The model is float32, as in the notebook.
+    """
+    model = residual_mlp(student, sizes, start, training).float()
     before, given = condition_of(model), inputs.clone()
     returned = getattr(student, name)(model, given)
     return {

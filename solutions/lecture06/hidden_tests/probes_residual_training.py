@@ -117,28 +117,25 @@ def batch_of_names(
     """Call `generate_batch` with a ResidualMLP in training or evaluation mode.
 
     options: nothing, or context_size and max_len
-    advance: how many numbers the generator has given out before
-    Returns the names, the generator's next number, and if watched, model and global random state before and after.
+    advance: how many numbers the generator and the global one have given out before
+    watched: whether the model before and after is returned too; it is float32 then, as in the notebook
+    Returns the names, the generator's next number, and whether the global random state moved.
     """
     model = residual_mlp(student, sizes, start, training)
+    model = model.float() if watched else model
     generator = torch.Generator().manual_seed(seed)
     torch.rand(advance, generator=generator)
     torch.manual_seed(other_seed)
-    before, state = condition_of(model), torch.get_rng_state()
+    torch.rand(advance)
+    before, outside = condition_of(model), torch.get_rng_state()
     seen = {
         "names": student.generate_batch(model, n, generator, *options),
         "next": torch.rand(1, generator=generator),
+        "outside_moved": not torch.equal(outside, torch.get_rng_state()),
     }
     if not watched:
         return seen
-    return {
-        **seen,
-        "training": training,
-        "before": before,
-        "after": change_of(model, before),
-        "state": state,
-        "state after": torch.get_rng_state(),
-    }
+    return {**seen, "training": training, "before": before, "after": change_of(model, before)}
 
 
 class _Fixed(nn.Module):

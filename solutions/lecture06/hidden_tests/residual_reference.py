@@ -12,7 +12,6 @@ from autograder.testing import (
     Value,
     as_tensor,
     assert_close,
-    assert_same_tensors,
     fail,
     mapping,
     sequence,
@@ -20,7 +19,9 @@ from autograder.testing import (
 )
 from torch import Tensor
 
+from .drawn import assert_normal
 from .inputs import MODES, VOCAB, Examples, names, normal
+from .left_alone import names_in
 
 EPS = 1e-5
 SCALE = 0.4
@@ -155,7 +156,7 @@ def present(w: dict[str, Tensor], seen: Observation) -> dict[str, Tensor]:
 
     Raises AssertionError where the model could not be called without them.
     """
-    absent = [name for name in sequence(seen["absent"]) if name in w]
+    absent = [name for name in names_in(seen["absent"]) if name in w]
     if any(name.endswith("weight") and "norm" not in name for name in absent):
         assert_layout(seen["layout"], {name: tuple(value.shape) for name, value in w.items()})
         fail(f"the model has no place for {absent[0]}")
@@ -258,7 +259,7 @@ def assert_block_initialisation(seen: Observation, d_model: int, d_ff: int, scal
         "fc1.weight": (d_ff, d_model),
         "fc2.weight": (d_model, d_ff),
     }
-    found, repeated = tensors(seen["parameters"]), sequence(seen["repeated"])
+    found, repeated = tensors(seen["parameters"]), names_in(seen["repeated"])
     assert_shapes({name: list(value.shape) for name, value in found.items()}, expected)
     assert_layout(seen["layout"], block_shapes(d_model, d_ff))
     assert_own_parts(seen["layout"], block_shapes(d_model, d_ff))
@@ -312,19 +313,6 @@ def wrong_deviations(d_model: int, d_ff: int, scale: float, first: bool) -> dict
     )
 
 
-def assert_normal(weight: Tensor, std: float, name: str) -> None:
-    """Assert that numbers of this standard deviation have mean 0, and 4.55 % of them lie beyond two of it."""
-    count = weight.numel()
-    if abs(float(weight.double().mean())) > 6 * std / math.sqrt(count):
-        fail(f"{name} has mean {float(weight.double().mean()):.4f}; a mean of 0 was expected")
-    beyond = float((weight.double().abs() > 2 * std).double().mean())
-    if abs(beyond - 0.0455) > 6 * math.sqrt(0.0455 * 0.9545 / count) + 0.008:
-        fail(
-            f"{name} has the right standard deviation, but is not normally distributed: {beyond:.1%} of its entries "
-            "are beyond two standard deviations where 4.6% were expected"
-        )
-
-
 def assert_shapes(shapes: Mapping[str, Value], expected: dict[str, tuple[int, ...]]) -> None:
     """Assert that parameters have these names and shapes, whatever their order; a (1, D) one stands for (D,)."""
     missing, extra = [sorted(set(one) - set(other)) for one, other in ((expected, shapes), (shapes, expected))]
@@ -341,50 +329,3 @@ def assert_shapes(shapes: Mapping[str, Value], expected: dict[str, tuple[int, ..
 def _first(names: list[str]) -> str:
     """Return the first of many names, and that there are more."""
     return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
-
-
-def condition_after(seen: Observation) -> dict[str, Value]:
-    """Return the condition of a model after a call, with the tensors that the probe only named as unchanged."""
-    before, after = mapping(seen["before"]), mapping(seen["after"])
-    for kind, same in mapping(after.get("same")).items():
-        was = mapping(before.get(kind))
-        kept = {name: was[name] for name in sequence(same) if isinstance(name, str) and name in was}
-        after[kind] = mapping(after.get(kind)) | kept
-    return after
-
-
-def assert_not_replaced(seen: Observation) -> None:
-    """Assert that each parameter is the same object after a call as before, which an optimiser would know."""
-    for name in sequence(condition_after(seen).get("replaced")):
-        fail(f"{name} is a new parameter, unknown to an optimiser created before; change the old one in place")
-
-
-def assert_left_alone(seen: Observation, *, buffers: bool = True) -> None:
-    """Assert that a model is the same after a call as before: weights, buffers, modes, settings, gradients, hooks."""
-    before, after = mapping(seen["before"]), condition_after(seen)
-    if not tensors(before.get("parameters")):
-        fail("the model has no weights that can be compared")
-    assert_same_tensors(after.get("parameters"), before.get("parameters"), "the model's")
-    if buffers:
-        assert_same_tensors(after.get("buffers"), before.get("buffers"), "the model's")
-    if after.get("modes") != before.get("modes"):
-        mode = "training" if seen["training"] is True else "evaluation"
-        fail(f"the model was in {mode} mode before the call, but is not afterwards; restore the original mode")
-    settings = mapping(after.get("settings"))
-    for name, value in mapping(before.get("settings")).items():
-        if settings.get(name) != value:
-            fail(
-                f"the model's {name} is {settings.get(name)} after the call and was {value} before; leave it unchanged"
-            )
-    if after.get("recording") is not True:
-        fail("autograd is still disabled after the call; use `with torch.no_grad():`, which enables it again")
-    if after.get("frozen") != before.get("frozen"):
-        fail("requires_grad of a parameter is not what it was before the call; leave it unchanged")
-    was, now = tensors(before.get("gradients")), tensors(after.get("gradients"))
-    if left := sorted(set(now) - set(was)):
-        fail(f"your code left a gradient in the .grad of {left[0]}, where the next training step would find it")
-    if lost := sorted(set(was) - set(now)):
-        fail(f"your code cleared the .grad of {lost[0]}, which was there before the call")
-    assert_same_tensors(now, was, "the .grad of")
-    if after.get("hooks") != before.get("hooks"):
-        fail("your code left hooks on the model; remove them at the end (handle.remove())")

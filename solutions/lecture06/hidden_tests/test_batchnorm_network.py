@@ -15,7 +15,6 @@ from autograder.testing import (
     as_tensor,
     assert_below,
     assert_close,
-    assert_deviation,
     fail,
     mapping,
     question,
@@ -24,7 +23,9 @@ from autograder.testing import (
 from torch import Tensor
 
 from .batchnorm_reference import Named, inner, layer_state, sizes_passed_in
+from .drawn import assert_drawn
 from .inputs import MODES, VOCAB, names, normal
+from .left_alone import names_in
 from .network_reference import (
     Norm,
     deep_forward,
@@ -315,13 +316,14 @@ def test_starting_weights(observe: Observe, batch_norm: bool) -> None:
             "that for fan_out; use fan_in": gain / math.sqrt(fan_out),
             "that of a uniform distribution": gain / math.sqrt(3 * fan_in),
         }
-        assert_deviation(parameters[name], gain / math.sqrt(fan_in), f"initial {name}", mistakes=wrong)
-    assert_deviation(parameters["C"], 1.0, "initial C", tolerance=0.15)
-    for name in sorted({"b1", "b2", "b3"} & set(parameters)):
-        bias = as_tensor(parameters[name], f"initial {name}")
-        if bool((bias != 0).any()):
-            fail(f"the bias {name} does not start at zero")
-    repeated = sequence(seen["repeated"])
+        assert_drawn(parameters[name], gain / math.sqrt(fan_in), f"initial {name}", mistakes=wrong)
+    assert_drawn(parameters["C"], 1.0, "initial C", tolerance=0.15)
+    starts = dict.fromkeys(("b1", "b2", "b3", "bn1.beta", "bn2.beta"), 0) | {"bn1.gamma": 1, "bn2.gamma": 1}
+    for name in sorted(starts.keys() & set(parameters)):
+        if bool((as_tensor(parameters[name], f"initial {name}") != starts[name]).any()):
+            what = name if name.startswith("bn") else f"the bias {name}"
+            fail(f"{what} does not start at {('zero', 'one')[starts[name]]}")
+    repeated = names_in(seen["repeated"])
     if same := [name for name in ("C", *fans) if name in repeated]:
         fail(f"two new models have the same {same[0]}; do not set a seed in __init__, that is up to the caller")
 

@@ -20,6 +20,7 @@ from autograder.testing import (
 from torch import Tensor
 
 from .batchnorm_reference import RECORDING_OFF, inner, rounded
+from .drawn import assert_different_numbers, assert_drawn_independently
 from .inputs import normal
 
 # --- B1 ---------------------------------------------------------------------------------------------------------------
@@ -198,13 +199,9 @@ def test_deviation_of_the_weights(observe: Observe, shape: tuple[int, int], opti
         fail("all weights are equal or NaN; draw new random numbers, do not rescale the old values")
     if bool((drawn >= 0).all()) and float(drawn.mean()) < 2 * target:
         fail("no weight is negative; half of the numbers of a normal distribution around 0 are")
-    if bool((drawn == drawn[0]).all(0).any()) or bool((drawn == drawn[:, :1]).all(1).any()):
-        fail("a whole row or column of weight has one and the same value; draw each weight independently")
-    if _orthogonal(drawn):
-        fail("the rows or columns of weight are orthogonal to each other (orthogonal_); draw each weight independently")
+    assert_drawn_independently(drawn, "weight")
     assert_deviation(drawn, target, "weight", mistakes=wrong)
-    if len(drawn.unique()) < 0.9 * drawn.numel():
-        fail("many weights are equal; draw each one independently")
+    assert_different_numbers(drawn, "weight")
     far = float((drawn.abs() > 2 * target).double().mean())
     if not 0.035 < far < 0.056:
         fail(
@@ -214,14 +211,6 @@ def test_deviation_of_the_weights(observe: Observe, shape: tuple[int, int], opti
     # Of 14,400 normal numbers about 39 are this far out; the probability that none is is 1e-17.
     if float(drawn.abs().max()) < 3 * target:
         fail("no weight is more than three standard deviations from 0; do not truncate the normal distribution")
-
-
-def _orthogonal(drawn: Tensor) -> bool:
-    """Return whether the rows or the columns, whichever are fewer, are orthogonal to each other."""
-    short = drawn.double() if drawn.shape[0] <= drawn.shape[1] else drawn.double().T
-    products = short @ short.T
-    squares = products.diagonal()
-    return float((products - squares.diag()).abs().max()) < 1e-3 * float(squares.min())
 
 
 def _filled(seen: Mapping[str, object], before: Tensor) -> object:
@@ -242,6 +231,8 @@ def test_fills_and_returns_the_given_tensor(observe: Observe) -> None:
         fail("the given tensor kept its values; fill it in place instead of creating a new one")
     if bool((after == weight).any()):
         fail("part of the given tensor kept its values; fill all of it")
+    if seen["needs_grad"] is not False:
+        fail("a plain tensor requires a gradient after the call; leave requires_grad unchanged")
     if seen["same"] is not True:
         what = "None" if seen["returned"] is None else "a different object"
         fail(f"your function returned {what}; return the tensor that is passed in")

@@ -22,10 +22,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from .inputs import VOCAB, normal
+from .left_alone import assert_left_alone
 from .residual_reference import (
     COLLECTED,
     SMALL,
-    assert_left_alone,
     in_one_tensor,
     look,
     mlp_logits,

@@ -14,13 +14,14 @@ from autograder.testing import (
     fail,
     mapping,
     question,
-    sequence,
     tensors,
 )
 from torch import Tensor
 
 from .batchnorm_reference import sizes_passed_in
+from .drawn import assert_normal, assert_within
 from .inputs import VOCAB, batch, normal
+from .left_alone import names_in
 from .residual_mistakes import wrong_blocks, wrong_networks
 from .residual_reference import (
     SCALE,
@@ -318,6 +319,7 @@ def test_network_scales_its_blocks(observe: Observe, layers: int) -> None:
                 f"{name} is scaled by {ratio:.3f} where 1 / sqrt(2 * {layers}) = {target:.3f} was expected"
                 + (f"; this is {known}" if known else "")
             )
+        assert_normal(writes[name], ratio / math.sqrt(160), name)
 
 
 @question(
@@ -337,7 +339,7 @@ def test_the_rest_starts_as_pytorch_makes_it(observe: Observe) -> None:
         "inp.bias": ((3 * 144) ** -0.5, 0.4),
         "head.bias": ((3 * 64) ** -0.5, 0.5),
     } | {f"blocks.{layer}.fc1.weight": (64**-0.5, 0.05) for layer in range(2)}
-    for name in sequence(seen["repeated"]):
+    for name in names_in(seen["repeated"]):
         if name in found:
             fail(f"two new networks have the same {name}; draw new values in each network, and do not set a seed")
     # A missing bias costs the points of another test only.
@@ -358,6 +360,10 @@ def test_the_rest_starts_as_pytorch_makes_it(observe: Observe) -> None:
                 f"{name} starts with standard deviation {seen_std:.4f} where {std:.4f} was expected; "
                 f"leave it as {whose} initialises it"
             )
+        if "blocks" in name or "embedding" in name:
+            assert_normal(value, float(value.std(correction=0)), name)
+        else:  # nn.Linear draws weight and bias uniformly
+            assert_within(value, math.sqrt(3) * std, name)
     for name, wanted in (("norm_f.weight", 1.0), ("norm_f.bias", 0.0)):
         if name in given and bool((given[name] != wanted).any()):
             fail(f"{name} does not start at {wanted:g}, the default of nn.BatchNorm1d")

@@ -24,11 +24,11 @@ from autograder.testing import (
 from torch import Tensor
 
 from .inputs import VOCAB, names
+from .left_alone import assert_left_alone
 from .residual_mistakes import wrong_sums, wrong_writes
 from .residual_reference import (
     EPS,
     SMALL,
-    assert_left_alone,
     in_one_tensor,
     mlp_head,
     mlp_stream,

@@ -28,11 +28,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from .inputs import VOCAB, batch, names
+from .left_alone import apart_from, assert_left_alone, condition_after
 from .residual_reference import (
     COLLECTED,
     SMALL,
-    assert_left_alone,
-    condition_after,
     in_one_tensor,
     mlp_stream,
     mlp_weights,
@@ -109,10 +108,7 @@ def test_only_the_writing_layer_is_zeroed(observe: Observe) -> None:
             f"{missing[0]} is missing, or is the same parameter as that of another block; "
             "set its entries to zero, and keep the layer and its weight"
         )
-    after, before = condition_after(seen), mapping(seen["before"])
-    for table, found in ((after, now), (before, was)):
-        table["parameters"] = {name: value for name, value in found.items() if name not in writing}
-    assert_left_alone(Observation({"before": before, "after": after, "training": True}))
+    assert_left_alone(apart_from(seen, writing))
 
 
 @question(
@@ -302,10 +298,7 @@ def test_scales_what_the_blocks_write(observe: Observe, layers: int, times: int)
     for name, value in was.items():
         if name not in writing and name in now and torch.allclose(now[name], value * factor**times):
             fail(f"{name} was scaled too; scale only fc2")
-    after, before = condition_after(seen), mapping(seen["before"])
-    for table, found in ((after, now), (before, was)):
-        table["parameters"] = {name: value for name, value in found.items() if name not in writing}
-    assert_left_alone(Observation({"before": before, "after": after, "training": True}))
+    assert_left_alone(apart_from(seen, writing))
     assert_same_model(seen, "scale_residual_init_")
 
 

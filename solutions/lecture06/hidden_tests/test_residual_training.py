@@ -35,6 +35,7 @@ from .training_reference import (
     STEPS,
     STORED,
     clipped_losses,
+    number_after,
     own_generators,
     right_updates,
     sgd,
@@ -100,6 +101,8 @@ def test_batches_come_from_the_generator(observe: Observe, size: int, with_gener
     else:
         target, mistakes = simulate(sgd(0.0), size=size, seed=SEED + 1, advance=0).losses, own_generators(size)
     assert_close(losses_of(seen["losses"], STEPS), target, "losses at learning rate 0", mistakes=mistakes)
+    if with_generator and not agrees(seen["next"], number_after(size)):
+        fail("after the last step your code drew more from the generator; nothing else is drawn from it")
 
 
 def assert_few_updates(observe: Observe) -> None:

@@ -72,6 +72,15 @@ def small_logits(weights: dict[str, Tensor], contexts: Tensor, training: bool) -
     return mlp_logits(weights, contexts, SMALL[-1], training)
 
 
+def number_after(size: int) -> Tensor:
+    """Return the next number (1,) of the generator after the batches of all steps."""
+    generator = torch.Generator().manual_seed(SEED)
+    torch.rand(ADVANCE, generator=generator)
+    for _ in range(STEPS):
+        draw_fresh(generator, size)
+    return torch.rand(1, generator=generator)
+
+
 def simulate(
     rule: Rule,
     *,
