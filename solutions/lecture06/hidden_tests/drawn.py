@@ -61,8 +61,8 @@ def assert_normal(weight: Tensor, std: float, name: str) -> None:
     limit = far_out(count)
     if float(sizes.max()) < limit:
         fail(
-            f"no entry of {name} is more than {limit:.1f} standard deviations from 0; do not truncate the normal "
-            "distribution"
+            f"no entry of {name} is more than {limit:.1f} standard deviations from 0; draw from a normal distribution, "
+            "and do not truncate it"
         )
     assert_different_numbers(weight, name)
 

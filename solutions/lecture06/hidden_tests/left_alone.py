@@ -15,13 +15,16 @@ def condition_after(seen: Observation) -> dict[str, Value]:
     for kind in TENSORS:
         was = mapping(before.get(kind))
         kept = {name: was[name] for name in names_in(same.get(kind)) if name in was}
-        after[kind] = mapping(after.get(kind)) | kept
+        after[kind] = kept | mapping(after.get(kind))
     return after
 
 
 def names_in(value: Value) -> list[str]:
-    """Return the texts in a list; a forged reply may hold anything else."""
-    return [one for one in sequence(value) if isinstance(one, str)]
+    """Return a list of names. Raises AssertionError for anything else, which only a forged reply contains."""
+    found = [one for one in sequence(value) if isinstance(one, str)]
+    if not isinstance(value, list) or len(found) != len(value):
+        fail("the names in the reply cannot be read")
+    return found
 
 
 def apart_from(seen: Observation, names: Container[str]) -> Observation:

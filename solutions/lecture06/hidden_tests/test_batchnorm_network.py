@@ -108,7 +108,7 @@ def _differ(first: Value, again: Value) -> bool:
     """Return whether two results are tensors of the same shape with different entries."""
     if not isinstance(first, Tensor) or not isinstance(again, Tensor) or first.shape != again.shape:
         return False
-    return not torch.allclose(first, again, rtol=1e-9, atol=1e-9, equal_nan=True)
+    return not torch.allclose(first.double(), again.double(), rtol=1e-9, atol=1e-9, equal_nan=True)
 
 
 def random_contexts(sizes: list[int], seed: int) -> Tensor:

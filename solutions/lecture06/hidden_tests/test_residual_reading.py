@@ -84,6 +84,8 @@ def assert_uses_evaluation_mode(observe: Observe, name: str, seed: int, last: in
     def results(training: bool, *batches: Tensor) -> list[Tensor]:
         given = {"name": name, "sizes": SMALL, "start": weights, "training": training}
         found = sequence(observe("stream_readings", batches=list(batches), **given)["returned"])
+        if len(found) != len(batches):
+            fail(f"a result of {name} is missing")
         return [any_items(one, (4, len(batch), last), name) for one, batch in zip(found, batches, strict=True)]
 
     usual, turned, few = results(True, inputs, inputs.flip(0), inputs[:2])

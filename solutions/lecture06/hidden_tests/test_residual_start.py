@@ -280,23 +280,24 @@ def test_scales_what_the_blocks_write(observe: Observe, layers: int, times: int)
     }
     factor = (2 * layers) ** -0.5
     each = {f"blocks.{layer}.fc2.weight": (2 * (layer + 1)) ** -0.5 for layer in range(layers)}
-    if all(name in now and torch.allclose(now[name], was[name] * own**times) for name, own in each.items()):
+    if all(name in now and agrees(now[name], was.get(name, 0) * own**times, COLLECTED) for name, own in each.items()):
         fail("the blocks are scaled by different factors, 1 / sqrt(2 i); L is the number of all blocks")
     for name in each:
-        if name not in now:
+        if name not in now or name not in was:
             fail(f"{name} is gone after the call")
-        if times == 2 and torch.allclose(now[name], was[name] * factor):
+        if times == 2 and agrees(now[name], was[name] * factor, COLLECTED):
             fail("called twice, it scales only once; each call must multiply the weights")
         wrong = {f"the weight times {way}": was[name] * value**times for way, value in ways.items()}
         if not bool(now[name].any()):
             fail(f"{name} is zero; multiply the existing weights by 1 / sqrt(2 L)")
+        as_tensor(now[name], name, tuple(was[name].shape))
         if abs(float(F.cosine_similarity(now[name].flatten(), was[name].flatten(), dim=0))) < 0.9:
             fail(f"{name} was redrawn; multiply the existing weights")
         # A factor from torch.sqrt(torch.tensor(2 * L)) is a float32 number.
         assert_close(now[name], was[name] * factor**times, name, mistakes=wrong, tolerance=COLLECTED)
     writing = [f"blocks.{layer}.fc2.weight" for layer in range(layers)]
     for name, value in was.items():
-        if name not in writing and name in now and torch.allclose(now[name], value * factor**times):
+        if name not in writing and name in now and agrees(now[name], value * factor**times, COLLECTED):
             fail(f"{name} was scaled too; scale only fc2")
     assert_left_alone(apart_from(seen, writing))
     assert_same_model(seen, "scale_residual_init_")
