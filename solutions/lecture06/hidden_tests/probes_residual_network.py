@@ -122,13 +122,18 @@ def block_gradients(
 
 
 def block_start(student: Any, name: str, arguments: list[float]) -> Seen:
-    """Return the parameters of a new block `name`, in its own dtype.
+    """Return the parameters and buffers of a new block `name`, in its own dtype.
 
     repeated: the names of those that are equal in two more blocks made after it
     """
     one, *others = (getattr(student, name)(*arguments) for _ in range(3))
     second, third = map(parameters_of, others)
-    return {"layout": _layout(one), "parameters": parameters_of(one), "repeated": repeated(second, third)}
+    return {
+        "layout": _layout(one),
+        "parameters": parameters_of(one),
+        "buffers": buffers_of(one),
+        "repeated": repeated(second, third),
+    }
 
 
 def block_as_built(student: Any, name: str, arguments: list[float], x: Tensor) -> Seen:

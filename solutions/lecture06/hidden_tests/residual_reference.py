@@ -266,8 +266,10 @@ def assert_block_initialisation(seen: Observation, d_model: int, d_ff: int, scal
     if len({value.dtype for value in found.values()}) > 1:
         kinds = ", ".join(f"{name} {str(found[name].dtype).removeprefix('torch.')}" for name in expected)
         fail(f"the weights have different dtypes, which cannot be combined: {kinds}; draw them with torch")
-    for name, wanted in (("norm.weight", 1.0), ("norm.bias", 0.0)):
-        if bool((found[name] != wanted).any()):
+    starts = {"norm.weight": 1.0, "norm.bias": 0.0, "norm.running_mean": 0.0, "norm.running_var": 1.0}
+    kept = tensors(seen["buffers"]) | found
+    for name, wanted in starts.items():
+        if name not in kept or bool((kept[name] != wanted).any()):
             fail(f"{name} does not start at {wanted:g}, the default of nn.BatchNorm1d")
     for name, std in (("fc1.weight", d_model**-0.5), ("fc2.weight", scale * d_ff**-0.5)):
         if name in repeated:
