@@ -194,6 +194,12 @@ class Result:
         return round(sum(score.points for score in self.questions.values()), 6)
 
     @property
+    def has_points(self) -> bool:
+        """Whether there is a total: tests graded it, or a person gave the points of the whole submission."""
+        by_hand = self.override is not None and self.override.points is not None
+        return by_hand or self.status is SubmissionStatus.GRADED
+
+    @property
     def waiting(self) -> tuple[str, ...]:
         """The questions that a person has yet to grade."""
         return tuple(key for key, score in self.questions.items() if score.status is Status.WAITING)

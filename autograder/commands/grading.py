@@ -346,19 +346,22 @@ def _override_one(options: argparse.Namespace, assignment: Assignment, gradebook
 
 
 def _override_from(options: argparse.Namespace, assignment: Assignment, gradebook: "Gradebook", by: str) -> int:
-    from autograder.gradebook import overrides, views
+    from autograder.gradebook import edited, overrides, views
 
     try:
-        text = options.file.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"it cannot be read ({error})", options.file, "give a CSV file in UTF-8") from error
-    everyone = list(gradebook.saved(tests=False))
+        data = options.file.read_bytes()
+    except OSError as error:
+        raise UsageError(f"it cannot be read ({error.strerror})", options.file, "check the path") from error
+    everyone = {saved.result.student.id: saved for saved in gradebook.saved(tests=False)}
     current = {result.student.id: result for result in views.current(gradebook)}
+    found = edited.read_edited(data, str(options.file), gradebook)
+    for note in found.notes:
+        print(note, file=sys.stderr)
     decisions = []
-    for decision in overrides.read_edited(text, current):
+    for decision in found.decisions:
         if not decision.comment:
             decision = replace(decision, comment=options.comment)
-        saved = overrides.find_student(everyone, decision.student)
+        saved = everyone[decision.student]
         decisions.append((overrides.check(decision, saved, bonus=options.bonus), saved))
     for decision, saved in decisions:
         points = "" if decision.points is None else f" {decision.points:g}"

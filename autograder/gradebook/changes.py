@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from autograder.gradebook.files import cell
-from autograder.results import QuestionScore, Result, Status, SubmissionStatus, TestScore
+from autograder.results import QuestionScore, Result, Status, TestScore
 
 COLUMNS = ("student", "question", "before", "after", "why")
 
@@ -31,7 +31,7 @@ def changes(before: Result | None, after: Result, why: str) -> Iterator[Change]:
     """Yield what changed between two results of one student; a first result changes nothing."""
     if before is None:
         return
-    if (before.status is SubmissionStatus.GRADED) != (after.status is SubmissionStatus.GRADED):
+    if before.has_points != after.has_points:
         yield Change(student=after.student.id, question="*", before=_total(before), after=_total(after), why=why)
         return
     questions = dict.fromkeys([*before.questions, *after.questions])
@@ -53,7 +53,7 @@ def changes(before: Result | None, after: Result, why: str) -> Iterator[Change]:
 
 
 def _total(result: Result) -> float | None:
-    return result.total if result.status is SubmissionStatus.GRADED else None
+    return result.total if result.has_points else None
 
 
 def _tests(old: QuestionScore, new: QuestionScore) -> Iterator[tuple[str, str, str]]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from autograder.assignment import LatePolicy
-from autograder.results import Result, SubmissionStatus
+from autograder.results import Result
 
 DAY = 24 * 60
 
@@ -32,8 +32,8 @@ def minutes_late(policy: LatePolicy, submitted: datetime, extension_minutes: flo
 
 
 def deduction(policy: LatePolicy, result: Result) -> Deduction | None:
-    """Return the deduction from a result, None if it was not graded."""
-    if result.status is not SubmissionStatus.GRADED:
+    """Return the deduction from a result, None if it has no points."""
+    if not result.has_points:
         return None
     try:
         submitted = datetime.fromisoformat(result.submitted or "")

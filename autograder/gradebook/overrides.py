@@ -4,9 +4,8 @@ A file of overrides is applied as a whole or not at all.
 """
 
 import contextlib
-import csv
-import io
 import math
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -20,6 +19,7 @@ from autograder.results import Audience, Flag, Override, QuestionScore, Result, 
 
 WHOLE = "*"
 """Stands for the whole submission."""
+POINTS = re.compile(r"[-+]?(?:\d+[.,]?\d*|[.,]\d+)", re.ASCII)
 COLUMNS = ("student", "question", "points", "comment")
 
 
@@ -257,47 +257,8 @@ def _flags(result: Result, entry: Entry) -> list[Flag]:
     return flags
 
 
-def read_edited(text: str, current: Mapping[str, Result]) -> list[Decision]:
-    """Read decisions from an edited copy of grades.csv, or from a table student, question, points, comment.
-
-    current: results as the views show them now, by student. Raises UsageError with the line that cannot be used.
-    """
-    reader = csv.DictReader(io.StringIO(text.removeprefix("\ufeff")))
-    header = list(reader.fieldnames or ())
-    if "question" in header and "student" in header:
-        return [_from_row(row, number) for number, row in enumerate(reader, start=2)]
-    if "student" not in header or "total" not in header:
-        fix = f"give a copy of grades.csv, or the columns {', '.join(COLUMNS)}"
-        raise UsageError("neither a copy of grades.csv nor a table of overrides", "line 1", fix)
-    found = []
-    for number, row in enumerate(reader, start=2):
-        student = (row["student"] or "").removeprefix("'")
-        if student not in current:
-            raise UsageError(f"no student {student!r}", f"line {number}", "correct it, or delete the line")
-        result = current[student]
-        for question, score in result.questions.items():
-            cell = (row.get(question) or "").strip()
-            if not cell:
-                continue
-            points = read_points(cell, f"line {number}, {question}")
-            if points != score.points or score.status is Status.WAITING:
-                found.append(Decision(student=student, question=question, points=points, comment=""))
-    return found
-
-
-def _from_row(row: Mapping[str, str | None], number: int) -> Decision:
-    points = (row.get("points") or "").strip()
-    return Decision(
-        student=(row.get("student") or "").strip(),
-        question=(row.get("question") or "").strip() or WHOLE,
-        points=read_points(points, f"line {number}") if points else None,
-        comment=(row.get("comment") or "").strip(),
-    )
-
-
 def read_points(text: str, where: str) -> float:
     """Return the points that a person wrote. Raises UsageError for what is no number."""
-    try:
-        return float(text.replace(",", "."))
-    except ValueError:
-        raise UsageError(f"{text!r} is not a number", where, "give points, such as 2.5") from None
+    if not POINTS.fullmatch(text.strip()):
+        raise UsageError(f"{text!r} is not a number", where, "give points, such as 2.5")
+    return float(text.replace(",", "."))

@@ -4,8 +4,7 @@ import json
 from pathlib import Path
 
 from autograder.errors import UsageError
-from autograder.gradebook import overrides, views
-from autograder.gradebook.files import write_whole
+from autograder.gradebook import edited, views
 from autograder.gradebook.store import Gradebook, save_result
 from autograder.results import Result, from_json
 
@@ -32,21 +31,20 @@ def take_over(gradebook: Gradebook, folder: Path) -> list[str]:
             save_result(connection, run, result, {})
     gradebook.end_run(run)
     lines.append(f"results of an earlier version taken over into the gradebook: {len(found)}")
-    if kept := _keep_edited(folder, found):
+    if kept := _keep_edited(folder, gradebook):
         lines.append(f"grades.csv had been edited; the edited copy is {kept}")
     return lines
 
 
-def _keep_edited(folder: Path, found: dict[str, Result]) -> Path | None:
+def _keep_edited(folder: Path, gradebook: Gradebook) -> Path | None:
     """Keep a grades.csv whose points differ from the results; its new path."""
-    path, kept = folder / views.GRADES, folder / views.EDITED
+    path = folder / views.GRADES
     if not path.is_file():
         return None
-    text = path.read_text(encoding="utf-8", errors="replace")
+    data = path.read_bytes()
     try:
-        if not overrides.read_edited(text, found):
+        if not edited.read_edited(data, str(path), gradebook).decisions:
             return None
     except UsageError:
         pass  # other students, or no numbers: somebody wrote into it
-    write_whole(kept, text)
-    return kept
+    return views.keep(folder, data)

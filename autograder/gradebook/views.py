@@ -6,6 +6,7 @@ An edited grades.csv is detected before it is overwritten, and kept as grades.ed
 import csv
 import hashlib
 import io
+import itertools
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -102,9 +103,17 @@ def keep_edited(gradebook: Gradebook, folder: Path) -> Path | None:
     written = gradebook.get_meta(WRITTEN).split()
     if not written or not path.is_file() or _digest(path.read_bytes()) in written:
         return None
-    kept = folder / EDITED
-    write_whole(kept, path.read_text(encoding="utf-8", errors="replace"))
-    return kept
+    return keep(folder, path.read_bytes())
+
+
+def keep(folder: Path, data: bytes) -> Path:
+    """Keep the bytes of an edited table under a name at which nothing else is kept yet; return its path."""
+    for number in itertools.count(1):
+        path = folder / (EDITED if number == 1 else f"{Path(EDITED).stem}-{number}.csv")
+        if not path.exists() or path.read_bytes() == data:
+            break
+    write_whole(path, data)
+    return path
 
 
 def grades_csv(
@@ -130,7 +139,7 @@ def _row(result: Result, questions: Sequence[str], deductions: Mapping[str, Dedu
     graded = result.status is SubmissionStatus.GRADED
     student = result.student
     first: list[object] = [cell(student.id), cell(result.submission), result.status.value]
-    first += [result.total if graded else "", result.max_points]
+    first += [result.total if result.has_points else "", result.max_points]
     points: list[object] = [_points(result.questions.get(key), graded=graded) for key in questions]
     last: list[object] = [cell(" | ".join(map(str, result.flags))), cell(student.name)]
     last += ["" if result.late is None else result.late, result.submitted or ""]
@@ -147,7 +156,7 @@ def _points(score: QuestionScore | None, *, graded: bool) -> float | str | None:
 
 
 def _late_cells(result: Result, deduction: Deduction | None) -> list[object]:
-    if deduction is None or result.status is not SubmissionStatus.GRADED:
+    if deduction is None or not result.has_points:
         return ["", "", ""]
     return [deduction.points, round(result.total - deduction.points, 6), cell(deduction.reason)]
 

@@ -203,9 +203,9 @@ def _sort_in(found: Comparison, result: Result, submission: Any, points: Mapping
     student = result.student.id
     if getattr(submission, "excused", False):
         found.kept.append(f"{student} (excused)")
-    elif result.status == "unreadable":
+    elif not result.has_points and result.status == "unreadable":
         found.unreadable.append(student)
-    elif result.status == "not_submitted":
+    elif not result.has_points:
         found.absent.append(student)
     else:
         wanted, before = round(points.get(student, result.total), 2), _score(submission)

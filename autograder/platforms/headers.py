@@ -9,6 +9,7 @@ _WORDS = {
     "lms": "lmsid lmsids lms lmsuserid canvasid canvasuserid moodleid participantid gradescopeid identifier",
     "group": "group groupname gruppe groupe grupo team",
     "section": "section sections sektion",
+    "role": "role roles rolle",
     "extension": "extension extensions extended verlangerung",
     "submitted": "lastmodifiedsubmission zuletztgeandertabgabe",
 }

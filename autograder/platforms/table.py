@@ -1,6 +1,7 @@
-"""A CSV file in which single cells are replaced and every other byte is unchanged."""
+"""CSV files from spreadsheets and LMSs: read as programs write them, and filled in with every other byte unchanged."""
 
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -8,6 +9,15 @@ from autograder.errors import UsageError
 from autograder.results import Result
 
 NUMBER = re.compile(r"-?\d+(?:[.,]\d+)?")
+MARKS = {b"\xef\xbb\xbf": "utf-8", b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
+"""Byte order marks, and the encodings that they declare."""
+WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
+"""How the files of spreadsheet programs begin that are not CSV: .xlsx, .ods, .numbers, and .xls."""
+SEPARATOR = re.compile(r"sep=(?P<delimiter>[,;\t])\s*", re.IGNORECASE)
+QUOTED = re.compile(r'"[^"]*"')
+INVISIBLE = r"[\s\u00ad\u200b-\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]"
+EDGES = re.compile(rf"^{INVISIBLE}+|{INVISIBLE}+$")
+"""Blanks, and marks that nobody sees and that come along when a text is copied from a page or a chat."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,12 +40,16 @@ class Table:
     rows: tuple[tuple[TableCell, ...], ...]
 
     def cell(self, row: int, column: int) -> str:
-        """Return a cell's text without surrounding blanks, empty if the row is too short."""
+        """Return a cell's text as `plain`, empty if the row is too short."""
         cells = self.rows[row]
-        return cells[column].text.strip() if column < len(cells) else ""
+        return plain(cells[column].text) if column < len(cells) else ""
+
+    def line(self, row: int) -> int:
+        """Return the line of the file in which a row begins, from 1."""
+        return _line(self.text, self.rows[row][0].start)
 
     def header(self) -> list[str]:
-        return [cell.text.strip() for cell in self.rows[0]]
+        return [plain(cell.text) for cell in self.rows[0]]
 
     def decimal_mark(self) -> str:
         """Return the decimal mark of the file's numbers, a point if there are none."""
@@ -72,24 +86,62 @@ class Filled:
     warnings: list[str] = field(default_factory=list)
 
 
+def plain(text: str) -> str:
+    """Return a cell's text as people mean it, in NFC.
+
+    Blanks and invisible marks around it go, and so does `="…"`, which keeps spreadsheets from reading it as a formula.
+    """
+    text = EDGES.sub("", text)
+    if text.startswith('="') and text.endswith('"'):
+        text = text[2:-1]
+    return unicodedata.normalize("NFC", text)
+
+
 def parse_table(data: bytes, name: str) -> Table:
-    """Parse a CSV file. Raises UsageError for one that is empty or in no known encoding."""
-    encodings = {b"\xef\xbb\xbf": "utf-8", b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
-    mark = next((one for one in encodings if data.startswith(one)), b"")
-    for encoding in [encodings[mark]] if mark else ["utf-8", "cp1252"]:
-        try:
-            text = data[len(mark) :].decode(encoding)
-            break
-        except UnicodeDecodeError:
-            continue
-    else:
-        raise UsageError("unknown file encoding", name, "download it again")
-    first = text.split("\n", 1)[0]
-    delimiter = max(",;\t", key=first.count)
-    rows = tuple(_rows(text, delimiter))
+    """Parse a CSV file: encoding and delimiter are detected, Excel's line `sep=;` is no row.
+
+    Raises UsageError for a file that is empty, a workbook or no text, and for a quote that is never closed.
+    """
+    if data.startswith(WORKBOOKS):
+        raise UsageError("this is a workbook of a spreadsheet program", name, "save it as CSV (UTF-8) and give that")
+    mark = next((one for one in MARKS if data.startswith(one)), b"")
+    text, encoding = _decoded(data[len(mark) :], MARKS.get(mark, ""), name)
+    declared = SEPARATOR.match(text)
+    first = re.split(r"[\r\n]", QUOTED.sub("", text[: 1 << 20].lstrip("\r\n")), maxsplit=1)[0]
+    delimiter = declared["delimiter"] if declared else max(",;\t", key=first.count)
+    try:
+        rows = tuple(_rows(text, delimiter))[1 if declared else 0 :]
+    except _NeverClosed as error:
+        fix = "close or remove it: the rest of the file stands in one cell"
+        raise UsageError("a quotation mark is never closed", f"{name}:{_line(text, error.start)}", fix) from None
     if not rows:
         raise UsageError("the file is empty", name, "download it again")
     return Table(text=text, encoding=encoding, mark=mark, delimiter=delimiter, rows=rows)
+
+
+def _decoded(data: bytes, declared: str, name: str) -> tuple[str, str]:
+    """Return the text, and its encoding, in which it gives the same bytes again."""
+    for encoding in [declared] if declared else ["utf-8", "cp1252", "latin-1"]:
+        try:
+            text = data.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+        if "\0" not in text:
+            return text, encoding
+        break
+    raise UsageError("this is not a text file in a known encoding", name, "save it as CSV (UTF-8)")
+
+
+def _line(text: str, place: int) -> int:
+    return 1 + len(re.findall(r"\r\n|\r|\n", text[:place]))
+
+
+class _NeverClosed(Exception):
+    """A quotation mark opens a cell that has no end."""
+
+    def __init__(self, start: int) -> None:
+        super().__init__(start)
+        self.start = start
 
 
 def _rows(text: str, delimiter: str) -> list[tuple[TableCell, ...]]:
@@ -113,18 +165,18 @@ def _rows(text: str, delimiter: str) -> list[tuple[TableCell, ...]]:
 
 def _cell_end(text: str, start: int, delimiter: str) -> tuple[int, str]:
     """Return the end and the value of a cell; a doubled quote inside quotes is one quote."""
-    place = start
+    place, quoted = start, ""
     if text.startswith('"', start):
         place = start + 1
         while (place := text.find('"', place)) >= 0 and text.startswith('""', place):
             place += 2
-        place = len(text) if place < 0 else place + 1
+        if place < 0:
+            raise _NeverClosed(start)
+        quoted = text[start + 1 : place].replace('""', '"')
+        place += 1
     found = re.compile(f"[{delimiter}\r\n]").search(text, place)
     end = found.start() if found else len(text)
-    raw = text[start:end]
-    if raw.startswith('"'):
-        raw = raw[1:].removesuffix('"').replace('""', '"')
-    return end, raw
+    return end, quoted + text[place:end]
 
 
 def fill(
@@ -155,10 +207,10 @@ def fill(
         old = table.cell(row, column)
         if old.upper() in keep:
             report.kept.append(f"{who} ({old})")
-        elif result.status == "unreadable":
+        elif not result.has_points and result.status == "unreadable":
             report.unreadable.append(who)
             report.warnings += [f"{who} is unreadable, but the file says {old}, which was left"] if old else []
-        elif result.status == "not_submitted":
+        elif not result.has_points:
             report.absent.append(who)
         elif column >= len(table.rows[row]):
             report.warnings.append(f"the row of {who} is too short; it was left unchanged")

@@ -128,7 +128,7 @@ def _page(result: Result, assignment: Assignment, deduction: Deduction | None, s
         name=clipped(result.student.name or result.student.id, 200),
         student=clipped(result.student.id, 200),
         result=result,
-        graded=result.status is SubmissionStatus.GRADED,
+        graded=result.has_points,
         status=result.status.value,
         total=points(_counts(result, deduction)),
         share=_counts(result, deduction) / result.max_points if result.max_points else 0.0,
@@ -310,10 +310,11 @@ def _lines(result: Result, assignment: Assignment, deduction: Deduction | None, 
     yield clipped(assignment.title, 200)
     if result.status is SubmissionStatus.NOT_SUBMITTED:
         yield "Nothing was handed in."
-        return
-    if result.status is SubmissionStatus.UNREADABLE:
-        yield "Your submission could not be read, so it was not graded."
-    else:
+        if not result.has_points:
+            return
+    elif result.status is SubmissionStatus.UNREADABLE:
+        yield "Your submission could not be read, so it was not graded by the tests."
+    if result.has_points:
         yield f"Total: {points(_counts(result, deduction))} of {points(result.max_points)}"
         if result.waiting:
             yield f"Not graded yet, and not in the total: {', '.join(result.waiting)}"

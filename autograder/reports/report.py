@@ -176,7 +176,6 @@ def _told(one: Mistake, assignment: Assignment) -> Told:
 
 
 def _row(result: Result, keys: Sequence[str]) -> Row:
-    graded = result.status is SubmissionStatus.GRADED
     scores = [result.questions.get(key) for key in keys]
     student = result.student
     return Row(
@@ -185,7 +184,7 @@ def _row(result: Result, keys: Sequence[str]) -> Row:
         group=clipped(student.group or "", 60),
         link=feedback_link(student.id),
         status=result.status.value,
-        total=points(result.total) if graded else "",
+        total=points(result.total) if result.has_points else "",
         cells=tuple(points(one.points) if one and one.status is not Status.WAITING else "" for one in scores),
         late=points(result.late) if isinstance(result.late, int | float) else "",
         notes=tuple(_notes(result)),

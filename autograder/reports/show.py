@@ -22,6 +22,7 @@ def show(
     """
     yield from _head(result)
     if result.status is not SubmissionStatus.GRADED:
+        yield from history
         return
     if not only:
         for flag in result.flags:
@@ -55,11 +56,12 @@ def _head(result: Result) -> Iterator[str]:
     name = f" ({printable(student.name)})" if student.name and student.name != student.id else ""
     group = f", group {printable(student.group)}" if student.group else ""
     who = f"{printable(student.id)}{name}{group}"
-    if result.status is SubmissionStatus.NOT_SUBMITTED:
-        yield f"{who}: nothing handed in"
-        return
     total = f"{points(result.total)} of {points(result.max_points)}"
-    yield f"{who}: {total if result.status is SubmissionStatus.GRADED else 'unreadable'}"
+    by_hand = f", but {total} by hand" if result.has_points else ""
+    if result.status is SubmissionStatus.NOT_SUBMITTED:
+        yield f"{who}: nothing handed in{by_hand}"
+        return
+    yield f"{who}: {total if result.status is SubmissionStatus.GRADED else f'unreadable{by_hand}'}"
     when = f", {result.submitted}" if result.submitted else ""
     late = f", {late_in_words(result)}" if late_in_words(result) else ""
     yield from _wrapped(f"handed in: {printable(result.submission)}{when}{late}")

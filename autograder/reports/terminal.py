@@ -138,11 +138,11 @@ def _reason(result: Result) -> str:
 
 
 def _outcome(result: Result) -> str:
+    if result.has_points:
+        return f"{result.total:g} of {result.max_points:g}"
     if result.status is SubmissionStatus.NOT_SUBMITTED:
         return "handed in nothing"
-    if result.status is SubmissionStatus.UNREADABLE:
-        return f"unreadable: {_reason(result)}"
-    return f"{result.total:g} of {result.max_points:g}"
+    return f"unreadable: {_reason(result)}"
 
 
 def show(
@@ -296,7 +296,7 @@ def narrow(results: Sequence[Result], questions: Sequence[Question], plain: bool
 
 
 def _total(result: Result) -> str:
-    return f"{result.total:g}" if result.status is SubmissionStatus.GRADED else "[red]—[/]"
+    return f"{result.total:g}" if result.has_points else "[red]—[/]"
 
 
 def _cell(score: QuestionScore | None) -> str:

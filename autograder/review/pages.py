@@ -17,7 +17,7 @@ from autograder.reports.feedback import Part, Size, answer_code, part_of
 from autograder.reports.html import TEMPLATES, clipped, environment
 from autograder.reports.report import group_title
 from autograder.reports.words import by_message, points, sentence
-from autograder.results import Flag, QuestionScore, Result, Student, SubmissionStatus
+from autograder.results import Flag, QuestionScore, Result, Student
 from autograder.review.work import GROUP, RANDOM, Group, Item, Progress, Queue, alias, batches, phrases, shown
 
 OWN = Path(__file__).parent / "templates"
@@ -309,8 +309,7 @@ def _together(history: Iterable[Entry]) -> dict[int, tuple[int, ...]]:
 
 
 def _total(result: Result) -> str:
-    graded = result.status is SubmissionStatus.GRADED
-    return f"{points(result.total)} of {points(result.max_points)}" if graded else ""
+    return f"{points(result.total)} of {points(result.max_points)}" if result.has_points else ""
 
 
 def _defines(view: View, question: str) -> str:

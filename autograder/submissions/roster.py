@@ -4,8 +4,6 @@ Canvas's gradebook, Moodle's grading worksheet and Gradescope's roster work unch
 and punctuation, in several languages; delimiter and encoding are detected.
 """
 
-import csv
-import io
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -15,6 +13,7 @@ from pathlib import Path
 from autograder.errors import UsageError, printable
 from autograder.platforms.headers import HEADERS
 from autograder.platforms.moodle import BLIND
+from autograder.platforms.table import parse_table, plain
 from autograder.platforms.times import local_time
 
 MAX_ROSTER = 64 << 20
@@ -25,6 +24,8 @@ UNITS = {
     **dict.fromkeys(("d", "day", "days", "tag", "tage"), 24 * 60),
 }
 """Minutes in a unit of an extension, by what people call it; a number alone is minutes."""
+STAFF = frozenset({"instructor", "ta", "reader", "teacher", "teachingassistant", "tutor", "observer", "designer"})
+"""Roles of people who hand in nothing, as in Gradescope's roster."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,25 +55,15 @@ def read_roster(path: Path) -> tuple[Enrolled, ...]:
         data = path.read_bytes()[:MAX_ROSTER]
     except OSError as error:
         raise UsageError(f"the roster cannot be read ({error.strerror})", path, "check the path") from error
-    lines = _decode(data)
-    delimiter = max(",;\t", key=lines.split("\n", 1)[0].count)
-    rows = [row for row in csv.reader(io.StringIO(lines, newline=""), delimiter=delimiter) if any(map(str.strip, row))]
+    table = parse_table(data, str(path))
+    rows = [row for row in ([plain(cell.text) for cell in cells] for cells in table.rows) if any(row)]
     columns = _columns(rows) if rows else {}
     if not columns.keys() & {"id", "lms", "email"}:
         found = ", ".join(rows[0]) if rows else "nothing"
         fix = "give it a header such as id,name,email,lms id"
         raise UsageError(f"no column with ids or e-mail addresses (the header is: {found})", path, fix)
-    people = [_enrolled(columns, [_plain(cell) for cell in row], path) for row in rows[1:]]
+    people = [_enrolled(columns, row, path) for row in rows[1:]]
     return _checked([one for one in people if one], path)
-
-
-def _decode(data: bytes) -> str:
-    for encoding in ("utf-16",) if data[:2] in (b"\xff\xfe", b"\xfe\xff") else ("utf-8-sig", "cp1252"):
-        try:
-            return data.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-    return data.decode("latin-1")
 
 
 def _columns(rows: Sequence[Sequence[str]]) -> dict[str, list[int]]:
@@ -103,22 +94,16 @@ def _key(header: str) -> str:
     return "".join(c for c in plain if c.isalnum())
 
 
-def _plain(cell: str) -> str:
-    """Return a cell's text; `="text"` prevents spreadsheets from reading it as a formula."""
-    text = cell.strip()
-    if text.startswith('="') and text.endswith('"'):
-        text = text[2:-1]
-    return unicodedata.normalize("NFC", text)
-
-
 def _enrolled(columns: Mapping[str, Sequence[int]], row: Sequence[str], path: Path) -> Enrolled | None:
-    """Return the student of a row; None for the rows of Canvas's gradebook that are about points."""
+    """Return the student of a row; None for staff, and for the rows of Canvas's gradebook that are about points."""
 
     def cell(kind: str) -> str:
         texts = [row[place] for place in columns.get(kind, ()) if place < len(row)]
         return next(filter(None, texts), "")
 
     if row and (row[0].startswith("Points Possible") or row[0] == "Student, Test"):
+        return None
+    if _key(cell("role")) in STAFF:
         return None
     name = cell("name") or " ".join(filter(None, (cell("first"), cell("last"))))
     texts = [row[place] for place in columns.get("lms", ()) if place < len(row)]

@@ -18,7 +18,7 @@ from autograder.errors import UsageError
 from autograder.gradebook.store import open_gradebook
 from autograder.platforms.grades import fill_in, report
 from autograder.platforms.table import parse_table
-from autograder.results import LmsIdentity, QuestionScore, Result, Status, Student, SubmissionStatus
+from autograder.results import LmsIdentity, Override, QuestionScore, Result, Status, Student, SubmissionStatus
 from autograder.submissions.intake import Wanted, take_in
 from autograder.submissions.roster import read_roster
 from tests import corpus, downloads
@@ -137,6 +137,15 @@ def test_who_was_not_graded_keeps_what_the_file_says(status: str) -> None:
     filled = fill_in("canvas", canvas(), [on("canvas", "3", status=status)], TITLE, "", "t")
     assert filled.data == canvas()
     assert "=cmd()" in filled.unreadable + filled.absent
+
+
+@pytest.mark.parametrize("status", ["unreadable", "not_submitted"])
+def test_points_by_hand_count_although_the_tests_graded_nothing(status: str) -> None:
+    override = Override(points=7.5, comment="read on paper", by="tess", at="now", computed=0.0)
+    one = replace(on("canvas", "3", status=status), override=override, questions={})
+    filled = fill_in("canvas", canvas(), [one], TITLE, "", "t")
+    assert filled.data == canvas().replace(b"7.00", b"7.50")
+    assert (filled.filled, filled.unreadable, filled.absent) == (["=cmd()"], [], [])
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,7 @@ def test_canvas() -> None:
     assert filled.data.decode() == expected
     assert list(report(filled)) == [
         "4 filled, 1 unreadable left empty, 1 handed in nothing, 1 excused, 1 in the results but not in the file",
-        'unreadable: ="x"',
+        "unreadable: x",
         "handed in nothing: Eve",
         'kept: Bob "B" Table (EX)',
         "not in the file: z",

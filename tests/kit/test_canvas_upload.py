@@ -1,6 +1,7 @@
 """The upload to Canvas against a fake one: paging, refusals, failures in the middle, and a token that nobody sees."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from autograder.errors import UsageError
 from autograder.gradebook.store import open_gradebook
 from autograder.platforms import canvas_upload
 from autograder.platforms.canvas_upload import CanvasAssignment, CanvasGone, Posting, read_token
-from autograder.results import LmsIdentity, QuestionScore, Result, Status, Student, SubmissionStatus
+from autograder.results import LmsIdentity, Override, QuestionScore, Result, Status, Student, SubmissionStatus
 from tests.fake_canvas import PAGE, TOKEN, FakeCanvas, serving, submission
 
 COUNT = 2 * PAGE + 5
@@ -113,12 +114,18 @@ def test_who_is_left_as_they_are(canvas: FakeCanvas) -> None:
         5: submission(5),
         6: submission(6, sis="s6"),
         8: submission(8),
+        10: submission(10),
     }
-    results = [*RESULTS[:3], result(4, status="unreadable"), result(5, status="not_submitted")]
+    by_hand = Override(points=7.5, comment="read on paper", by="tess", at="now", computed=0.0)
+    results = [replace(result(10, status="unreadable"), override=by_hand)]
+    results += [*RESULTS[:3], result(4, status="unreadable"), result(5, status="not_submitted")]
     results += [result(6, lms=False), result(7), result(9, lms=False)]
     opened = CanvasAssignment(canvas.address + PAGE_OF, TOKEN)
     found = opened.compare(results, {"s6": 5.25})
-    assert found.postings == [Posting(student="s6", user="6", before=None, points=5.25)]
+    assert found.postings == [
+        Posting(student="s6", user="6", before=None, points=5.25),
+        Posting(student="s10", user="10", before=None, points=7.5),
+    ]
     assert (found.same, found.kept) == (["s1", "s3"], ["s2 (excused)"])
     assert (found.unreadable, found.absent) == (["s4"], ["s5"])
     assert (found.without, found.unknown) == (["Name 8"], ["s7", "s9"])

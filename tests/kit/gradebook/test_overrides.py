@@ -2,7 +2,6 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -100,33 +99,6 @@ def test_students_are_found_by_part_of_their_name(book: Gradebook) -> None:
         overrides.find_student(book.saved(), "ada")
     with pytest.raises(UsageError, match="no such student"):
         overrides.find_student(book.saved(), "eve")
-
-
-def test_an_edited_grades_csv_is_kept_and_read_as_overrides(book: Gradebook, tmp_path: Path) -> None:
-    save(book, result("ada"), result("bob"))
-    assert views.write(book, tmp_path, ["Q1", "Q2"], ["ada", "bob"]) is None
-    path = tmp_path / views.GRADES
-    row = "bob,bob/x.ipynb,graded,3.0,4.0,1"
-    path.write_text(path.read_text().replace(f"{row}.0", f"{row}.5"))
-    kept = views.write(book, tmp_path, ["Q1", "Q2"], [])
-    assert kept == tmp_path / views.EDITED
-    current = {one.student.id: one for one in views.current(book)}
-    found = overrides.read_edited(kept.read_text(), current)
-    assert found == [Decision(student="bob", question="Q1", points=1.5, comment="")]
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("a,b\n1,2\n", "neither a copy of grades.csv"),
-        ("student,total,Q1\neve,1,1\n", "no student 'eve'"),
-        ("student,total,Q1\nada,1,many\n", "'many' is not a number"),
-        ("student,question,points,comment\nada,Q1,x,\n", "'x' is not a number"),
-    ],
-)
-def test_tables_that_cannot_be_read(text: str, message: str) -> None:
-    with pytest.raises(UsageError, match=message):
-        overrides.read_edited(text, {"ada": result()})
 
 
 def decide_after(gradebook: Gradebook, seen: str, by: str) -> bool:

@@ -36,7 +36,7 @@ def test_the_whole_submission_takes_a_comment_and_a_total(tess: Session) -> None
     [
         ({"points": "1.5"}, "Give the reason"),
         ({"points": "many", "comment": "x"}, "is not a number"),
-        ({"points": "nan", "comment": "x"}, "not negative"),
+        ({"points": "nan", "comment": "x"}, "is not a number"),
         ({"points": "-1", "comment": "x"}, "not negative"),
         ({"points": "3", "comment": "x"}, "tick the box"),
         ({}, "neither points nor a comment"),
