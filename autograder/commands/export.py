@@ -85,17 +85,17 @@ def _export(options: argparse.Namespace) -> int:
 def _fill_in(
     options: argparse.Namespace, title: str, results: list[Result], points: Mapping[str, float], unknown: list[str]
 ) -> int:
+    from autograder.gradebook.files import write_whole
     from autograder.platforms import grades
 
     if options.write.resolve() == options.template.resolve():
         raise UsageError("this would overwrite the template", options.write, "name another file with --write")
     try:
         template, name = options.template.read_bytes(), str(options.template)
-        filled = grades.fill_in(options.to, template, results, title, options.column, name, points)
-        options.write.write_bytes(filled.data)
     except OSError as error:
-        where = error.filename or options.template
-        raise UsageError(f"the file cannot be used ({error.strerror})", where, "check the path") from error
+        raise UsageError(f"the file cannot be used ({error.strerror})", options.template, "check the path") from error
+    filled = grades.fill_in(options.to, template, results, title, options.column, name, points)
+    write_whole(options.write, filled.data)
     filled.warnings += unknown
     for line in grades.report(filled):
         print(line)

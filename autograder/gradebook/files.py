@@ -43,6 +43,12 @@ def writing(path: Path) -> Iterator[None]:
         raise UsageError(f"it cannot be written ({error.strerror})", error.filename or path, fix) from error
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder for files to write, where there is none. Raises UsageError if that cannot be done."""
+    with writing(path):
+        path.mkdir(parents=True, exist_ok=True)
+
+
 def remove_unfinished(folder: Path) -> None:
     """Remove what runs left that were killed while they wrote a file. Only one run at a time writes here."""
     for path in folder.glob(f"{UNFINISHED}*"):

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, select, update
+from sqlalchemy import URL, Connection, Row, func, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from autograder.gradebook import schema, transcripts
@@ -162,7 +162,7 @@ class Remembering(Recorded):
         return self._kept[key]
 
 
-def open_lookup(url: str, home: str) -> Lookup:
+def open_lookup(url: str | URL, home: str) -> Lookup:
     """Open, in a worker, a reader of the recordings in the gradebook at this URL; if out of reach, one without any.
 
     home: the machine of the run. On another one a SQLite file is never read, even where a network file system shows it:

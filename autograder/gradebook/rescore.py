@@ -12,6 +12,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sqlalchemy import URL
+
 from autograder.assignment import Assignment, Question
 from autograder.assignment_file import load_assignment
 from autograder.errors import UsageError
@@ -202,7 +204,7 @@ def _without(flags: Sequence[Flag], notebooks: Mapping[str, Scored]) -> list[Fla
     return left
 
 
-def _open_judge(name: str, home: Path, url: str, grader: Mapping[str, str]) -> Judge:
+def _open_judge(name: str, home: Path, url: URL, grader: Mapping[str, str]) -> Judge:
     from autograder.grading.grader import replaying_scorer
 
     assignment, gradebook = load_assignment(name, home), Gradebook(connect(url))
@@ -219,7 +221,7 @@ def _open_judge(name: str, home: Path, url: str, grader: Mapping[str, str]) -> J
 _judge: Judge | None = None
 
 
-def _start_judge(name: str, home: Path, url: str, grader: Mapping[str, str]) -> Callable[[], object]:
+def _start_judge(name: str, home: Path, url: URL, grader: Mapping[str, str]) -> Callable[[], object]:
     global _judge
     _judge = _open_judge(name, home, url, grader)
     return _judge.gradebook.engine.dispose
@@ -243,7 +245,7 @@ def _judge_all(
     gradebook: Gradebook, assignment: Assignment, tasks: Sequence[Task], grader: Mapping[str, str], jobs: int
 ) -> dict[str, Judged]:
     """Judge tasks from recordings alone; those that lack something are left out."""
-    where = (assignment.name, assignment.home, gradebook.engine.url.render_as_string(hide_password=False), grader)
+    where = (assignment.name, assignment.home, gradebook.engine.url, grader)
     if not tasks:
         return {}
     tasks = sorted(tasks, key=lambda task: task.saved.result.sha256)  # what is the same is read once

@@ -7,6 +7,8 @@ their process.
 
 import contextlib
 import fcntl
+import os
+import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,6 +17,7 @@ from typing import Any
 
 from sqlalchemy import (
     LABEL_STYLE_TABLENAME_PLUS_COL,
+    URL,
     Connection,
     Engine,
     create_engine,
@@ -178,9 +181,9 @@ class Gradebook:
             return list(connection.execute(found).scalars())
 
 
-def database_url(folder: Path, url: str = "") -> str:
+def database_url(folder: Path, url: str = "") -> str | URL:
     """Return the URL of the gradebook of a results folder: the given one, else that of its own file."""
-    return url or f"sqlite:///{folder.resolve() / FILE}"
+    return url or URL.create("sqlite", database=str(folder.resolve() / FILE))  # as text, `?` would end the path
 
 
 @contextlib.contextmanager
@@ -197,7 +200,7 @@ def open_gradebook(folder: Path, url: str = "", *, writing: bool = True) -> Iter
     with contextlib.ExitStack() as stack:
         if writing:
             stack.enter_context(locked(folder))
-        engine = connect(database_url(folder, url))
+        engine = connect(database_url(folder, url), writing=writing)
         stack.callback(engine.dispose)
         file = engine.url.database if engine.url.get_backend_name() == "sqlite" else None
         if not writing and file and not Path(file).is_file():
@@ -210,7 +213,9 @@ def open_gradebook(folder: Path, url: str = "", *, writing: bool = True) -> Iter
                 stack.enter_context(_database_locked(engine, where))
                 migrations.prepare(engine, where)
         except (SQLAlchemyError, OSError) as error:
-            fix = "move it away to begin a new one, or correct --db"
+            fix = "correct its permissions or --db, or move it away to begin a new one"
+            if not writing:
+                fix = "correct its permissions, copy the folder to where you may write, or correct --db"
             raise UsageError(f"the gradebook cannot be opened ({_reason(error)})", where, fix) from error
         try:
             yield Gradebook(engine)
@@ -223,10 +228,15 @@ def _reason(error: Exception) -> str:
     return (str(getattr(error, "orig", None) or error).strip().splitlines() or [type(error).__name__])[0]
 
 
-def connect(url: str) -> Engine:
-    """Return the engine of a database. Raises UsageError for a URL that cannot be used."""
+def connect(url: str | URL, *, writing: bool = True) -> Engine:
+    """Return the engine of a database. Raises UsageError for a URL that cannot be used.
+
+    writing: without it, a file that may not be written, such as in an archive, is opened all the same
+    """
     try:
         engine = create_engine(url)
+        if not writing and (file := _read_only(engine.url)):
+            return create_engine(url, creator=lambda: sqlite3.connect(file, uri=True, check_same_thread=False))
     except (SQLAlchemyError, ImportError) as error:
         raise UsageError(f"not a usable database URL ({error})", "--db", "give a SQLAlchemy URL") from error
     if engine.url.get_backend_name() not in ("sqlite", "postgresql"):
@@ -235,6 +245,20 @@ def connect(url: str) -> Engine:
     if engine.url.get_backend_name() == "sqlite":
         event.listen(engine, "connect", _settings)
     return engine
+
+
+def _read_only(url: URL) -> str:
+    """Return how to open a SQLite file that may not be written, empty for any other database.
+
+    Readers of a file share a log with its writers, which they may not create here; where there is none, nobody writes.
+    """
+    path = Path(url.database or "").absolute()
+    if url.get_backend_name() != "sqlite" or not path.is_file():
+        return ""
+    if all(os.access(one, os.W_OK, effective_ids=True) for one in (path, path.parent)):
+        return ""
+    alone = "" if path.with_name(f"{path.name}-wal").exists() else "&immutable=1"
+    return f"{path.as_uri()}?mode=ro{alone}"
 
 
 def _settings(connection: Any, _: Any) -> None:

@@ -62,11 +62,11 @@ def write(
     with writing(folder):
         (folder / RESULTS).mkdir(exist_ok=True)
         kept = keep_edited(gradebook, folder)
+        before = _digest((folder / GRADES).read_bytes()) if (folder / GRADES).is_file() else ""
     for place in (folder, folder / RESULTS):
         remove_unfinished(place)
     text = grades_csv(current(gradebook), questions, deductions)
     digest, path = _digest(text.encode()), folder / GRADES
-    before = _digest(path.read_bytes()) if path.is_file() else ""
     gradebook.set_meta(WRITTEN, f"{digest} {before}")  # whether this run is killed before or after it writes
     write_whole(path, text)
     gradebook.set_meta(WRITTEN, digest)

@@ -10,7 +10,7 @@ from pathlib import Path
 from markupsafe import Markup
 
 from autograder.assignment import Assignment, Question
-from autograder.gradebook.files import file_stem, write_whole
+from autograder.gradebook.files import file_stem, make_folder, write_whole
 from autograder.gradebook.late import Deduction
 from autograder.gradebook.rubric import Marked, marked
 from autograder.reports.code import Line, code_lines, failing_line, own_lines
@@ -95,7 +95,7 @@ def write_feedback(
     deductions: for lateness, by student; written: called after each
     """
     target = folder / FOLDER
-    target.mkdir(parents=True, exist_ok=True)
+    make_folder(target)
     count = 0
     for result in results:
         stem = file_stem(result.student.id)

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from autograder.assignment import Assignment
 from autograder.gradebook.changes import Change
-from autograder.gradebook.files import file_stem, write_whole
+from autograder.gradebook.files import file_stem, make_folder, write_whole, writing
 from autograder.reports import svg
 from autograder.reports.code import Line, code_lines, failing_line, own_lines
 from autograder.reports.cohort import Cluster, Cohort, Mistake, QuestionFigures, cohort
@@ -86,13 +86,14 @@ def write_report(
     """
     figures = cohort(results, assignment, changes)
     target = folder / FOLDER
-    target.mkdir(parents=True, exist_ok=True)
+    make_folder(target)
     people = {one.student.id: one.student for one in (*figures.graded, *figures.unreadable, *figures.not_submitted)}
     for question in figures.questions:
         write_whole(target / question_file(question.id), question_html(question, people, assignment))
     tables = student_tables(figures)
     for path in target.glob("students-*.html"):
-        path.unlink()  # of a class that was larger
+        with writing(path):
+            path.unlink()  # of a class that was larger
     for table in tables[1:]:
         write_whole(target / table["part"], render("students.html", title=assignment.title, **table))
     write_whole(target / "index.html", index_html(figures, assignment, pages))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from autograder.assignment import Assignment
-from autograder.gradebook.files import write_whole
+from autograder.gradebook.files import make_folder, write_whole
 from autograder.reports.code import Line, code_lines, own_lines
 from autograder.reports.html import clipped, render
 from autograder.reports.report import FOLDER
@@ -46,7 +46,7 @@ def write_similarity(results: Iterable[Result], assignment: Assignment, known: I
     """Write report/similarity.html; its path. known: code that everybody may have."""
     everyone = list(results)
     target = folder / FOLDER / FILE
-    target.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(target.parent)
     found = similarity(everyone, assignment, known)
     write_whole(target, similarity_html(found, {one.student.id: one for one in everyone}, assignment))
     return target

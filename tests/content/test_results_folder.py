@@ -14,6 +14,9 @@ from sqlalchemy.exc import OperationalError
 from autograder.errors import GraderFault, UsageError
 from autograder.gradebook import run as runs
 from autograder.gradebook.store import FILE, open_gradebook
+from autograder.reports.feedback import write_feedback
+from autograder.reports.report import write_report
+from autograder.reports.side_by_side import write_similarity
 from autograder.submissions.intake import Wanted, take_in
 from tests import corpus, quick_grading
 from tests.downloads import notebook, write
@@ -134,6 +137,51 @@ def test_a_download_that_may_not_be_read_is_one_line(path: str, message: str) ->
         (folder / "s").chmod(0)
         with pytest.raises(UsageError, match=message):
             take_in([folder / path], WANTED)
+
+
+def test_results_that_may_not_be_written_are_read_and_nothing_is_written() -> None:
+    with as_nobody() as folder:
+        out = folder / "archive"
+        with open_gradebook(out) as gradebook:
+            gradebook.begin_run("grade", "{}", "grade")
+        (out / "gradebook.db").chmod(0o444)
+        out.chmod(0o555)
+        before = sorted(out.iterdir())
+        with open_gradebook(out, writing=False) as gradebook:
+            assert len(gradebook.runs()) == 1
+        assert sorted(out.iterdir()) == before
+        with pytest.raises(UsageError, match="correct its permissions"), open_gradebook(out):
+            pass
+        for write in (
+            lambda: write_feedback([], corpus.assignment(), out),
+            lambda: write_report([], corpus.assignment(), out, []),
+            lambda: write_similarity([], corpus.assignment(), [], out),
+        ):
+            with pytest.raises(UsageError, match=r"cannot be written \(Permission denied\); make room or correct"):
+                write()
+
+
+def test_what_a_killed_run_left_is_never_overlooked_where_nothing_may_be_written() -> None:
+    """Its log cannot be read without writing: an error says what to do, and never to begin a new gradebook."""
+    with as_nobody() as folder:
+        out = folder / "archive"
+        with open_gradebook(out) as gradebook:
+            gradebook.begin_run("grade", "{}", "grade")
+            log = (out / "gradebook.db-wal").read_bytes()
+        (out / "gradebook.db-wal").write_bytes(log)
+        out.chmod(0o555)
+        with pytest.raises(UsageError, match="copy the folder to where you may write"):  # noqa: SIM117
+            with open_gradebook(out, writing=False):
+                pass
+
+
+@pytest.mark.parametrize("name", ["what?", "50%41", "a#b", "a b ü", "file:x?mode=memory"])
+def test_a_results_folder_has_any_name(tmp_path: Path, name: str) -> None:
+    with open_gradebook(tmp_path / name) as gradebook:
+        gradebook.begin_run("grade", "{}", "grade")
+    assert [one.name for one in tmp_path.iterdir()] == [name]
+    with open_gradebook(tmp_path / name, writing=False) as gradebook:
+        assert len(gradebook.runs()) == 1
 
 
 def test_hidden_names_are_listed_and_an_out_inside_is_no_student(out: Path) -> None:
