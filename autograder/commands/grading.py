@@ -207,16 +207,19 @@ def grade(
     """Grade a batch into the results folder, and print the outcome. loaded: as for workers."""
     from autograder.gradebook import run as runs
     from autograder.gradebook.recordings import machine, open_lookup
+    from autograder.gradebook.renaming import rename
     from autograder.gradebook.store import database_url
     from autograder.grading.batch import Batch
     from autograder.reports import terminal
 
     hand_ins = intake.hand_ins
-    ids = list(dict.fromkeys(student.id for hand_in in hand_ins for student in hand_in.students))
-    ids += [student.id for student in intake.absent]
+    people = [*(student for hand_in in hand_ins for student in hand_in.students), *intake.absent]
+    ids = list(dict.fromkeys(student.id for student in people))
     done: set[str] = set()
     stopped = finished = False
     with _to_write(options) as gradebook:
+        for line in rename(gradebook, people, options.out):
+            print(line, file=sys.stderr)
         command = shlex.join(["grade", *map(str, options.paths)])
         run = runs.begin(gradebook, assignment, questions, force.grader, command)
         for line in run.why(hand_ins):
