@@ -40,7 +40,8 @@ def writing(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         fix = "make room or correct its permissions, then run the same command again"
-        raise UsageError(f"it cannot be written ({error.strerror})", error.filename or path, fix) from error
+        where = path if UNFINISHED in str(error.filename or UNFINISHED) else error.filename
+        raise UsageError(f"it cannot be written ({error.strerror})", where, fix) from error
 
 
 def make_folder(path: Path) -> None:

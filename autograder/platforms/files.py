@@ -20,7 +20,7 @@ from typing import IO
 from autograder.notebook import NotANotebook
 
 MAX_LISTED = 200_000
-"""Maximum files of a whole download."""
+"""Maximum files of a whole download; one more is listed, which tells that there are more."""
 MAX_DEPTH = 50
 """Nesting depth of folders; anything deeper is ignored."""
 MAX_ARCHIVE = 256 << 20
@@ -134,7 +134,7 @@ def list_folder(folder: Path) -> Iterator[FoundFile]:
                     deeper.append((path, depth + 1))
                 continue
             count += 1
-            if count > MAX_LISTED:
+            if count > MAX_LISTED + 1:
                 return
             yield _on_disk(path, _relative(path, folder))
         folders += reversed(deeper)
@@ -181,7 +181,7 @@ def open_archive(file: FoundFile) -> zipfile.ZipFile:
 def list_archive(archive: zipfile.ZipFile, path: Path) -> list[FoundFile]:
     """List the files of an open archive, except folders and system files, up to the limit."""
     found = []
-    for member in archive.infolist()[:MAX_LISTED]:
+    for member in archive.infolist()[: MAX_LISTED + 1]:
         name = plain_name(_decoded(member))
         if not name or member.is_dir() or is_junk(PurePosixPath(name).parts):
             continue

@@ -7,16 +7,17 @@ files. Only names, metadata and timestamps are read until a hand-in is loaded.
 import os
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from autograder.errors import UsageError, printable
 from autograder.notebook import NotANotebook
 from autograder.platforms import FORMS, nbgrader
 from autograder.platforms.age import STALE, WORD
 from autograder.platforms.download import Attached, Download, Form, Handed
-from autograder.platforms.files import JUNK, FoundFile, list_archive, list_folder, on_disk, open_archive
+from autograder.platforms.files import JUNK, MAX_LISTED, FoundFile, list_archive, list_folder, on_disk, open_archive
 from autograder.results import Audience, Flag, Student
 from autograder.submissions import plain
 from autograder.submissions.identify import Identified, with_roster, without_roster
@@ -157,6 +158,7 @@ def _folder_files(path: Path, wanted: Wanted, intake: Intake) -> list[FoundFile]
         files = list(list_folder(path))
         tops = sorted(path.iterdir())
         skipped = [top for top in tops if os.path.isdir(top) and _is_results(top, wanted.out)]
+        _check_number([file.name for file in files], path)
     except OSError as error:
         fix = "correct its permissions"
         raise UsageError(f"the folder cannot be read ({error.strerror})", path, fix) from error
@@ -171,6 +173,17 @@ def _folder_files(path: Path, wanted: Wanted, intake: Intake) -> list[FoundFile]
     if not kept:
         raise UsageError("the folder is empty", path, "give a folder with one folder or notebook for each student")
     return [file.below(prefix) for file in kept]
+
+
+def _check_number(names: Sequence[str], where: Path) -> None:
+    """Raise UsageError where a download has more files than are listed, as those who come last would be missing."""
+    if len(names) <= MAX_LISTED:
+        return
+    below = Counter(str(folder) for name in names for folder in PurePosixPath(name).parents[:-1])
+    largest = max((name for name, count in below.items() if count > len(names) / 2), key=len, default="")
+    most = f"most are in {printable(largest)}: " if largest else ""
+    fix = f"{most}delete what nobody hands in, such as environments, or give the submissions in parts"
+    raise UsageError(f"more than {MAX_LISTED:,} files, of which the last would be missing", where, fix)
 
 
 def _is_results(folder: Path, out: Path | None) -> bool:
@@ -189,7 +202,11 @@ def _class_archives(zips: Sequence[FoundFile], wanted: Wanted, *, alone: bool) -
     cut_off: UsageError | None = None
     for file in zips:
         try:
-            files = [one.below(file.name) for one in list_archive(open_archive(file), file.path)]
+            archive = open_archive(file)
+            if len(archive.namelist()) > MAX_LISTED and not alone:
+                return []  # a student's: it stops nobody else
+            _check_number(archive.namelist(), file.path)
+            files = [one.below(file.name) for one in list_archive(archive, file.path)]
         except NotANotebook as reason:
             names = _local_names(file)
             what = f"the archive is truncated or damaged; {len(names)} of its files are left" if names else str(reason)

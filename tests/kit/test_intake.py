@@ -364,3 +364,32 @@ def test_folders_as_deep_as_the_system_allows_stop_nobody(tmp_path: Path) -> Non
     finally:
         subprocess.run(["rm", "-rf", tmp_path / "ada"], check=True)  # Python's own way to remove a tree is recursive
     assert [(one.students[0].id, len(one.files)) for one in found] == [("ada", 1), ("bob", 1)]
+
+
+@pytest.mark.parametrize("form", ["folder", "zip"])
+def test_a_download_of_too_many_files_loses_nobody_in_silence(
+    tmp_path: Path, form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One student's environment fills the list; who comes after it would count as absent."""
+    monkeypatch.setattr("autograder.submissions.intake.MAX_LISTED", 20)
+    monkeypatch.setattr("autograder.platforms.files.MAX_LISTED", 20)
+    files = {f"ada/{NOTEBOOKS[0]}.ipynb": b"{}", f"zoe/{NOTEBOOKS[0]}.ipynb": b"{}"}
+    files |= {f"bob/venv/lib/{number}.py": b"" for number in range(18)}
+    path = zipped(tmp_path / "d.zip", files) if form == "zip" else tmp_path / "d"
+    if form == "folder":
+        write(path, files)
+    assert len(take_in([path], WANTED).hand_ins) == 3
+    extra = {f"bob/venv/lib/{number}.py": b"" for number in range(18, 30)}
+    path = zipped(tmp_path / "e.zip", files | extra) if form == "zip" else path
+    if form == "folder":
+        write(path, extra)
+    with pytest.raises(UsageError, match=r"more than 20 files.*most are in bob/venv/lib: delete"):
+        take_in([path], WANTED)
+
+
+def test_a_students_archive_of_too_many_files_stops_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("autograder.submissions.intake.MAX_LISTED", 20)
+    write(tmp_path / "d", {"ada/a.ipynb": b"{}"})
+    zipped(tmp_path / "d" / "bob.zip", {f"{number}.py": b"" for number in range(30)})
+    zipped(tmp_path / "d" / "zoe.zip", {"z.ipynb": b"{}"})
+    assert [one.students[0].id for one in take_in([tmp_path / "d"], WANTED).hand_ins] == ["ada", "bob", "zoe"]
