@@ -2,7 +2,7 @@
 
 import argparse
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from autograder.commands.options import Verbs, chosen, results_folder, user_path, verb
 from autograder.errors import UsageError
@@ -66,24 +66,35 @@ def _export(options: argparse.Namespace) -> int:
             "the assignment has no late policy", assignment.toml, "add a [late] table, or drop --with-late"
         )
     points: dict[str, float] = {}
-    unknown: list[str] = []
     with open_gradebook(options.out, options.db, writing=False) as gradebook:
         results = list(views.current(gradebook))
+        warnings = list(_unfinished(results))
         if options.with_late:
             taken = runs.deductions(gradebook, assignment) or {}
             points = {
                 one.student.id: one.total - taken[one.student.id].points for one in results if one.student.id in taken
             }
-            unknown = [
+            warnings += [
                 f"{student}: {one.reason}, so nothing was taken off" for student, one in taken.items() if one.unknown
             ]
     if options.upload:
-        return _upload(options, results, points, unknown)
-    return _fill_in(options, assignment.title, results, points, unknown)
+        return _upload(options, results, points, warnings)
+    return _fill_in(options, assignment.title, results, points, warnings)
+
+
+def _unfinished(results: Sequence[Result]) -> Iterator[str]:
+    """Yield for each student whose points are not final, why."""
+    for result in results:
+        if not result.has_points or (result.override and result.override.points is not None):
+            continue
+        if any(flag.kind == "grader_failed" for flag in result.flags):
+            yield f"{result.student.id}: the grader failed, so points are missing; grade again first"
+        if result.waiting:
+            yield f"{result.student.id}: nobody has graded {', '.join(result.waiting)} yet, which counts as 0"
 
 
 def _fill_in(
-    options: argparse.Namespace, title: str, results: list[Result], points: Mapping[str, float], unknown: list[str]
+    options: argparse.Namespace, title: str, results: list[Result], points: Mapping[str, float], warnings: list[str]
 ) -> int:
     from autograder.gradebook.files import write_whole
     from autograder.platforms import grades
@@ -96,19 +107,21 @@ def _fill_in(
         raise UsageError(f"the file cannot be used ({error.strerror})", options.template, "check the path") from error
     filled = grades.fill_in(options.to, template, results, title, options.column, name, points)
     write_whole(options.write, filled.data)
-    filled.warnings += unknown
+    filled.warnings += warnings
     for line in grades.report(filled):
         print(line)
     return 0
 
 
-def _upload(options: argparse.Namespace, results: list[Result], points: Mapping[str, float], unknown: list[str]) -> int:
+def _upload(
+    options: argparse.Namespace, results: list[Result], points: Mapping[str, float], warnings: list[str]
+) -> int:
     """Show how Canvas differs from the results, and post it with --yes; exit code 1 where some could not be posted."""
     from autograder.platforms.canvas_upload import CanvasAssignment, read_token, report
 
     canvas = CanvasAssignment(options.upload, read_token(options.token_file, os.environ))
     found = canvas.compare(results, points)
-    found.warnings += unknown
+    found.warnings += warnings
     if not options.yes:
         print("\n".join(report(found)))
         print("nothing was posted; add --yes to post" if found.postings else "nothing to post")

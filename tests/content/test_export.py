@@ -15,10 +15,11 @@ from autograder.assignment import LatePolicy
 from autograder.cli import main
 from autograder.commands import export as verbs
 from autograder.errors import UsageError
+from autograder.gradebook.overrides import WHOLE, Decision, record
 from autograder.gradebook.store import open_gradebook
 from autograder.platforms.grades import fill_in, report
 from autograder.platforms.table import parse_table
-from autograder.results import LmsIdentity, Override, QuestionScore, Result, Status, Student, SubmissionStatus
+from autograder.results import Flag, LmsIdentity, Override, QuestionScore, Result, Status, Student, SubmissionStatus
 from autograder.submissions.intake import Wanted, take_in
 from autograder.submissions.roster import read_roster
 from tests import corpus, downloads
@@ -246,6 +247,30 @@ def test_lateness_counts_only_when_asked(
     assert written.read_text() == f"id,points\nada,{'9.00' if with_late else '10.00'}\nbob,10.00\neve,10.00\n"
     unknown = "look at this: bob: the time of submission is unknown, so nothing was taken off"
     assert (unknown in capsys.readouterr().out) == with_late
+
+
+def test_points_that_are_not_final_are_told(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    waiting = QuestionScore(computed=0, max_points=2, status=Status.WAITING, dependencies="own", tests=())
+    failed = Flag(kind="grader_failed", text="no child started", question="B1")
+    unfinished = {
+        "ada": replace(result(Student(id="ada")), questions={"W1": waiting}),
+        "bob": replace(result(Student(id="bob")), flags=(failed,)),
+        "eve": replace(result(Student(id="eve")), questions={"W1": waiting}, flags=(failed,)),
+    }
+    with open_gradebook(out) as gradebook:
+        run = gradebook.begin_run("grade", "{}", "grade")
+        for one in unfinished.values():
+            gradebook.save(run, one, {})
+        saved = next(gradebook.saved(student="eve"))
+        decision = Decision(student="eve", question=WHOLE, points=9, comment="x")
+        record(gradebook, [(decision, saved)], "tess")
+    template = str(out.parent / "t.csv")
+    arguments = ["--template", template, "--write", str(out.parent / "new.csv"), "--out", str(out)]
+    assert main(["export", "--to", "csv", *arguments]) == 0
+    assert [line for line in capsys.readouterr().out.splitlines() if "look at this" in line] == [
+        "look at this: ada: nobody has graded W1 yet, which counts as 0",
+        "look at this: bob: the grader failed, so points are missing; grade again first",
+    ]
 
 
 def test_the_template_is_not_overwritten(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
