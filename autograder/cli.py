@@ -21,14 +21,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _tolerate_narrow_encodings()
     options = parser().parse_args(arguments)
     logging.basicConfig(level=logging.DEBUG if options.verbose else logging.WARNING, format="%(name)s: %(message)s")
+    code = 0
     try:
-        return int(options.run(options))
+        code = int(options.run(options))
+        sys.stdout.flush()
+        return code
     except KitError as error:
         print(f"autograder: {error}", file=sys.stderr)
         return error.exit_code
     except BrokenPipeError:  # whoever read the output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return code
     except KeyboardInterrupt:
         print("autograder: stopped", file=sys.stderr)
         return 130

@@ -90,7 +90,7 @@ def _unfinished(results: Sequence[Result]) -> Iterator[str]:
         if any(flag.kind == "grader_failed" for flag in result.flags):
             yield f"{result.student.id}: the grader failed, so points are missing; grade again first"
         if result.waiting:
-            yield f"{result.student.id}: nobody has graded {', '.join(result.waiting)} yet, which counts as 0"
+            yield f"{result.student.id}: nobody has graded these yet, so they count as 0: {', '.join(result.waiting)}"
 
 
 def _fill_in(

@@ -204,7 +204,7 @@ def grade(
     intake: "Intake",
     force: Force,
 ) -> int:
-    """Grade a batch into the results folder, and print the outcome. loaded: as for workers."""
+    """Grade a batch into the results folder, and print the outcome."""
     from autograder.gradebook import run as runs
     from autograder.gradebook.recordings import machine, open_lookup
     from autograder.gradebook.renaming import rename
@@ -236,7 +236,7 @@ def grade(
                         )
                         batch.run(hand_ins)
                 finished = True
-            except Stopped:
+            except (Stopped, BrokenPipeError):  # also where nobody reads the output any more, as in `| head`
                 stopped = True
             finally:
                 stopping.hold()
@@ -244,7 +244,8 @@ def grade(
         if kept:
             print(f"grades.csv had been edited; the edited copy is {kept}", file=sys.stderr)
         if stopped:
-            print(f"{len(done)} of {len(ids)} graded; run the same command to go on", file=sys.stderr)
+            with contextlib.suppress(BrokenPipeError):
+                print(f"{len(done)} of {len(ids)} graded; run the same command to go on", file=sys.stderr)
             return 130
         terminal.show_run(run, ids, options.out, intake.unmatched, intake.left_out)
         return 3 if run.failed else 0

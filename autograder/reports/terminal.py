@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
+from rich import console as rich
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -31,6 +31,14 @@ if TYPE_CHECKING:  # the tables need nothing of what calibration and the release
 
 Advance = Callable[[str, str], None]
 """Called with an item and its outcome."""
+
+
+class Console(rich.Console):
+    """A console that leaves the exit code alone when nobody reads the output any more, as in `| head`."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
 
 MARKS = {
     Status.PASSED: ("", "green"),

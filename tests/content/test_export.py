@@ -268,7 +268,7 @@ def test_points_that_are_not_final_are_told(out: Path, capsys: pytest.CaptureFix
     arguments = ["--template", template, "--write", str(out.parent / "new.csv"), "--out", str(out)]
     assert main(["export", "--to", "csv", *arguments]) == 0
     assert [line for line in capsys.readouterr().out.splitlines() if "look at this" in line] == [
-        "look at this: ada: nobody has graded W1 yet, which counts as 0",
+        "look at this: ada: nobody has graded these yet, so they count as 0: W1",
         "look at this: bob: the grader failed, so points are missing; grade again first",
     ]
 
