@@ -3,7 +3,6 @@
 import argparse
 import contextlib
 import functools
-import getpass
 import re
 import shlex
 import sys
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from autograder.assignment import Assignment, Question
-from autograder.commands.options import Verbs, chosen, cores, results_folder, user_path, verb
+from autograder.commands.options import Verbs, agreed, chosen, cores, decider, results_folder, user_path, verb
 from autograder.commands.stopping import Stopped, stoppable
 from autograder.errors import UsageError, printable
 from autograder.results import Result, Student
@@ -325,7 +324,7 @@ def _override(options: argparse.Namespace) -> int:
     if bool(options.file) == bool(options.student):
         raise UsageError("give either a student or --from FILE", "override", "see `autograder override --help`")
     assignment = chosen(options)
-    by = options.by or getpass.getuser()
+    by = decider(options)
     with _to_write(options) as gradebook:
         if options.file:
             return _override_from(options, assignment, gradebook, by)
@@ -371,7 +370,7 @@ def _override_from(options: argparse.Namespace, assignment: Assignment, gradeboo
         points = "" if decision.points is None else f" {decision.points:g}"
         print(f"{saved.result.student.id} {decision.question}{points} {decision.comment}".rstrip())
     print(f"{len(decisions)} found in {options.file}")
-    if decisions and not options.yes and sys.stdin.isatty() and input("apply them? [y/N] ").lower() not in ("y", "yes"):
+    if decisions and not options.yes and sys.stdin.isatty() and not agreed("apply them?"):
         print("nothing was applied")
         return 1
     overrides.record(gradebook, decisions, by)

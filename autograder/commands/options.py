@@ -1,6 +1,7 @@
 """Options shared by several verbs, and their meaning."""
 
 import argparse
+import getpass
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -82,6 +83,23 @@ def chosen(options: argparse.Namespace) -> Assignment:
             fix = f"correct --data, or correct or unset {name.upper()}"
             raise UsageError("no such file", assignment.data_file(name), fix)
     return assignment
+
+
+def decider(options: argparse.Namespace) -> str:
+    """Return who decides: --by, else the login name, else the number of a user without one, as in some containers."""
+    try:
+        return options.by or getpass.getuser()
+    except (KeyError, OSError):
+        return f"user {os.getuid()}"
+
+
+def agreed(question: str) -> bool:
+    """Ask the person at the terminal; the end of the input is a no."""
+    try:
+        return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+    except EOFError:
+        print()
+        return False
 
 
 def cores() -> int:

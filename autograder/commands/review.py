@@ -1,10 +1,9 @@
 """The verb for TAs that opens the review page."""
 
 import argparse
-import getpass
 import sys
 
-from autograder.commands.options import Verbs, chosen, results_folder, verb
+from autograder.commands.options import Verbs, chosen, decider, results_folder, verb
 from autograder.errors import MasterError, UsageError
 
 
@@ -42,7 +41,7 @@ def _review(options: argparse.Namespace) -> int:
         url=options.db,
         assignment=assignment,
         reference=reference,
-        by=options.by or getpass.getuser(),
+        by=decider(options),
         names=options.names,
         seed=secret(),
         publisher=publisher,
