@@ -13,6 +13,7 @@ from autograder.platforms.table import NUMBER, Filled, Table, choose, fill, pars
 from autograder.results import Result
 
 CANVAS_COLUMN = re.compile(r"(?P<title>.*)\s\((?P<id>\d+)\)", re.DOTALL)
+CHANGEABLE = "grade can be changed"
 EXCUSED = ("EX", "N/A")
 SYSTEMS = ("canvas", "moodle", "csv")
 POINTS = ("points", "total", "score", "grade")
@@ -90,8 +91,22 @@ def _moodle(table: Table, results: list[Result], wanted: str, name: str, points:
         if found
     }
     report = fill(table, column, rows, by_keys(results, "moodle"), points)
-    report.warnings += _other_maximum(table.cell(next(iter(rows)), column + 1), results)
+    report.warnings += [
+        *_other_maximum(table.cell(next(iter(rows)), column + 1), results),
+        *_skipped(table, rows, column),
+    ]
     return report
+
+
+def _skipped(table: Table, rows: Iterable[int], column: int) -> Iterator[str]:
+    """Yield what Moodle will not take from a worksheet: points where there is a scale, and grades that are locked."""
+    header = [text.casefold() for text in table.header()]
+    if "scale" in header[column + 1 : column + 2]:
+        yield "the assignment is graded by a scale, of which Moodle takes only its words; give it points in Moodle"
+    if CHANGEABLE in header:
+        for row in rows:
+            if table.cell(row, header.index(CHANGEABLE)).casefold() == "no":
+                yield f"{table.cell(row, 0)}: this grade cannot be changed, so Moodle will skip it; unlock it first"
 
 
 def _is_constant(table: Table, place: int) -> bool:

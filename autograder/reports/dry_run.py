@@ -41,6 +41,7 @@ def preview(intake: Intake, assignment: Assignment) -> Iterator[str]:
     for hand_in in intake.hand_ins:
         submission = hand_in.load()
         read = read_files(submission, assignment)
+        seen.odd += [f"{hand_in.students[0].id}: {flag}" for flag in hand_in.flags if flag.kind == "name_of_another"]
         yield from _person(hand_in, submission, read, _used(read, released, assignment))
         _look(hand_in.students[0].id, submission, read, released, seen)
     for owners in (owners for digest, owners in seen.owners.items() if digest not in as_released):

@@ -86,6 +86,8 @@ def _identify(
             if why:
                 unmatched.append(f"{person.key}: {why}")
                 flags.append(Flag(kind="not_on_roster", text=why, audience=Audience.STAFF))
+        elif why := _name_of_another(person, found, index):
+            flags.append(Flag(kind="name_of_another", text=why, audience=Audience.STAFF))
         student = _student(found, person, handed, found.group) if found else _lms_student(person, handed)
         students_found.append(student)
         submitted = submitted or (found.submitted if found else None)
@@ -105,6 +107,15 @@ def _sure(person: Person, index: _Index) -> Enrolled | None:
     by_email = index.by_email.get(_folded(person.email or person.key), [])
     tables = [by_lms, by_id, by_email] if person.system in NUMBERED else [by_id, by_email, by_lms]
     return next((same[0] for same in tables if len(same) == 1), None)
+
+
+def _name_of_another(person: Person, found: Enrolled, index: _Index) -> str:
+    """Return what to check where the ids say one student and the name another, as after sorting a column by itself."""
+    same = index.by_name.get(_folded(person.name or person.key), [])
+    if not same or found in same:
+        return ""
+    who = f"the ids are those of {found.id}, the name {person.name or person.key} is that of {same[0].id}"
+    return f"{who}; check the rows of both in the roster"
 
 
 def _by_name(person: Person, index: _Index, taken: set[str], names: Mapping[str, int]) -> tuple[Enrolled | None, str]:

@@ -114,6 +114,16 @@ def test_moodle_in_german_with_decimal_commas(mark: str, end: str) -> None:
     assert (filled.without, filled.unknown) == (["Teilnehmer/in8"], ["1"])
 
 
+def test_what_moodle_will_not_take_is_told() -> None:
+    locked = "Identifier,Grade,Maximum grade,Grade can be changed\nParticipant 1,,0,Yes\nParticipant 2,,0,No\n"
+    scale = "Identifier,Grade,Scale\nParticipant 1,,Fail/Pass\n"
+    told = [fill_in("moodle", text.encode(), [], "t", "", "w.csv").warnings for text in (locked, scale)]
+    assert told == [
+        ["Participant 2: this grade cannot be changed, so Moodle will skip it; unlock it first"],
+        ["the assignment is graded by a scale, of which Moodle takes only its words; give it points in Moodle"],
+    ]
+
+
 def test_a_decimal_comma_between_commas_is_quoted() -> None:
     text = 'Identifier,Full name,ID number,Grade,Maximum grade\nParticipant 1,Ada,s1,,"100,00"\n'
     filled = fill_in("moodle", text.encode(), [result("s1", 1.5)], "t", "", "w.csv")

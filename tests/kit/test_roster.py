@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from autograder.errors import UsageError
+from autograder.submissions.intake import Wanted, take_in
 from autograder.submissions.roster import read_roster
+from tests.downloads import zipped
 
 READ: dict[str, tuple[bytes, list[tuple[str, str]]]] = {
     "Excel's line for the separator": (b"sep=;\r\nid;name\r\ns1;Ada\r\n", [("s1", "Ada")]),
@@ -46,3 +48,19 @@ def test_what_would_lose_students_is_refused(tmp_path: Path, data: bytes, messag
     (tmp_path / "r.csv").write_bytes(data)
     with pytest.raises(UsageError, match=message):
         read_roster(tmp_path / "r.csv")
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        ("a,Ada Ex,71\nb,Bob Why,72\nc,Cleo Zed,73\n", [[], []]),
+        ("a,Ada Ex,72\nb,Bob Why,71\nc,Cleo Zed,73\n", [["name_of_another"], ["name_of_another"]]),
+        ("a,A. Example,71\nb,Robert Why,72\n", [[], []]),
+    ],
+    ids=["right", "one column was sorted by itself", "names that people write otherwise"],
+)
+def test_ids_that_belong_to_another_name_are_told(tmp_path: Path, rows: str, expected: list[list[str]]) -> None:
+    (tmp_path / "r.csv").write_text(f"id,name,lms id\n{rows}")
+    download = zipped(tmp_path / "d.zip", {"exada_71_1_hw.ipynb": b"{}", "whybob_72_2_hw.ipynb": b"{}"})
+    intake = take_in([download], Wanted(notebooks=("hw",)), read_roster(tmp_path / "r.csv"))
+    assert [[flag.kind for flag in one.flags] for one in intake.hand_ins] == expected
