@@ -22,7 +22,7 @@ from tests import corpus
 ASSIGNMENT = corpus.assignment()
 RELEASED = load_released(ASSIGNMENT)
 ANSWER_LIMIT_S = 60
-CAUGHT = 0.94
+CAUGHT = 0.89
 """The least share of the corpus's wrong answers that the public checks catch; the rest is left to the hidden tests."""
 MAGIC = re.compile(r"^\s*[%!]", re.MULTILINE)
 SAID = {
